@@ -1,0 +1,1 @@
+"""Checks that guard each layer: contract, reconciliation, quarantine rate."""

@@ -1,0 +1,32 @@
+"""What a check found, in a form that Dagster's checks and the command line share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """One check of one table over the partitions that were looked at.
+
+    ``description`` says what was found, naming partition, column and rule where it failed, and what to do.
+    """
+
+    table: str
+    check: str
+    passed: bool
+    description: str
+    is_blocking: bool = True
+    numbers: dict[str, int | float] = field(default_factory=dict)
+
+    def to_dagster(self) -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(
+            passed=self.passed,
+            asset_key=self.table.split("/"),
+            check_name=self.check,
+            severity=dg.AssetCheckSeverity.ERROR if self.is_blocking else dg.AssetCheckSeverity.WARN,
+            description=self.description,
+            metadata=dict(self.numbers),
+        )

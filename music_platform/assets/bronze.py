@@ -1,0 +1,36 @@
+"""The bronze assets: every landed line of an hour as one row."""
+
+import dagster as dg
+
+from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, spec_arguments, with_progress
+from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
+from music_platform.contracts.table import Layer
+from music_platform.contracts.tables import BRONZE
+from music_platform.io_managers.partition_sets import LandedPartitions, StagedPartitions
+from music_platform.transforms.bronze import bronze_events
+
+TRANSFORM_VERSION = "1"  # raise it when the same objects come to give other rows
+
+
+def bronze_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """One asset for each event type."""
+    return [_bronze_asset(event, partitions) for event in EVENT_CONTRACTS.values()]
+
+
+def _bronze_asset(event: EventContract, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    contract = BRONZE[event.name]
+
+    @dg.asset(
+        **spec_arguments(contract, transform_version=TRANSFORM_VERSION, kinds={"spark", "parquet", "bronze"}),
+        ins={"landed": dg.AssetIn(key=[str(Layer.LANDING), event.name], dagster_type=dg.Any)},
+        partitions_def=partitions,
+        backfill_policy=SINGLE_RUN,
+        io_manager_key=LAKE_IO_MANAGER,
+    )
+    def bronze(context: dg.AssetExecutionContext, landed: LandedPartitions) -> dg.Output[StagedPartitions]:
+        staged = StagedPartitions.begin(contract, context.run_id, landed.sources())
+        for batch in with_progress(context, contract.path, landed.batches()):
+            staged.write(bronze_events(landed.read(batch), event), batch, landed.lake)
+        return dg.Output(staged, data_version=dg.DataVersion(staged.data_version))
+
+    return bronze

@@ -1,0 +1,91 @@
+"""The silver and quarantine assets of an event type: one pass over bronze materializes both.
+
+A run may select one of them; the pass publishes both all the same, since a row that left the one for the other must not be
+in both or in neither. The one that was not selected is reported as materialized too.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, spec_arguments, with_progress
+from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
+from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
+from music_platform.io_managers.parquet_writer import WrittenPartition
+from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions, stage
+from music_platform.transforms import silver as transform
+
+TRANSFORM_VERSION = "1"  # raise it when the same bronze rows come to give other silver or quarantine rows
+
+
+def silver_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """One multi-asset for each event type, with its silver and its quarantine table."""
+    return [_silver_assets(event, partitions) for event in EVENT_CONTRACTS.values()]
+
+
+def _silver_assets(event: EventContract, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    bronze_contract, contract, quarantine_contract = BRONZE[event.name], SILVER[event.name], QUARANTINE[event.name]
+
+    @dg.multi_asset(
+        name=f"silver_and_quarantine_{event.name}",
+        ins={"bronze": dg.AssetIn(key=bronze_contract.asset_key)},
+        outs={
+            layer: dg.AssetOut(
+                **spec_arguments(table, transform_version=TRANSFORM_VERSION, kinds={"spark", "parquet", kind}),
+                io_manager_key=LAKE_IO_MANAGER,
+                is_required=False,
+            )
+            for layer, table, kind in (
+                (transform.SILVER, contract, "silver"),
+                (transform.QUARANTINE, quarantine_contract, "quarantine"),
+            )
+        },
+        partitions_def=partitions,
+        backfill_policy=SINGLE_RUN,
+        can_subset=True,
+    )
+    def silver_and_quarantine(
+        context: dg.AssetExecutionContext,
+        bronze: StoredPartitions,
+        lake_io_manager: dg.ResourceParam[ParquetLakeIOManager],
+    ) -> Iterator[dg.Output[StagedPartitions]]:
+        silver = StagedPartitions.begin(contract, context.run_id, bronze.sources())
+        quarantine = StagedPartitions.begin(quarantine_contract, context.run_id, bronze.sources())
+        for batch in with_progress(context, contract.path, bronze.batches()):
+            written = stage(
+                transform.silver_or_quarantine(bronze.read(batch), event),
+                {transform.SILVER: contract, transform.QUARANTINE: quarantine_contract, transform.DUPLICATE: None},
+                batch,
+                bronze.lake,
+                write_id=silver.write_id,
+                partition_column="landed_hour",
+                destination_column=transform.DESTINATION_COLUMN,
+            )
+            silver.written |= written[transform.SILVER]
+            quarantine.written |= written[transform.QUARANTINE]
+            for partition, duplicates in written[transform.DUPLICATE].items():
+                silver.written.setdefault(partition, WrittenPartition()).counts["duplicates"] = duplicates.counts["rows"]
+        for output, staged in ((transform.SILVER, silver), (transform.QUARANTINE, quarantine)):
+            if output in context.op_execution_context.selected_output_names:
+                yield dg.Output(staged, output_name=output, data_version=dg.DataVersion(staged.data_version))
+            else:
+                _publish_unselected(context, staged, lake_io_manager)
+
+    return silver_and_quarantine
+
+
+def _publish_unselected(
+    context: dg.AssetExecutionContext, staged: StagedPartitions, io_manager: ParquetLakeIOManager
+) -> None:
+    partitions = list(context.partition_keys)
+    metadata = io_manager.publish(staged, partitions, context.run_id)
+    for partition in partitions:
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=staged.contract.asset_key,
+                description="Published with the other table of the same pass.",
+                partition=partition,
+                metadata=metadata,
+            )
+        )

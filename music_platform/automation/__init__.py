@@ -1,0 +1,1 @@
+"""Jobs (and, as they come, sensors, schedules and automation conditions)."""

@@ -1,0 +1,202 @@
+"""The four event types as their producers write them: keys, types, allowed values and rules across fields.
+
+An event field knows both its name in the record (``sessionId``) and the column that silver makes of it
+(``session_id``). How the layers' tables follow from the event types stands in tables.py.
+
+Source: the records of Eventsim (https://github.com/viirya/eventsim), newline-delimited JSON; a missing value is an absent
+key.
+"""
+
+from dataclasses import dataclass
+
+from music_platform.contracts.table import Column, ColumnType, Rule
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventField:
+    """One key of an event's record and the silver column that is made of it.
+
+    ``key_type`` is the JSON value's type as bronze keeps it (bigint, double, string or boolean). ``is_text`` marks free
+    text that silver repairs (mojibake, wrapping quotes, control characters).
+    """
+
+    key: str
+    key_type: ColumnType
+    column: Column
+    is_text: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventContract:
+    """One event type: its fields in the order of the record, and the rules that bind several of them."""
+
+    name: str
+    description: str
+    fields: tuple[EventField, ...]
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(field.key for field in self.fields)
+
+
+_STRING, _LONG, _INTEGER = ColumnType.STRING, ColumnType.LONG, ColumnType.INTEGER
+_DOUBLE, _BOOLEAN, _TIMESTAMP = ColumnType.DOUBLE, ColumnType.BOOLEAN, ColumnType.TIMESTAMP
+
+_LEVELS = ("free", "paid")
+_PAGES = (
+    "NextSong", "Home", "Login", "Logout", "Downgrade", "Help", "Settings", "About", "Upgrade", "Save Settings", "Error",
+    "Submit Upgrade", "Register", "Submit Registration", "Submit Downgrade", "Cancel", "Cancellation Confirmation",
+)  # fmt: skip
+
+
+def _field(
+    key: str,
+    key_type: ColumnType,
+    name: str,
+    description: str,
+    *,
+    column_type: ColumnType | None = None,
+    nullable: bool = False,
+    unit: str | None = None,
+    allowed: tuple[str | int, ...] = (),
+    pattern: str | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    is_text: bool = False,
+) -> EventField:
+    column = Column(
+        name=name,
+        type=column_type or key_type,
+        description=description,
+        nullable=nullable,
+        unit=unit,
+        allowed=allowed,
+        pattern=pattern,
+        minimum=minimum,
+        maximum=maximum,
+    )
+    return EventField(key=key, key_type=key_type, column=column, is_text=is_text)
+
+
+_TS = _field("ts", _LONG, "event_time", "When the event happened.", column_type=_TIMESTAMP, unit="UTC")
+_SESSION_ID = _field(
+    "sessionId", _LONG, "session_id", "Session of the listener; restarts at 1 in every run of a producer.", minimum=1
+)
+_ITEM = _field(
+    "itemInSession", _LONG, "item_in_session", "Position of the event in its session, from 0; a session that straddles the "
+    "start of the producer begins later.", column_type=_INTEGER, minimum=0
+)  # fmt: skip
+_LEVEL = _field("level", _STRING, "level", "Subscription level at the event.", allowed=_LEVELS)
+_TAG = _field(
+    "tag", _STRING, "tag", "Label that the producer was started with; absent when it had none.", nullable=True, is_text=True
+)
+
+_DEVICE = (
+    _field("city", _STRING, "city", "City of the listener.", is_text=True),
+    _field("zip", _STRING, "zip", "US postal code; leading zeros count.", pattern="^[0-9]{5}$"),
+    _field("state", _STRING, "state", "US state or territory, postal abbreviation.", pattern="^[A-Z]{2}$"),
+    _field("userAgent", _STRING, "user_agent", "User agent header of the device.", is_text=True),
+    _field("lon", _DOUBLE, "longitude", "Longitude of the listener's place.", unit="degrees", minimum=-180, maximum=180),
+    _field("lat", _DOUBLE, "latitude", "Latitude of the listener's place.", unit="degrees", minimum=-90, maximum=90),
+)
+
+
+def _user_block(*, nullable: bool) -> tuple[EventField, ...]:
+    return (
+        _field("userId", _LONG, "user_id", "Listener; absent when anonymous.", nullable=nullable, minimum=1),
+        _field("lastName", _STRING, "last_name", "Family name of the listener.", nullable=nullable, is_text=True),
+        _field("firstName", _STRING, "first_name", "Given name of the listener.", nullable=nullable, is_text=True),
+        _field("gender", _STRING, "gender", "Gender as registered.", nullable=nullable, allowed=("F", "M")),
+        _field(
+            "registration", _LONG, "registered_at", "When the listener registered; can lie after the event.",
+            column_type=_TIMESTAMP, nullable=nullable, unit="UTC",
+        ),
+    )  # fmt: skip
+
+
+def _song_block(*, nullable: bool) -> tuple[EventField, ...]:
+    return (
+        _field("artist", _STRING, "artist", "Name of the artist.", nullable=nullable, is_text=True),
+        _field("song", _STRING, "song", "Title of the song.", nullable=nullable, is_text=True),
+        _field(
+            "duration", _DOUBLE, "duration_seconds", "Length of the song.", nullable=nullable, unit="seconds",
+            minimum=0, maximum=86_400,
+        ),
+    )  # fmt: skip
+
+
+def _auth(*allowed: str) -> EventField:
+    return _field("auth", _STRING, "auth", "Authentication state of the listener at the event.", allowed=allowed)
+
+
+_USER_BLOCK_WHOLE = Rule(
+    name="user_block_whole",
+    condition="(user_id IS NULL) = (last_name IS NULL) AND (user_id IS NULL) = (first_name IS NULL) "
+    "AND (user_id IS NULL) = (gender IS NULL) AND (user_id IS NULL) = (registered_at IS NULL)",
+    description="The user block is wholly present or wholly absent.",
+)
+
+AUTH_EVENTS = EventContract(
+    name="auth_events",
+    description="Attempts to log in.",
+    fields=(_TS, _SESSION_ID, _LEVEL, _ITEM, *_DEVICE, *_user_block(nullable=True),
+            _field("success", _BOOLEAN, "success", "Whether the attempt succeeded."), _TAG),
+    rules=(
+        _USER_BLOCK_WHOLE,
+        Rule(
+            name="user_block_exactly_on_success",
+            condition="(user_id IS NOT NULL) = success",
+            description="The user block is present exactly when the attempt succeeded.",
+        ),
+    ),
+)  # fmt: skip
+
+LISTEN_EVENTS = EventContract(
+    name="listen_events",
+    description="Songs that were started.",
+    fields=(*_song_block(nullable=False), _TS, _SESSION_ID, _auth("Logged In", "Logged Out", "Guest", "Cancelled"), _LEVEL,
+            _ITEM, *_DEVICE, *_user_block(nullable=False), _TAG),
+)  # fmt: skip
+
+PAGE_VIEW_EVENTS = EventContract(
+    name="page_view_events",
+    description="Pages that were requested; a song that starts is a view of the page NextSong.",
+    fields=(
+        _TS, _SESSION_ID,
+        _field("page", _STRING, "page", "Page that was requested.", allowed=_PAGES),
+        _auth("Logged In", "Logged Out", "Guest", "Cancelled"),
+        _field("method", _STRING, "method", "HTTP method.", allowed=("GET", "PUT")),
+        _field("status", _LONG, "status", "HTTP status.", column_type=_INTEGER, allowed=(200, 307, 404)),
+        _LEVEL, _ITEM, *_DEVICE, *_user_block(nullable=True), *_song_block(nullable=True), _TAG,
+    ),
+    rules=(
+        _USER_BLOCK_WHOLE,
+        Rule(
+            name="user_block_exactly_when_known",
+            condition="(user_id IS NULL) = (auth IN ('Guest', 'Logged Out'))",
+            description="The user block is absent exactly when `auth` is `Guest` or `Logged Out`.",
+        ),
+        Rule(
+            name="song_block_exactly_on_next_song",
+            condition="(artist IS NOT NULL) = (page = 'NextSong') AND (song IS NOT NULL) = (page = 'NextSong') "
+            "AND (duration_seconds IS NOT NULL) = (page = 'NextSong')",
+            description="Artist, song and duration are present exactly on the page `NextSong`.",
+        ),
+    ),
+)  # fmt: skip
+
+STATUS_CHANGE_EVENTS = EventContract(
+    name="status_change_events",
+    description="Changes of the subscription level: free to paid is an upgrade, paid to free a downgrade.",
+    fields=(
+        _TS, _SESSION_ID, _auth("Logged In", "Logged Out", "Guest", "Cancelled"),
+        _field("level", _STRING, "previous_level", "Level BEFORE the change.", allowed=_LEVELS),
+        _ITEM, *_DEVICE, *_user_block(nullable=False), _TAG,
+    ),
+)  # fmt: skip
+
+EVENT_CONTRACTS: dict[str, EventContract] = {
+    contract.name: contract for contract in (AUTH_EVENTS, LISTEN_EVENTS, PAGE_VIEW_EVENTS, STATUS_CHANGE_EVENTS)
+}
+EVENT_TYPES: tuple[str, ...] = tuple(EVENT_CONTRACTS)

@@ -1,0 +1,133 @@
+"""What a contract is: the columns and rules of one table, independent of any engine.
+
+The tables themselves stand in the sibling modules; what is generated from contracts (Spark and Arrow schemas, Dagster
+metadata, the data dictionary) stands in schemas.py and dictionary.py.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Layer(StrEnum):
+    """The layers of the lake, in the order in which data passes through them."""
+
+    LANDING = "landing"
+    BRONZE = "bronze"
+    SILVER = "silver"
+    QUARANTINE = "quarantine"
+
+
+class Cadence(StrEnum):
+    """How a table is partitioned."""
+
+    HOURLY = "hourly"
+    DAILY = "daily"
+
+
+class ColumnType(StrEnum):
+    """Column types, named as Spark SQL names them."""
+
+    STRING = "string"
+    LONG = "bigint"
+    INTEGER = "int"
+    DOUBLE = "double"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"  # microseconds, UTC
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column. ``allowed`` and ``pattern`` bind values that are present; null is governed by ``nullable`` alone."""
+
+    name: str
+    type: ColumnType
+    description: str
+    nullable: bool = False
+    unit: str | None = None
+    allowed: tuple[str | int, ...] = ()
+    pattern: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A condition, in SQL that Spark and Sail share, that holds for every row; a row for which it is null breaks it."""
+
+    name: str
+    condition: str
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableContract:
+    """The promise that a table makes to its readers.
+
+    ``partition_column`` is the timestamp whose hour (or day) is the row's partition. ``sort_columns`` order the rows of
+    a file; empty keeps the order in which they come. ``unique_columns`` identify a row within its partition.
+    """
+
+    layer: Layer
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    partition_column: str
+    cadence: Cadence = Cadence.HOURLY
+    rules: tuple[Rule, ...] = ()
+    sort_columns: tuple[str, ...] = ()
+    unique_columns: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """``<layer>/<name>``: the table's folder in the lake and, split at the slash, its asset key."""
+        return f"{self.layer}/{self.name}"
+
+    @property
+    def asset_key(self) -> list[str]:
+        return [str(self.layer), self.name]
+
+    def column(self, name: str) -> Column:
+        """The column of that name; ``KeyError`` when there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.path} has no column '{name}'")
+
+
+def column_rules(columns: tuple[Column, ...]) -> tuple[Rule, ...]:
+    """The rules that columns imply, each named ``<column>_<what>``."""
+    rules: list[Rule] = []
+    for column in columns:
+        name = column.name
+        if not column.nullable:
+            rules.append(
+                Rule(name=f"{name}_present", condition=f"{name} IS NOT NULL", description=f"`{name}` is present.")
+            )
+        if column.allowed:
+            values = ", ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in column.allowed)
+            rules.append(
+                Rule(
+                    name=f"{name}_allowed",
+                    condition=f"{name} IS NULL OR {name} IN ({values})",
+                    description=f"`{name}` is one of {values.replace(chr(39), '`')}.",
+                )
+            )
+        if column.pattern is not None:
+            rules.append(
+                Rule(
+                    name=f"{name}_pattern",
+                    condition=f"{name} IS NULL OR {name} RLIKE '{column.pattern}'",
+                    description=f"`{name}` matches `{column.pattern}`.",
+                )
+            )
+        if column.minimum is not None or column.maximum is not None:
+            bounds = [f"{name} >= {column.minimum}"] * (column.minimum is not None)
+            bounds += [f"{name} <= {column.maximum}"] * (column.maximum is not None)
+            rules.append(
+                Rule(
+                    name=f"{name}_range",
+                    condition=f"{name} IS NULL OR ({' AND '.join(bounds)})",
+                    description=f"`{' AND '.join(bounds)}`.",
+                )
+            )
+    return tuple(rules)

@@ -1,0 +1,176 @@
+"""The bronze, silver and quarantine tables, made from the event types.
+
+Contracts only; the transforms that fill these tables stand in music_platform.transforms.
+"""
+
+from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
+from music_platform.contracts.table import Column, ColumnType, Layer, Rule, TableContract, column_rules
+
+FAULTS: dict[str, str] = {
+    "not_utf8": "The line holds a byte that is not UTF-8.",
+    "not_json": "The line is not one JSON value.",
+    "not_an_object": "The line is JSON but no object.",
+    "duplicate_key": "The object names a key twice.",
+    "wrong_type": "A field of the contract has a value of another type.",
+    "line_too_long": "The line is longer than the platform reads; its beginning is kept.",
+    "empty_object": "The landed object has no byte.",
+    "not_gzip": "The landed object is not gzip.",
+    "truncated_gzip": "The landed object ends before its gzip stream does.",
+    "corrupt_gzip": "The gzip stream of the landed object is damaged.",
+}
+
+_LINEAGE = (
+    Column(name="_object", type=ColumnType.STRING, description="Landed object, by its key in the lake."),
+    Column(
+        name="_line_number",
+        type=ColumnType.LONG,
+        description="Line in that object, from 1; the line after the last good one where the object itself is at fault.",
+        minimum=1,
+    ),
+    Column(
+        name="landed_hour",
+        type=ColumnType.TIMESTAMP,
+        description="Hour whose folder the object was landed in: the row's partition.",
+        unit="UTC",
+    ),
+)
+
+_FAULT_COLUMNS = (
+    Column(
+        name="_rescued",
+        type=ColumnType.STRING,
+        nullable=True,
+        description="Fields that the contract does not know, and values of a wrong type, as a JSON object.",
+    ),
+    Column(
+        name="_raw",
+        type=ColumnType.STRING,
+        nullable=True,
+        description="The line as it was landed, where it is at fault; bytes that are not UTF-8 read `\\xNN`.",
+    ),
+    Column(
+        name="_fault",
+        type=ColumnType.STRING,
+        nullable=True,
+        allowed=tuple(FAULTS),
+        description="What is wrong with the line, null for a good one.",
+    ),
+    Column(
+        name="_fault_detail",
+        type=ColumnType.STRING,
+        nullable=True,
+        description="Where and what exactly: the column, the type expected and found, or the parser's message.",
+    ),
+)
+
+_EVENT_ID = Column(
+    name="event_id",
+    type=ColumnType.STRING,
+    description="Identity of the event: the first 128 bits of SHA-256 over the event type and all fields of the record. "
+    "A collector's retry has the same one.",
+    pattern="^[0-9a-f]{32}$",
+)
+
+_USER_AGENT_COLUMNS = (
+    Column(name="device", type=ColumnType.STRING, description="Device family, parsed from the user agent."),
+    Column(name="operating_system", type=ColumnType.STRING, description="Operating system family, likewise."),
+    Column(name="browser", type=ColumnType.STRING, description="Browser family, likewise."),
+)
+
+_NEW_LEVEL = Column(
+    name="new_level", type=ColumnType.STRING, description="Level AFTER the change.", allowed=("free", "paid")
+)
+
+NO_FAULT = Rule(
+    name="line_readable",
+    condition="_fault IS NULL",
+    description="The line could be read: no fault of the line, its fields' types or its object.",
+)
+IN_LANDED_HOUR = Rule(
+    name="event_in_landed_hour",
+    condition="date_trunc('HOUR', event_time) = landed_hour",
+    description="The event happened in the hour whose folder it was landed in.",
+)
+
+
+def bronze_contract(event: EventContract) -> TableContract:
+    """Every landed line as one row: the record's own keys, nothing repaired, nothing dropped."""
+    keys = tuple(
+        Column(
+            name=field.key,
+            type=field.key_type,
+            nullable=True,
+            description=f"`{field.key}` of the record as it came ({field.column.name} in silver).",
+            unit="milliseconds since 1970, UTC" if field.column.type is ColumnType.TIMESTAMP else field.column.unit,
+        )
+        for field in event.fields
+    )
+    return TableContract(
+        layer=Layer.BRONZE,
+        name=event.name,
+        description=f"{event.description} Raw: every landed line is one row, in the order of landing.",
+        columns=(*keys, *_FAULT_COLUMNS, *_LINEAGE),
+        partition_column="landed_hour",
+        unique_columns=("_object", "_line_number"),
+    )
+
+
+def silver_contract(event: EventContract) -> TableContract:
+    """The good rows: typed, text repaired, each event once."""
+    columns = [_EVENT_ID]
+    for field in event.fields:
+        columns.append(field.column)
+        if field.column.name == "previous_level":
+            columns.append(_NEW_LEVEL)
+        if field.column.name == "user_agent":
+            columns.extend(_USER_AGENT_COLUMNS)
+    event_columns = tuple(field.column for field in event.fields)
+    return TableContract(
+        layer=Layer.SILVER,
+        name=event.name,
+        description=f"{event.description} Typed, text repaired, each event once, rows that break a rule in quarantine.",
+        columns=tuple(columns),
+        rules=(NO_FAULT, *column_rules(event_columns), *event.rules, IN_LANDED_HOUR),
+        partition_column="event_time",
+        sort_columns=("event_time", "event_id"),
+        unique_columns=("event_id",),
+    )
+
+
+def quarantine_contract(event: EventContract) -> TableContract:
+    """The rows that broke a rule of silver, with the rule and their raw form."""
+    return TableContract(
+        layer=Layer.QUARANTINE,
+        name=event.name,
+        description=f"Lines of {event.name} that broke a rule of silver; they return when the rule or the data is mended "
+        "and their hour is replayed.",
+        columns=(
+            Column(name="rule", type=ColumnType.STRING, description="First rule of silver that the row broke."),
+            Column(name="broken_rules", type=ColumnType.STRING, description="All of them, separated by commas."),
+            Column(
+                name="detail",
+                type=ColumnType.STRING,
+                nullable=True,
+                description="Where and what exactly, when the line itself could not be read.",
+            ),
+            Column(
+                name="raw",
+                type=ColumnType.STRING,
+                description="The line as landed, or the record rebuilt from bronze where every field could be read.",
+            ),
+            _EVENT_ID,
+            *_LINEAGE,
+        ),
+        partition_column="landed_hour",
+        sort_columns=("_object", "_line_number"),
+        unique_columns=("_object", "_line_number"),
+    )
+
+
+BRONZE: dict[str, TableContract] = {name: bronze_contract(event) for name, event in EVENT_CONTRACTS.items()}
+SILVER: dict[str, TableContract] = {name: silver_contract(event) for name, event in EVENT_CONTRACTS.items()}
+QUARANTINE: dict[str, TableContract] = {name: quarantine_contract(event) for name, event in EVENT_CONTRACTS.items()}
+
+TABLES: dict[str, TableContract] = {
+    contract.path: contract for layer in (BRONZE, SILVER, QUARANTINE) for contract in layer.values()
+}

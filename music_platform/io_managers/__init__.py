@@ -1,0 +1,1 @@
+"""The Parquet lake: writing, manifests, crash-safe publishing, reading."""

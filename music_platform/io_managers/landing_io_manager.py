@@ -1,0 +1,40 @@
+"""Gives bronze assets the landed objects of their hours. It never writes: Fluentd does, and landed objects are immutable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from music_platform.errors import MusicPlatformError
+from music_platform.io_managers.partition_sets import LandedPartitions, landed_objects
+from music_platform.landing.layout import list_landing
+from music_platform.resources.lake import Lake
+from music_platform.resources.spark import SparkResource
+
+
+class LandingIOManager(dg.IOManager):
+    """Loads ``landing/<event_type>`` as LandedPartitions."""
+
+    def __init__(self, lake: Lake, spark: SparkResource) -> None:
+        self._lake = lake
+        self._spark = spark
+
+    def load_input(self, context: dg.InputContext) -> LandedPartitions:
+        """The objects of the run's hours; an hour without objects is an hour without events."""
+        return open_landed(context.asset_key.path[-1], list(context.asset_partition_keys), self._lake, self._spark)
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:  # noqa: ARG002
+        """Refused: nothing but the collector writes here."""
+        raise MusicPlatformError(f"{context.asset_key.to_user_string()} is written by the collector, not by Dagster")
+
+
+def open_landed(event_type: str, partitions: list[str], lake: Lake, spark: SparkResource) -> LandedPartitions:
+    """The landed objects of an event type's hours."""
+    listed = list_landing(lake.store, event_type, partitions)
+    return LandedPartitions(
+        objects={key: landed_objects(key, [(found.key, found.size) for found in listed[key]]) for key in partitions},
+        etags={found.key: found.etag for found_in_hour in listed.values() for found in found_in_hour},
+        lake=lake,
+        spark=spark,
+    )

@@ -1,0 +1,116 @@
+"""The Parquet lake's IO manager: publishes what assets staged or computed, and opens partitions for what lies downstream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+
+from music_platform.contracts.table import TableContract
+from music_platform.contracts.tables import TABLES
+from music_platform.errors import ContractError
+from music_platform.io_managers.manifest import Manifest
+from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.io_managers.publish import Published, publish_partitions
+from music_platform.partitions import describe_partitions
+from music_platform.resources.lake import Lake
+from music_platform.resources.spark import SparkResource
+
+_PREVIEW_ROWS = 5
+
+
+class ParquetLakeIOManager(dg.IOManager):
+    """Reads and writes tables of the lake, one partition or a range of hundreds.
+
+    Takes a lazy Spark DataFrame (written in one engine pass) or StagedPartitions. Gives a lazy DataFrame of any number of
+    partitions, or, to a parameter annotated so, StoredPartitions.
+    """
+
+    def __init__(self, lake: Lake, spark: SparkResource) -> None:
+        self._lake = lake
+        self._spark = spark
+
+    def load_input(self, context: dg.InputContext) -> DataFrame | StoredPartitions:
+        contract = contract_of(context.asset_key)
+        partitions = StoredPartitions.open(contract, list(context.asset_partition_keys), self._lake, self._spark)
+        return partitions if context.dagster_type.typing_type is StoredPartitions else partitions.read()
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        contract = contract_of(context.asset_key)
+        partitions = list(context.asset_partition_keys)
+        staged = obj if isinstance(obj, StagedPartitions) else self._stage(contract, obj, partitions, context.run_id)
+        metadata = self.publish(staged, partitions, context.run_id)
+        context.log.info(
+            f"{contract.path}: published {describe_partitions(partitions)}, {metadata['dagster/row_count']:,} rows, "
+            f"{metadata['unchanged_partitions']} partitions unchanged"
+        )
+        context.add_output_metadata(metadata)
+
+    def publish(self, staged: StagedPartitions, partitions: Sequence[str], run_id: str) -> dict[str, Any]:
+        """Publish each of the partitions, empty ones explicitly, and return the metadata of the materialization."""
+        published = publish_partitions(
+            self._lake.store,
+            staged.contract,
+            staged.written,
+            partitions,
+            run_id=run_id,
+            write_id=staged.write_id,
+            sources=staged.sources,
+            leftover_grace_seconds=self._lake.settings.leftover_grace_seconds,
+        )
+        return self._metadata(staged.contract, published)
+
+    def _stage(self, contract: TableContract, frame: Any, partitions: Sequence[str], run_id: str) -> StagedPartitions:
+        if not hasattr(frame, "mapInArrow"):
+            raise ContractError(f"{contract.path} must be a Spark DataFrame or StagedPartitions, not {type(frame)}")
+        staged = StagedPartitions.begin(contract, run_id, sources={})
+        staged.write(frame, partitions, self._lake)
+        return staged
+
+    def _metadata(self, contract: TableContract, published: dict[str, Published]) -> dict[str, Any]:
+        """Counts from the manifests; a preview from the first rows of one file. The data is not scanned again."""
+        manifests = [entry.manifest for entry in published.values()]
+        rows = sum(manifest.rows for manifest in manifests)
+        counts: dict[str, int] = {}
+        for manifest in manifests:
+            for name, count in manifest.counts.items():
+                counts[name] = counts.get(name, 0) + count
+        metadata: dict[str, Any] = {
+            "dagster/row_count": rows,
+            "bytes": sum(manifest.bytes for manifest in manifests),
+            "files": sum(len(manifest.files) for manifest in manifests),
+            "partitions": len(manifests),
+            "unchanged_partitions": sum(entry.is_unchanged for entry in published.values()),
+            "dagster/uri": self._lake.store.url(contract.path),
+            **counts,
+        }
+        if len(manifests) == 1:
+            metadata["dagster/partition_row_count"] = rows
+            metadata["sources"] = len(manifests[0].sources)
+        sample = next((manifest for manifest in reversed(manifests) if manifest.files), None)
+        if sample is not None:
+            metadata["preview"] = dg.MetadataValue.md(self._preview(sample))
+        return metadata
+
+    def _preview(self, manifest: Manifest) -> str:
+        with pq.ParquetFile(self._lake.store.open(manifest.keys[0])) as file:
+            batch = next(file.iter_batches(batch_size=_PREVIEW_ROWS))
+        cells = [[_cell(value) for value in row.values()] for row in batch.to_pylist()]
+        lines = [batch.schema.names, ["---"] * batch.num_columns, *cells]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def contract_of(asset_key: dg.AssetKey) -> TableContract:
+    """The contract of a table's asset; ``ContractError`` when no table has that key."""
+    contract = TABLES.get("/".join(asset_key.path))
+    if contract is None:
+        raise ContractError(f"{asset_key.to_user_string()} has no contract; add one to music_platform.contracts.tables")
+    return contract
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= 60 else f"{text[:60]}…"

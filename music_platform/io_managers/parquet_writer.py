@@ -1,0 +1,200 @@
+"""Writes a lazy DataFrame as Parquet files into partitions' folders, from within the engine's workers.
+
+One pass can feed several tables (silver and quarantine). The files are new and uniquely named, and no reader sees them
+before publish.py names them in a manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+
+from music_platform.contracts.schemas import arrow_schema, fingerprint
+from music_platform.contracts.table import Cadence, TableContract
+from music_platform.errors import ContractError
+from music_platform.io_managers.manifest import DataFile, partition_folder
+from music_platform.partitions import DAILY_KEY_FORMAT, HOURLY_KEY_FORMAT
+from music_platform.resources.object_store import ObjectStore
+
+ROW_GROUP_ROWS = 131_072
+_COMPRESSION_RATIO_GUESS = 4  # Arrow bytes to Parquet bytes, for deciding when a file is full
+_RESULT_DDL = "destination string, partition string, name string, rows bigint, bytes bigint, sha256 string"
+_MICROSECONDS = {Cadence.HOURLY: 3_600_000_000, Cadence.DAILY: 86_400_000_000}
+
+
+@dataclass
+class WrittenPartition:
+    """The new files of one partition, and the rows of the pass that were counted without being written."""
+
+    files: list[DataFile] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where rows of a pass go: to a table, or nowhere (``contract`` None: they are only counted)."""
+
+    name: str
+    contract: TableContract | None
+
+
+def write_partitions(
+    frame: DataFrame,
+    destinations: Sequence[Destination],
+    store: ObjectStore,
+    *,
+    write_id: str,
+    partition_column: str,
+    cadence: Cadence = Cadence.HOURLY,
+    destination_column: str | None = None,
+    target_file_bytes: int = 128 * 1024 * 1024,
+) -> dict[str, dict[str, WrittenPartition]]:
+    """Run the frame's plan and write its rows: ``{destination: {partition key: files and counts}}``.
+
+    ``partition_column`` is a timestamp whose hour or day is the row's partition. Without ``destination_column`` all rows go
+    to the only destination. Rows of one partition that come in one task become one file (more where it grows beyond
+    ``target_file_bytes``), sorted by the contract's sort columns.
+    """
+    by_name = {destination.name: destination for destination in destinations}
+
+    def write_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        writer = _TaskWriter(
+            by_name, store, write_id, partition_column, cadence, destination_column, target_file_bytes
+        )
+        for batch in batches:
+            writer.take(batch)
+        yield writer.finish()
+
+    written: dict[str, dict[str, WrittenPartition]] = {destination.name: {} for destination in destinations}
+    for row in frame.mapInArrow(write_batches, _RESULT_DDL).toArrow().to_pylist():
+        partition = written[row["destination"]].setdefault(row["partition"], WrittenPartition())
+        if row["name"] is None:
+            partition.counts["rows"] = partition.counts.get("rows", 0) + row["rows"]
+        else:
+            partition.files.append(DataFile(row["name"], row["rows"], row["bytes"], row["sha256"]))
+    for partitions in written.values():
+        for partition in partitions.values():
+            partition.files.sort(key=lambda file: (file.sha256, file.name))
+    return written
+
+
+class _TaskWriter:
+    """Writes the batches of one task, holding one open file's rows per destination."""
+
+    def __init__(
+        self,
+        destinations: Mapping[str, Destination],
+        store: ObjectStore,
+        write_id: str,
+        partition_column: str,
+        cadence: Cadence,
+        destination_column: str | None,
+        target_file_bytes: int,
+    ) -> None:
+        self._destinations = destinations
+        self._store = store
+        self._write_id = write_id
+        self._partition_column = partition_column
+        self._cadence = cadence
+        self._destination_column = destination_column
+        self._most_held_bytes = target_file_bytes * _COMPRESSION_RATIO_GUESS
+        self._held: dict[str, list[pa.RecordBatch]] = {name: [] for name in destinations}
+        self._held_bytes: dict[str, int] = dict.fromkeys(destinations, 0)
+        self._held_partition: dict[str, str] = {}
+        self._counted: dict[tuple[str, str], int] = {}
+        self._results: list[dict[str, str | int | None]] = []
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        """Route a batch's rows; rows of one partition are expected to come together, others only make more files."""
+        if self._destination_column is None:
+            [name] = self._destinations
+            self._take_for(name, batch)
+            return
+        names = batch.column(self._destination_column)
+        for name in self._destinations:
+            mask = pc.equal(names, name)
+            if pc.all(mask).as_py():
+                self._take_for(name, batch)
+                break
+            rows = batch.filter(mask)
+            if rows.num_rows:
+                self._take_for(name, rows)
+
+    def _take_for(self, name: str, batch: pa.RecordBatch) -> None:
+        times = batch.column(self._partition_column)
+        if times.null_count:
+            raise ContractError(
+                f"{times.null_count} rows for '{name}' have no {self._partition_column}, so they belong to no partition"
+            )
+        ordinals = times.cast(pa.int64()).to_numpy() // _MICROSECONDS[self._cadence]
+        edges = [0, *(np.flatnonzero(np.diff(ordinals)) + 1).tolist(), len(ordinals)]
+        for start, end in zip(edges, edges[1:], strict=False):
+            if end > start:
+                self._take_run(name, self._partition_of(int(ordinals[start])), batch.slice(start, end - start))
+
+    def _partition_of(self, ordinal: int) -> str:
+        key_format = HOURLY_KEY_FORMAT if self._cadence is Cadence.HOURLY else DAILY_KEY_FORMAT
+        moment = np.datetime64(ordinal * _MICROSECONDS[self._cadence], "us").item()
+        return moment.strftime(key_format)
+
+    def _take_run(self, name: str, partition: str, rows: pa.RecordBatch) -> None:
+        contract = self._destinations[name].contract
+        if contract is None:
+            self._counted[name, partition] = self._counted.get((name, partition), 0) + rows.num_rows
+            return
+        if self._held_partition.get(name, partition) != partition or self._held_bytes[name] > self._most_held_bytes:
+            self._write_held(name, contract)
+        self._held_partition[name] = partition
+        rows = rows.select([column.name for column in contract.columns])
+        self._held[name].append(rows)
+        self._held_bytes[name] += rows.nbytes
+
+    def _write_held(self, name: str, contract: TableContract) -> None:
+        if not self._held[name]:
+            return
+        table = pa.Table.from_batches(self._held[name]).cast(arrow_schema(contract.columns))
+        self._held[name], self._held_bytes[name] = [], 0
+        content, file = encode(table, contract, f"part-{self._write_id}-{uuid.uuid4().hex[:12]}.parquet")
+        partition = self._held_partition[name]
+        self._store.put(f"{partition_folder(contract.path, partition)}/{file.name}", content)
+        self._results.append(
+            {"destination": name, "partition": partition, "name": file.name, "rows": file.rows, "bytes": file.bytes,
+             "sha256": file.sha256}
+        )  # fmt: skip
+
+    def finish(self) -> pa.RecordBatch:
+        """Write what is held and return one row for each file and each count."""
+        for name, destination in self._destinations.items():
+            if destination.contract is not None:
+                self._write_held(name, destination.contract)
+        self._results += [
+            {"destination": name, "partition": partition, "name": None, "rows": rows, "bytes": 0, "sha256": None}
+            for (name, partition), rows in self._counted.items()
+        ]
+        schema = pa.schema(
+            [("destination", pa.string()), ("partition", pa.string()), ("name", pa.string()), ("rows", pa.int64()),
+             ("bytes", pa.int64()), ("sha256", pa.string())]
+        )  # fmt: skip
+        return pa.RecordBatch.from_pylist(self._results, schema=schema)
+
+
+def encode(table: pa.Table, contract: TableContract, name: str) -> tuple[bytes, DataFile]:
+    """A table as the bytes of one Parquet file in the contract's order, with what a manifest says of it.
+
+    The same rows give the same bytes, so content can be compared by its SHA-256.
+    """
+    table = table.replace_schema_metadata({"music_platform.contract": f"{contract.path}:{fingerprint(contract)}"})
+    if contract.sort_columns:
+        table = table.take(pc.sort_indices(table, [(column, "ascending") for column in contract.sort_columns]))
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS, write_page_index=True)
+    content = sink.getvalue().to_pybytes()
+    return content, DataFile(name, table.num_rows, len(content), hashlib.sha256(content).hexdigest())

@@ -1,0 +1,186 @@
+"""What assets hold in their hands: stored partitions as input, landed partitions as input, staged partitions as output.
+
+All are lazy: nothing is read before the engine runs a plan, and nothing staged is seen before the IO manager publishes it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame
+
+from music_platform.contracts.schemas import fingerprint, spark_schema
+from music_platform.contracts.table import TableContract
+from music_platform.errors import ContractError, PartitionMissingError
+from music_platform.io_managers.manifest import Manifest, Source, data_version, partition_folder, read_manifest
+from music_platform.io_managers.parquet_writer import Destination, WrittenPartition, write_partitions
+from music_platform.landing.reader import LandedObject, read_lines
+from music_platform.partitions import describe_partitions, hour_of_key, in_batches
+from music_platform.resources.lake import Lake
+from music_platform.resources.spark import SparkResource
+
+_LANDED_BYTES_OF_A_LINE = 48  # compressed; only decides how a range is cut into batches
+
+
+@dataclass(frozen=True)
+class StoredPartitions:
+    """Published partitions of one table."""
+
+    contract: TableContract
+    manifests: dict[str, Manifest]
+    lake: Lake
+    spark: SparkResource
+
+    @classmethod
+    def open(
+        cls, contract: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkResource
+    ) -> StoredPartitions:
+        """The partitions by their manifests; ``PartitionMissingError`` names the first that was never published."""
+        found = lake.map_parallel(lambda key: read_manifest(lake.store, contract, key), partitions)
+        missing = [key for key, entry in zip(partitions, found, strict=True) if entry is None]
+        if missing:
+            raise PartitionMissingError(
+                f"{contract.path} has no partition {describe_partitions(missing)} in {lake.location}: no manifest in "
+                f"'{partition_folder(contract.path, missing[0])}'. Materialize it first: dagster asset materialize "
+                f"--select '{contract.path}' --partition '{missing[0]}'."
+            )
+        manifests = {key: entry[0] for key, entry in zip(partitions, found, strict=True) if entry is not None}
+        return cls(contract, manifests, lake, spark)
+
+    @property
+    def rows(self) -> dict[str, int]:
+        return {key: manifest.rows for key, manifest in self.manifests.items()}
+
+    def read(self, partitions: Sequence[str] | None = None) -> DataFrame:
+        """One lazy DataFrame of exactly the files that the manifests of these partitions (default: all) name."""
+        keys = [key for partition in partitions or self.manifests for key in self.manifests[partition].keys]
+        session, schema = self.spark.session_for(self.lake), spark_schema(self.contract.columns)
+        if not keys:
+            return session.createDataFrame([], schema)
+        return session.read.schema(schema).parquet(*(self.lake.store.url(key) for key in keys))
+
+    def batches(self) -> list[list[str]]:
+        """The partitions cut into batches that the engine can hold at once."""
+        return in_batches(self.manifests, self.rows, self.lake.settings.batch_rows)
+
+    def sources(self) -> dict[str, list[Source]]:
+        """For manifests of tables made from these partitions, hour by hour."""
+        return {
+            key: [Source(manifest.folder, manifest.data_version, manifest.rows)]
+            for key, manifest in self.manifests.items()
+        }
+
+
+@dataclass(frozen=True)
+class LandedPartitions:
+    """Landed objects of one event type, by the hours of their folders; an hour may have none."""
+
+    objects: dict[str, list[LandedObject]]
+    etags: dict[str, str]
+    lake: Lake
+    spark: SparkResource
+
+    def read(self, partitions: Sequence[str] | None = None) -> DataFrame:
+        """One lazy DataFrame of the objects' lines, in columns of landing.reader.LINES_SCHEMA."""
+        objects = [landed for partition in partitions or self.objects for landed in self.objects[partition]]
+        return read_lines(self.spark.session_for(self.lake), self.lake.store, objects, self.spark.parallel_tasks)
+
+    def batches(self) -> list[list[str]]:
+        """The hours cut into batches, by an estimate of their lines."""
+        lines = {
+            partition: sum(landed.size for landed in objects) // _LANDED_BYTES_OF_A_LINE
+            for partition, objects in self.objects.items()
+        }
+        return in_batches(self.objects, lines, self.lake.settings.batch_rows)
+
+    def sources(self) -> dict[str, list[Source]]:
+        """For manifests of tables made from these objects."""
+        return {
+            partition: [Source(landed.key, self.etags[landed.key]) for landed in objects]
+            for partition, objects in self.objects.items()
+        }
+
+
+@dataclass
+class StagedPartitions:
+    """Files of one table that are written and not yet published, for the IO manager to publish.
+
+    ``sources`` are what each partition was made from, for its manifest. Partitions without files become explicitly empty.
+    """
+
+    contract: TableContract
+    write_id: str
+    sources: dict[str, list[Source]]
+    written: dict[str, WrittenPartition] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, contract: TableContract, run_id: str, sources: dict[str, list[Source]]) -> StagedPartitions:
+        """Nothing written yet. Files are named by the run's first 8 characters, to tell their run, and 8 random ones."""
+        return cls(contract, f"{run_id[:8]}{uuid.uuid4().hex[:8]}", sources)
+
+    def write(self, frame: DataFrame, partitions: Sequence[str], lake: Lake) -> None:
+        """Write the rows of some of the partitions, in one engine pass."""
+        written = stage(
+            frame,
+            {self.contract.name: self.contract},
+            partitions,
+            lake,
+            write_id=self.write_id,
+            partition_column=self.contract.partition_column,
+        )
+        self.written |= written[self.contract.name]
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for partition in self.written.values() for file in partition.files)
+
+    @property
+    def data_version(self) -> str:
+        """16 hex digits over the content of all partitions."""
+        files = [file for partition in self.written.values() for file in partition.files]
+        return data_version(fingerprint(self.contract), files)
+
+
+def stage(
+    frame: DataFrame,
+    contracts: dict[str, TableContract | None],
+    partitions: Sequence[str],
+    lake: Lake,
+    *,
+    write_id: str,
+    partition_column: str,
+    destination_column: str | None = None,
+) -> dict[str, dict[str, WrittenPartition]]:
+    """One engine write of a frame into one or several tables: ``{destination: {partition: what was written}}``.
+
+    Rows of a partition that was not asked for are a defect of the frame and raise ``ContractError`` by name.
+    """
+    cadences = {contract.cadence for contract in contracts.values() if contract is not None}
+    [cadence] = cadences
+    written = write_partitions(
+        frame,
+        [Destination(name, contract) for name, contract in contracts.items()],
+        lake.store,
+        write_id=write_id,
+        partition_column=partition_column,
+        cadence=cadence,
+        destination_column=destination_column,
+        target_file_bytes=lake.settings.target_file_bytes,
+    )
+    wanted = set(partitions)
+    for name, by_partition in written.items():
+        strangers = sorted(set(by_partition) - wanted)
+        if strangers:
+            raise ContractError(
+                f"the write of {describe_partitions(list(partitions))} gave '{name}' rows of {describe_partitions(strangers)} "
+                f"by their {partition_column}; the transform must keep to the partitions it was asked for"
+            )
+    return written
+
+
+def landed_objects(partition: str, found: Sequence[tuple[str, int]]) -> list[LandedObject]:
+    """Landed objects (key, size) of one hour."""
+    hour = hour_of_key(partition)
+    return [LandedObject(key, size, hour) for key, size in found]

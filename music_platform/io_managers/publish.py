@@ -1,0 +1,146 @@
+"""Publishing a partition: one compare-and-swap of its manifest, then the removal of what it no longer names.
+
+The order is what makes it safe: new files beside the old, the switch, only then the deletion. A kill at any instant leaves
+the old partition or the new one. Of two runs that publish the same partition, one after the other wins whole.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from music_platform.contracts.schemas import fingerprint
+from music_platform.contracts.table import TableContract
+from music_platform.errors import PublishConflictError
+from music_platform.io_managers.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    Source,
+    manifest_key,
+    partition_folder,
+    read_manifest,
+)
+from music_platform.io_managers.parquet_writer import WrittenPartition
+from music_platform.resources.object_store import ObjectStore, StoredObject
+
+_ATTEMPTS = 20
+_PARALLEL_PUBLISHES = 16
+
+
+@dataclass(frozen=True)
+class Published:
+    """A partition after publishing. ``is_unchanged`` when its content was there already and its files were kept."""
+
+    manifest: Manifest
+    is_unchanged: bool
+
+
+def publish_partition(
+    store: ObjectStore,
+    contract: TableContract,
+    partition: str,
+    written: WrittenPartition,
+    *,
+    run_id: str,
+    write_id: str,
+    sources: Sequence[Source] = (),
+    leftover_grace_seconds: float = 3600.0,
+) -> Published:
+    """Make the written files the partition, whatever it held before; no file is an explicit empty partition.
+
+    Where the partition already holds the same content its files stay, and only the manifest is replaced. Raises
+    ``PublishConflictError`` when other runs replace the partition each time that this one tries to.
+    """
+    key = manifest_key(contract.path, partition)
+    for attempt in range(_ATTEMPTS):
+        current = read_manifest(store, contract, partition)
+        present = {found.key: found for found in store.list(partition_folder(contract.path, partition))}
+        manifest = Manifest(
+            table=contract.path,
+            partition=partition,
+            files=tuple(written.files),
+            schema_fingerprint=fingerprint(contract),
+            run_id=run_id,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            sources=tuple(sources),
+            counts=dict(written.counts),
+        )
+        superseded: list[str] = []
+        is_unchanged = False
+        if current is not None:
+            is_unchanged = current[0].data_version == manifest.data_version and _is_whole(current[0], present)
+            superseded = manifest.keys if is_unchanged else current[0].keys
+            manifest = replace(manifest, files=current[0].files) if is_unchanged else manifest
+        if store.replace(key, manifest.to_json(), None if current is None else current[1]):
+            leftovers = _leftovers(manifest, present.values(), write_id, leftover_grace_seconds)
+            store.delete(sorted({*superseded, *leftovers}))
+            return Published(manifest, is_unchanged)
+        time.sleep(min(0.05 * 2**attempt, 1.0))
+    raise PublishConflictError(
+        f"{contract.path} partition {partition} was replaced by other runs {_ATTEMPTS} times in a row while run {run_id} "
+        "tried to publish it. Find the runs that materialize the same partition, and let one finish."
+    )
+
+
+def publish_partitions(
+    store: ObjectStore,
+    contract: TableContract,
+    written: dict[str, WrittenPartition],
+    partitions: Sequence[str],
+    *,
+    run_id: str,
+    write_id: str,
+    sources: Mapping[str, Sequence[Source]],
+    leftover_grace_seconds: float,
+    on_published: Callable[[str], None] | None = None,
+) -> dict[str, Published]:
+    """Publish each partition; one for which nothing was written becomes explicitly empty."""
+
+    def publish(partition: str) -> Published:
+        published = publish_partition(
+            store,
+            contract,
+            partition,
+            written.get(partition, WrittenPartition()),
+            run_id=run_id,
+            write_id=write_id,
+            sources=sources.get(partition, ()),
+            leftover_grace_seconds=leftover_grace_seconds,
+        )
+        if on_published is not None:
+            on_published(partition)
+        return published
+
+    if len(partitions) == 1:
+        return {partitions[0]: publish(partitions[0])}
+    with ThreadPoolExecutor(_PARALLEL_PUBLISHES) as pool:
+        return dict(zip(partitions, pool.map(publish, partitions), strict=True))
+
+
+def _is_whole(manifest: Manifest, present: dict[str, StoredObject]) -> bool:
+    """Whether all files that the manifest names are there in full."""
+    return all(
+        (found := present.get(key)) is not None and found.size == file.bytes
+        for key, file in zip(manifest.keys, manifest.files, strict=True)
+    )
+
+
+def _leftovers(
+    manifest: Manifest, present: Iterable[StoredObject], write_id: str, grace_seconds: float
+) -> list[str]:
+    """What killed runs left in the partition's folder.
+
+    A file that no manifest names may be one that another run is about to publish, so it must be older than any run lasts;
+    files of this very write are this run's own.
+    """
+    named = {*manifest.keys, f"{manifest.folder}/{MANIFEST_NAME}"}
+    now = time.time()
+    return [
+        found.key
+        for found in present
+        if found.key not in named
+        and (f"-{write_id}-" in found.key or now - found.last_modified.timestamp() >= grace_seconds)
+    ]

@@ -1,0 +1,87 @@
+"""The hourly and the daily partitions definition and how their keys, times and paths relate.
+
+Partition keys are Dagster's (`2026-11-01-05:00`, `2026-11-01`); everything here is UTC. What is stored in a partition
+does not belong here.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+HOURLY_KEY_FORMAT = "%Y-%m-%d-%H:%M"
+DAILY_KEY_FORMAT = "%Y-%m-%d"
+
+
+def hourly_partitions(start: datetime) -> dg.HourlyPartitionsDefinition:
+    """Hours from ``start`` to the current, unfinished one inclusive."""
+    return dg.HourlyPartitionsDefinition(
+        start_date=start.strftime(HOURLY_KEY_FORMAT), fmt=HOURLY_KEY_FORMAT, timezone="UTC", end_offset=1
+    )
+
+
+def daily_partitions(start: datetime) -> dg.DailyPartitionsDefinition:
+    """Days from ``start`` to the current, unfinished one inclusive."""
+    return dg.DailyPartitionsDefinition(
+        start_date=start.strftime(DAILY_KEY_FORMAT), fmt=DAILY_KEY_FORMAT, timezone="UTC", end_offset=1
+    )
+
+
+def hour_of_key(partition_key: str) -> datetime:
+    """The hour that an hourly partition key names.
+
+    Raises ``ValueError`` that shows the wanted form when the key is not one.
+    """
+    try:
+        hour = datetime.strptime(partition_key, HOURLY_KEY_FORMAT).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise ValueError(f"'{partition_key}' is not an hourly partition; write it as 2026-11-01-05:00") from error
+    if hour.minute:
+        raise ValueError(f"'{partition_key}' is not a whole hour; write it as 2026-11-01-05:00")
+    return hour
+
+
+def key_of_hour(hour: datetime) -> str:
+    """The hourly partition key of an hour."""
+    return hour.astimezone(UTC).strftime(HOURLY_KEY_FORMAT)
+
+
+def partition_path(partition_key: str) -> str:
+    """The Hive folder of an hourly or daily partition: ``date=2026-11-01/hour=05`` or ``date=2026-11-01``."""
+    if len(partition_key) == len("2026-11-01"):
+        return f"date={datetime.strptime(partition_key, DAILY_KEY_FORMAT):%Y-%m-%d}"
+    return f"{hour_of_key(partition_key):date=%Y-%m-%d/hour=%H}"
+
+
+def keys_in_range(first_key: str, last_key: str) -> list[str]:
+    """Every hourly key from ``first_key`` to ``last_key``, both included.
+
+    Raises ``ValueError`` when the range runs backwards.
+    """
+    first, last = hour_of_key(first_key), hour_of_key(last_key)
+    if last < first:
+        raise ValueError(f"the partition range {first_key}...{last_key} ends before it begins")
+    hours = int((last - first) / timedelta(hours=1)) + 1
+    return [key_of_hour(first + timedelta(hours=offset)) for offset in range(hours)]
+
+
+def describe_partitions(partition_keys: Sequence[str]) -> str:
+    """A short text for messages: one key, or the first and the last with their number."""
+    if not partition_keys:
+        return "no partition"
+    if len(partition_keys) == 1:
+        return partition_keys[0]
+    return f"{partition_keys[0]}...{partition_keys[-1]} ({len(partition_keys)} partitions)"
+
+
+def in_batches(partition_keys: Iterable[str], rows: dict[str, int], most_rows: int) -> list[list[str]]:
+    """Split partitions, in order, into batches of at most ``most_rows`` rows; a larger partition stands alone."""
+    batches: list[list[str]] = []
+    held = 0
+    for key in partition_keys:
+        if not batches or held + rows.get(key, 0) > most_rows:
+            batches.append([])
+            held = 0
+        batches[-1].append(key)
+        held += rows.get(key, 0)
+    return batches

@@ -1,0 +1,1 @@
+"""What assets connect to: the object store and the Spark session."""

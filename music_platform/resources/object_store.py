@@ -1,0 +1,208 @@
+"""The lake's object store: a local folder or an S3 bucket behind one interface (obstore).
+
+Objects only: what they mean (landing layout, manifests, Parquet) is known elsewhere. A location is small and picklable, so
+that workers of any engine can open the same store.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.store import LocalStore, S3Store
+
+from music_platform.errors import LakeUnreachableError
+from music_platform.settings import Settings
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object of the lake: its key relative to the lake, size in bytes, entity tag and time of last change."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: datetime
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """Objects below one location, by keys relative to it.
+
+    Transient failures (timeouts, HTTP 5xx, throttling) are retried with exponential backoff for ``retry_seconds``;
+    then ``LakeUnreachableError`` names the operation, the object and the location.
+    """
+
+    location: str
+    options: tuple[tuple[str, Any], ...] = field(default=(), repr=False)  # holds the secret key
+    retry_seconds: float = 120.0
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> ObjectStore:
+        options = settings.object_store_options()
+        client_options = tuple(options.pop("client_options", {}).items())
+        items = tuple(options.items())
+        return cls(settings.lake, items + (("client_options", client_options),) * bool(client_options),
+                   settings.s3_retry_seconds)  # fmt: skip
+
+    @property
+    def is_local(self) -> bool:
+        return not self.location.startswith("s3://")
+
+    def url(self, key: str) -> str:
+        """The address by which an engine or another tool opens an object."""
+        return f"{self.location}/{key}"
+
+    def put(self, key: str, content: bytes) -> str:
+        """Store an object whole (readers see the old or the new one) and return its entity tag."""
+        with self._failures("write", key):
+            return obstore.put(self._store, key, content)["e_tag"] or ""
+
+    def get(self, key: str) -> bytes | None:
+        """The content of an object; ``None`` when there is none."""
+        found = self.get_with_etag(key)
+        return None if found is None else found[0]
+
+    def get_with_etag(self, key: str) -> tuple[bytes, str] | None:
+        """The content and entity tag of an object; ``None`` when there is none."""
+        with self._failures("read", key):
+            try:
+                result = obstore.get(self._store, key)
+            except (FileNotFoundError, obstore.exceptions.NotFoundError):
+                return None
+            return bytes(result.bytes()), result.meta["e_tag"] or ""
+
+    def replace(self, key: str, content: bytes, expected_etag: str | None) -> bool:
+        """Compare and swap: store the object only if its entity tag is still the expected one.
+
+        ``None`` expects no object. Returns False, and stores nothing, when somebody else was faster. On S3 this is a
+        conditional PUT (If-Match, If-None-Match). A local folder offers no such thing; there a lock file serializes
+        the comparison and the rename among the processes of one machine.
+        """
+        if not self.is_local:
+            with self._failures("write", key):
+                mode: Any = "create" if expected_etag is None else {"e_tag": expected_etag}
+                try:
+                    obstore.put(self._store, key, content, mode=mode)
+                except (obstore.exceptions.AlreadyExistsError, obstore.exceptions.PreconditionError):
+                    return False
+                return True
+        with self._local_lock():
+            found = self.get_with_etag(key)
+            if (None if found is None else found[1]) != expected_etag:
+                return False
+            self.put(key, content)
+            return True
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """The objects whose keys begin with the folder ``prefix``, in no promised order."""
+        with self._failures("list", prefix):
+            for chunk in obstore.list(self._store, prefix.rstrip("/") or None):
+                for meta in chunk:
+                    yield StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete objects; those that are gone already are no failure."""
+        if not keys:
+            return
+        with self._failures("delete", keys[0]):
+            if not self.is_local:
+                obstore.delete(self._store, keys)
+                return
+            for key in keys:  # a local delete of several stops at the first that is gone
+                Path(self.location, key).unlink(missing_ok=True)
+
+    def open(self, key: str) -> io.RawIOBase:
+        """A seekable reader of one object, which requests only the ranges that are read."""
+        with self._failures("read", key):
+            return _ObjectReader(self, key, obstore.head(self._store, key)["size"])
+
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        """Some bytes of an object."""
+        with self._failures("read", key):
+            return bytes(obstore.get_range(self._store, key, start=start, length=length))
+
+    @property
+    def _store(self) -> LocalStore | S3Store:
+        return _open_store(self)
+
+    @contextmanager
+    def _failures(self, operation: str, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (obstore.exceptions.BaseError, OSError) as error:
+            reason = str(error).split("\n\nDebug source")[0]
+            raise LakeUnreachableError(
+                f"cannot {operation} '{key}' in the lake {self.location}: {reason}. Check that the lake is reachable, "
+                "that the credentials may do this, and the disk's space; then run the same partitions again."
+            ) from error
+
+    @contextmanager
+    def _local_lock(self) -> Iterator[None]:
+        path = Path(self.location, ".publish.lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # the kernel frees it when the process dies
+            yield
+        finally:
+            os.close(handle)
+
+
+class _ObjectReader(io.RawIOBase):
+    def __init__(self, store: ObjectStore, key: str, size: int) -> None:
+        self._store, self._key, self._size, self._position = store, key, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        length = min(len(buffer), self._size - self._position)
+        if length <= 0:
+            return 0
+        buffer[:length] = self._store.read_range(self._key, self._position, length)
+        self._position += length
+        return length
+
+
+@lru_cache(maxsize=8)
+def _open_store(location: ObjectStore) -> LocalStore | S3Store:
+    if location.is_local:
+        return LocalStore(location.location, mkdir=True)
+    options = dict(location.options)
+    client_options = dict(options.pop("client_options", ())) | {"timeout": timedelta(seconds=60)}
+    return S3Store.from_url(
+        location.location,
+        client_options=client_options,
+        retry_config={
+            "max_retries": 50,
+            "retry_timeout": timedelta(seconds=location.retry_seconds),
+            "backoff": {
+                "init_backoff": timedelta(milliseconds=100),
+                "max_backoff": timedelta(seconds=5),
+                "base": 2,
+            },
+        },
+        **options,
+    )
+
+

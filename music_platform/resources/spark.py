@@ -1,0 +1,84 @@
+"""The Spark session: Sail inside this process by default, any Spark Connect server by setting; one a process, made when
+first used.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import dagster as dg
+from dagster_pyspark import PySparkResource
+from dagster_pyspark.resources import spark_session_from_config
+from pyspark.sql import SparkSession
+
+from music_platform.errors import MusicPlatformError
+from music_platform.resources.lake import Lake
+from music_platform.settings import Settings
+
+_START_LOCK = threading.Lock()
+_embedded_server: Any = None  # lives as long as the process: Sail serves every run in it
+
+
+def embedded_engine_url() -> str:
+    """The Spark Connect url of Sail inside this process, which is started at the first call."""
+    global _embedded_server  # noqa: PLW0603
+    with _START_LOCK:
+        if _embedded_server is None:
+            from pysail.spark import SparkConnectServer  # half a second that only runs on the embedded engine pay
+
+            server = SparkConnectServer("127.0.0.1", 0)
+            server.start(background=True)
+            _embedded_server = server
+        host, port = _embedded_server.listening_address
+        return f"sc://{host}:{port}"
+
+
+class SparkResource(PySparkResource):
+    """A Spark session over Spark Connect; dagster-pyspark's resource, opened only when first used.
+
+    ``remote`` is a Spark Connect url; empty means the embedded engine. ``spark_config`` holds further settings of the
+    session. Opening it raises ``MusicPlatformError`` with the url when nobody answers there.
+    """
+
+    remote: str = ""
+    spark_config: dict[str, Any] = {}
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> SparkResource:
+        return cls(remote=settings.spark_remote)
+
+    @property
+    def is_embedded(self) -> bool:
+        return not self.remote
+
+    @property
+    def parallel_tasks(self) -> int:
+        """Tasks to split work into that the engine does not split by itself."""
+        return (os.cpu_count() or 1) * (1 if self.is_embedded else 4)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Nothing yet: a run that reads no data opens no session."""
+
+    @property
+    def spark_session(self) -> SparkSession:
+        """The session, opened at the first use."""
+        if self._spark_session is None:
+            url = self.remote or embedded_engine_url()
+            try:
+                session = spark_session_from_config({**self.spark_config, "spark.remote": url})
+                session.conf.set("spark.sql.session.timeZone", "UTC")
+            except Exception as error:
+                raise MusicPlatformError(
+                    f"no Spark session at {url}: {error}. Check MUSIC_PLATFORM_SPARK_REMOTE, or leave it empty for the "
+                    "embedded engine."
+                ) from error
+            self._spark_session = session
+        return self._spark_session
+
+    def session_for(self, lake: Lake) -> SparkSession:
+        """The session, ready to read the lake: the embedded engine learns its S3 settings from the environment."""
+        if self.is_embedded:
+            lake.settings.export_object_store_environment()
+        return self.spark_session

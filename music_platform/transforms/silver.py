@@ -1,0 +1,105 @@
+"""Silver and quarantine, from one pass over bronze: typed, repaired, judged by the contract's rules, each event once.
+
+Every bronze row gets exactly one destination, so that the counts of silver, duplicates and quarantine add up to bronze.
+"""
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
+
+from music_platform.contracts.events import EventContract
+from music_platform.contracts.table import ColumnType
+from music_platform.contracts.tables import silver_contract
+from music_platform.transforms.text import USER_AGENT_PARTS, parse_user_agent, repair_text
+
+DESTINATION_COLUMN = "_destination"
+SILVER, QUARANTINE, DUPLICATE = "silver", "quarantine", "duplicate"
+
+_SEPARATOR = "\u001f"
+_ABSENT = "\u0000"
+
+
+def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
+    """Bronze rows with the columns of the event type's silver and quarantine tables and ``_destination``.
+
+    ``_destination`` is ``silver``, ``quarantine`` or ``duplicate``: the repetition, by a retry of the collector, of an
+    event of the same hour. Of equal rows the first in the order of landing stays. A line at fault is never a duplicate.
+    """
+    contract = silver_contract(event)
+    identified = bronze.withColumn("event_id", event_id(event))
+    # Rows of an hour meet in one task here; the window below and the files of the hour need no other shuffle.
+    identified = identified.repartition(F.col("landed_hour"))
+    typed = identified.select(
+        *_silver_columns(event),
+        *("_rescued", "_raw", "_fault", "_fault_detail", "_object", "_line_number", "landed_hour"),
+        _record(event).alias("_record"),
+    )
+    typed = typed.withColumn("_agent", parse_user_agent(F.col("user_agent")))
+    typed = typed.withColumns({part: F.col(f"_agent.{part}") for part in USER_AGENT_PARTS})
+    in_order_of_landing = Window.partitionBy("landed_hour", "event_id").orderBy("_object", "_line_number")
+    judged = typed.withColumn("_repetition", F.row_number().over(in_order_of_landing))
+    obeys_all = F.expr(" AND ".join(f"coalesce({rule.condition}, false)" for rule in contract.rules))
+    names_of_broken = F.concat_ws(
+        ",", *(F.when(~F.coalesce(F.expr(rule.condition), F.lit(False)), rule.name) for rule in contract.rules)
+    )
+    judged = judged.withColumn(
+        DESTINATION_COLUMN,
+        F.when(F.col("_repetition") > 1, DUPLICATE).when(obeys_all, SILVER).otherwise(QUARANTINE),
+    )
+    is_quarantined = F.col(DESTINATION_COLUMN) == QUARANTINE
+    judged = judged.withColumn("broken_rules", F.when(is_quarantined, names_of_broken))
+    return judged.select(
+        *(column.name for column in contract.columns),
+        F.substring_index("broken_rules", ",", 1).alias("rule"),
+        "broken_rules",
+        F.when(is_quarantined, F.concat_ws(": ", "_fault", "_fault_detail")).alias("detail"),
+        F.when(is_quarantined, F.coalesce("_raw", F.to_json("_record"))).alias("raw"),
+        "_object",
+        "_line_number",
+        "landed_hour",
+        DESTINATION_COLUMN,
+    )
+
+
+def event_id(event: EventContract) -> Column:
+    """The fingerprint of a bronze row: 32 hex digits, the first 128 bits of SHA-256.
+
+    It covers the event type and every field of the record as it came, unknown fields included. Numbers with a fraction
+    enter by their bits (xxhash64), because engines write them out differently. A line at fault is identified by its place
+    as well: what it says is not known well enough to call it a repetition.
+    """
+    fractions = [field.key for field in event.fields if field.key_type is ColumnType.DOUBLE]
+    texts = [F.lit(event.name)]
+    for field in event.fields:
+        if field.key_type is not ColumnType.DOUBLE:
+            texts.append(F.coalesce(F.col(field.key).cast("string"), F.lit(_ABSENT)))
+    absent = F.concat(*(F.when(F.col(key).isNull(), "1").otherwise("0") for key in fractions))
+    texts += [F.xxhash64(*fractions).cast("string"), absent, F.coalesce("_rescued", F.lit(_ABSENT))]
+    texts.append(
+        F.when(
+            F.col("_fault").isNotNull(),
+            F.concat_ws(_SEPARATOR, "_object", F.col("_line_number").cast("string"), F.coalesce("_raw", F.lit(_ABSENT))),
+        ).otherwise("")
+    )
+    return F.substring(F.sha2(F.concat_ws(_SEPARATOR, *texts), 256), 1, 32)
+
+
+def _silver_columns(event: EventContract) -> list[Column]:
+    columns = [F.col("event_id")]
+    for field in event.fields:
+        name, wanted = field.column.name, field.column.type
+        value = F.col(field.key)
+        if wanted is ColumnType.TIMESTAMP:
+            value = F.timestamp_millis(value)
+        elif field.is_text:
+            value = repair_text(value)
+        elif wanted is not field.key_type:
+            value = value.try_cast(str(wanted))
+        columns.append(value.alias(name))
+        if name == "previous_level":
+            columns.append(F.when(F.col(field.key) == "free", "paid").when(F.col(field.key) == "paid", "free")
+                           .alias("new_level"))  # fmt: skip
+    return columns
+
+
+def _record(event: EventContract) -> Column:
+    return F.struct(*(F.col(field.key) for field in event.fields))

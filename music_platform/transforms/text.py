@@ -1,0 +1,87 @@
+"""Repair of free text: mojibake, wrapping quotes, control characters; and parts of user agents.
+
+Column expressions only, in functions that Spark and Sail share; which columns are repaired is the contract's decision.
+"""
+
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column
+from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
+from pyspark.sql.types import StringType, StructField, StructType
+
+_BYTE_PAIR_OF_UTF8 = "[\u00c2-\u00f4][\u0080-\u00bf]"
+_BEYOND_LATIN_1 = "[^\u0000-\u00ff]"
+_C0_CONTROLS = "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]"
+# Eventsim's catalogue lost the upper byte of U+2019 and its like: the control character is all that is left of it.
+_PUNCTUATION_OF_CONTROL = {"\u0018": "'", "\u0019": "'", "\u001c": '"', "\u001d": '"', "\u0013": "-", "\u0014": "-"}
+
+USER_AGENT_PARTS = ("device", "operating_system", "browser")
+
+
+def repair_text(text: Column) -> Column:
+    """Mojibake, then wrapping quotes, then C0 controls, then surrounding blanks; null stays null.
+
+    Mojibake goes first: U+00A0, which trimming could take for a blank, is a continuation byte in it.
+    """
+    return F.trim(repair_controls(unwrap_quotes(repair_mojibake(text))))
+
+
+def repair_mojibake(text: Column) -> Column:
+    """UTF-8 that was read as Latin-1 (``LefÃ¨vre``) back to what it was (``Lefèvre``).
+
+    Only text whose characters all fit in Latin-1 and whose bytes are valid UTF-8 is changed, so a correctly encoded
+    ``Björk`` or ``日本`` comes through untouched.
+    """
+    suspicious = text.rlike(_BYTE_PAIR_OF_UTF8) & ~text.rlike(_BEYOND_LATIN_1)
+    # Spark raises on characters beyond Latin-1 where Sail writes '?': neither is to see them.
+    as_bytes = F.encode(F.when(suspicious, text), "ISO-8859-1")
+    return F.coalesce(F.try_validate_utf8(as_bytes.cast("string")), text)
+
+
+def unwrap_quotes(text: Column) -> Column:
+    """Text wrapped in double quotes without them, and its inner ``\\"`` as plain quotes."""
+    wrapped = text.rlike('^".*"$') & (F.length(text) >= 2)
+    inner = F.regexp_replace(F.substring(text, F.lit(2), F.length(text) - 2), r'\\"', '"')
+    return F.when(wrapped, inner).otherwise(text)
+
+
+def repair_controls(text: Column) -> Column:
+    """C0 controls to the punctuation that they are the remains of (``It\\x19s`` to ``It's``), the others removed."""
+    damaged = text.rlike(_C0_CONTROLS)
+    restored = F.translate(
+        text, "".join(_PUNCTUATION_OF_CONTROL), "".join(_PUNCTUATION_OF_CONTROL.values())
+    )
+    return F.when(damaged, F.regexp_replace(restored, _C0_CONTROLS, "")).otherwise(text)
+
+
+def parse_user_agent(user_agent: Column) -> Column:
+    """A struct of the families of device, operating system and browser; ``Other`` where unknown.
+
+    Source of the patterns: uap-core (https://github.com/ua-parser/uap-core).
+    """
+    families = StructType([StructField(name, StringType()) for name in USER_AGENT_PARTS])
+    return F.arrow_udf(_parse_user_agents, families)(user_agent)  # the session decides which engine's function it is
+
+
+def _parse_user_agents(user_agent: pa.Array) -> pa.Array:
+    """Each distinct user agent is parsed once: there are few of them."""
+    encoded = pc.dictionary_encode(user_agent)
+    families = [_families_of(text) for text in encoded.dictionary.to_pylist()]
+    parts = [
+        pa.array([family[part] for family in families], pa.string()).take(encoded.indices) for part in range(3)
+    ]
+    return pa.StructArray.from_arrays(parts, list(USER_AGENT_PARTS))
+
+
+@lru_cache(maxsize=65_536)
+def _families_of(user_agent: str) -> tuple[str, str, str]:
+    from ua_parser import parse  # its patterns take a moment to load, and only the engine's workers need them
+
+    result = parse(user_agent)
+    return (
+        result.device.family if result.device else "Other",
+        result.os.family if result.os else "Other",
+        result.user_agent.family if result.user_agent else "Other",
+    )
