@@ -3,6 +3,8 @@
 Only errors that callers tell apart belong here.
 """
 
+import re
+
 
 class MusicPlatformError(Exception):
     """Anything that the platform itself reports as failed; its text is written for the person who reads the log."""
@@ -26,3 +28,25 @@ class PublishConflictError(MusicPlatformError):
 
 class ContractError(MusicPlatformError):
     """Data or code contradicts a table's contract."""
+
+
+class MissingFileError(MusicPlatformError):
+    """A file that a manifest names was gone when the engine came to read it."""
+
+
+def told_by_engine(error: Exception) -> Exception:
+    """The platform's own error behind an engine's: a worker's errors reach the caller only as text in a traceback.
+
+    Any other error is returned as it is.
+    """
+    text = str(error)
+    for error_type in MusicPlatformError.__subclasses__():
+        found = re.search(rf"music_platform\.errors\.{error_type.__name__}: (.+)", text)
+        if found:
+            return error_type(found[1].strip())
+    if re.search(r"No such file or directory|NotFound|not found.*\.parquet|\.parquet.*not found", text):
+        return MissingFileError(
+            f"a file that a partition's manifest names is gone: {text.splitlines()[0][:500]}. If another run published the "
+            "partition in the meantime, run again; if not, materialize that partition again to replace the lost file."
+        )
+    return error

@@ -49,7 +49,7 @@ def key_of_hour(hour: datetime) -> str:
 def partition_path(partition_key: str) -> str:
     """The Hive folder of an hourly or daily partition: ``date=2026-11-01/hour=05`` or ``date=2026-11-01``."""
     if len(partition_key) == len("2026-11-01"):
-        return f"date={datetime.strptime(partition_key, DAILY_KEY_FORMAT):%Y-%m-%d}"
+        return f"date={datetime.strptime(partition_key, DAILY_KEY_FORMAT).replace(tzinfo=UTC):%Y-%m-%d}"
     return f"{hour_of_key(partition_key):date=%Y-%m-%d/hour=%H}"
 
 

@@ -55,7 +55,9 @@ def _footer_problems(stored: StoredPartitions) -> list[str]:
 
 def _difference(found: pq.ParquetSchema, wanted: pq.ParquetSchema) -> str:
     differences = [f"lacks column '{name}'" for name in wanted.names if name not in found.names]
-    differences += [f"has a column '{name}' that the contract does not know" for name in found.names if name not in wanted.names]
+    differences += [
+        f"has a column '{name}' that the contract does not know" for name in found.names if name not in wanted.names
+    ]
     differences += [
         f"column '{name}' is {found.field(name).type}, the contract says {wanted.field(name).type}"
         for name in wanted.names

@@ -55,7 +55,9 @@ def hourly_checks(partitions: dg.PartitionsDefinition) -> list[dg.AssetChecksDef
                 event_type,
                 check_bronze,
                 [
-                    _spec(bronze, CONTRACT_CHECK, "Types, nullability, allowed values, one row a landed line.", partitions),
+                    _spec(
+                        bronze, CONTRACT_CHECK, "Types, nullability, allowed values, one row a landed line.", partitions
+                    ),
                     _spec(bronze, LANDING_CHECK, "Landed lines = bronze rows, hour by hour.", partitions),
                 ],
             )

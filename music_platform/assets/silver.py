@@ -65,7 +65,9 @@ def _silver_assets(event: EventContract, partitions: dg.PartitionsDefinition) ->
             silver.written |= written[transform.SILVER]
             quarantine.written |= written[transform.QUARANTINE]
             for partition, duplicates in written[transform.DUPLICATE].items():
-                silver.written.setdefault(partition, WrittenPartition()).counts["duplicates"] = duplicates.counts["rows"]
+                silver.written.setdefault(partition, WrittenPartition()).counts["duplicates"] = duplicates.counts[
+                    "rows"
+                ]
         for output, staged in ((transform.SILVER, silver), (transform.QUARANTINE, quarantine)):
             if output in context.op_execution_context.selected_output_names:
                 yield dg.Output(staged, output_name=output, data_version=dg.DataVersion(staged.data_version))

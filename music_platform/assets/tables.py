@@ -40,9 +40,7 @@ def spec_arguments(contract: TableContract, *, transform_version: str, kinds: se
     }
 
 
-def with_progress(
-    context: dg.AssetExecutionContext, name: str, batches: Sequence[list[str]]
-) -> Iterator[list[str]]:
+def with_progress(context: dg.AssetExecutionContext, name: str, batches: Sequence[list[str]]) -> Iterator[list[str]]:
     """The batches one by one; the run's log tells how far the range has come."""
     done, total = 0, sum(len(batch) for batch in batches)
     for batch in batches:

@@ -89,7 +89,12 @@ _ITEM = _field(
 )  # fmt: skip
 _LEVEL = _field("level", _STRING, "level", "Subscription level at the event.", allowed=_LEVELS)
 _TAG = _field(
-    "tag", _STRING, "tag", "Label that the producer was started with; absent when it had none.", nullable=True, is_text=True
+    "tag",
+    _STRING,
+    "tag",
+    "Label that the producer was started with; absent when it had none.",
+    nullable=True,
+    is_text=True,
 )
 
 _DEVICE = (
@@ -97,14 +102,16 @@ _DEVICE = (
     _field("zip", _STRING, "zip", "US postal code; leading zeros count.", pattern="^[0-9]{5}$"),
     _field("state", _STRING, "state", "US state or territory, postal abbreviation.", pattern="^[A-Z]{2}$"),
     _field("userAgent", _STRING, "user_agent", "User agent header of the device.", is_text=True),
-    _field("lon", _DOUBLE, "longitude", "Longitude of the listener's place.", unit="degrees", minimum=-180, maximum=180),
+    _field(
+        "lon", _DOUBLE, "longitude", "Longitude of the listener's place.", unit="degrees", minimum=-180, maximum=180
+    ),
     _field("lat", _DOUBLE, "latitude", "Latitude of the listener's place.", unit="degrees", minimum=-90, maximum=90),
 )
 
 
 def _user_block(*, nullable: bool) -> tuple[EventField, ...]:
     return (
-        _field("userId", _LONG, "user_id", "Listener; absent when anonymous.", nullable=nullable, minimum=1),
+        _field("userId", _LONG, "user_id", "Listener; absent when anonymous.", nullable=nullable, minimum=0),
         _field("lastName", _STRING, "last_name", "Family name of the listener.", nullable=nullable, is_text=True),
         _field("firstName", _STRING, "first_name", "Given name of the listener.", nullable=nullable, is_text=True),
         _field("gender", _STRING, "gender", "Gender as registered.", nullable=nullable, allowed=("F", "M")),

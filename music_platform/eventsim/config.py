@@ -154,7 +154,9 @@ class _Reader:
             following = found.setdefault(source, {})
             following[destination] = following.get(destination, 0.0) + probability
             if sum(following.values()) > 1 + _PROBABILITY_TOLERANCE:
-                raise self.fail(f"the transitions from {source.page} ({source.auth}, {source.level}) exceed 1 at {where}")
+                raise self.fail(
+                    f"the transitions from {source.page} ({source.auth}, {source.level}) exceed 1 at {where}"
+                )
         if not found:
             raise self.fail('"transitions" is missing or empty')
         return found
@@ -164,7 +166,9 @@ class _Reader:
         for where, entry in self.entries("new-session"):
             state = self.state(entry, where)
             if state not in transitions:
-                raise self.fail(f"{where} starts in {state.page} ({state.auth}, {state.level}), which no transition has")
+                raise self.fail(
+                    f"{where} starts in {state.page} ({state.auth}, {state.level}), which no transition has"
+                )
             weights = found.setdefault((state.auth, state.level), {})
             weights[state] = weights.get(state, 0) + int(self.number(entry, "weight", f"{where}: weight", 0, 2**31))
         for (auth, level), weights in found.items():

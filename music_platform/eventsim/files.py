@@ -8,9 +8,10 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-# Space is reserved in steps: without it the file system looks for room at each write, at five times the cost.
-_RESERVED_BYTES = 256 * 1024 * 1024
-_TOO_SMALL_TO_RESERVE_BYTES = 16 * 1024 * 1024
+# Behind this much the system need not keep what was written in memory. A file of gigabytes would push everything else
+# out of it, and taking ever new pages from the system costs four times as much as using the same ones again.
+_KEPT_IN_MEMORY_BYTES = 64 * 1024 * 1024
+_HANDED_BACK_AT_ONCE_BYTES = 32 * 1024 * 1024
 
 
 class GivenUpError(Exception):
@@ -28,7 +29,7 @@ class LineFiles:
         self.sizes = dict.fromkeys(paths, 0)
         self._paths = dict(paths)
         self._partials = {name: path.with_name(f".{path.name}.partial") for name, path in paths.items()}
-        self._reserved = dict.fromkeys(paths, 0)
+        self._handed_back = dict.fromkeys(paths, _KEPT_IN_MEMORY_BYTES)
         self._turn = threading.Condition()
         self._next_piece = 0
         self._given_up = False
@@ -53,7 +54,6 @@ class LineFiles:
             for name, (lines, text) in texts.items():
                 self.lines[name] += lines
                 self.sizes[name] += len(text)
-                self._reserve(name)
             self._next_piece += 1
             self._turn.notify_all()
         for name, (_, text) in texts.items():
@@ -61,6 +61,7 @@ class LineFiles:
             while text:
                 written = os.pwrite(self._descriptors[name], text, place)
                 text, place = text[written:], place + written
+            self._hand_back_memory(name, place)
 
     def give_up(self) -> None:
         """Let nobody wait for a piece that will never come."""
@@ -83,14 +84,9 @@ class LineFiles:
             for name, path in self._paths.items():
                 self._partials[name].replace(path)
 
-    def _reserve(self, name: str) -> None:
-        size = self.sizes[name]
-        # Not every system or file system offers a reservation; a full disk shows itself when it is written to.
-        if size <= max(self._reserved[name], _TOO_SMALL_TO_RESERVE_BYTES) or not hasattr(os, "posix_fallocate"):
+    def _hand_back_memory(self, name: str, end: int) -> None:
+        if end - self._handed_back[name] < _HANDED_BACK_AT_ONCE_BYTES or not hasattr(os, "posix_fadvise"):
             return
-        try:
-            os.posix_fallocate(self._descriptors[name], self._reserved[name], size + _RESERVED_BYTES - self._reserved[name])
-        except OSError:
-            self._reserved[name] = 1 << 62
-        else:
-            self._reserved[name] = size + _RESERVED_BYTES
+        self._handed_back[name] = end
+        # Pages that are not on the disk yet are sent there, and go when this is next called.
+        os.posix_fadvise(self._descriptors[name], 0, end - _KEPT_IN_MEMORY_BYTES, os.POSIX_FADV_DONTNEED)

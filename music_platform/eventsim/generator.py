@@ -106,7 +106,9 @@ def generate_files(
         directory.mkdir(parents=True, exist_ok=True)
         _write_all(run, summary, progress, began, page_views_at_once)
     except OSError as error:
-        raise GeneratorError(f"Cannot write {error.filename or directory}: {error.strerror}. Check --output.") from error
+        raise GeneratorError(
+            f"Cannot write {error.filename or directory}: {error.strerror}. Check --output."
+        ) from error
     summary.seconds = time.monotonic() - began
     return summary
 

@@ -58,13 +58,21 @@ def taken(texts: pa.StringArray, positions: npt.NDArray[np.int64]) -> pa.StringA
     return pc.take(texts, integer_array(positions), boundscheck=False)
 
 
+def taken_where(
+    texts: pa.StringArray, positions: npt.NDArray[np.int64], present: npt.NDArray[np.bool_]
+) -> pa.StringArray:
+    """The texts at the positions, null where not ``present``; a row that holds a null is joined to nothing."""
+    buffers = [pa.py_buffer(np.packbits(present, bitorder="little")), pa.py_buffer(np.ascontiguousarray(positions))]
+    return pc.take(texts, pa.Int64Array.from_buffers(pa.int64(), positions.size, buffers), boundscheck=False)
+
+
 def repeated(text: str, count: int) -> pa.StringArray:
     """The same text ``count`` times."""
     return string_array([text] * count)
 
 
 def joined(*parts: pa.StringArray) -> pa.StringArray:
-    """Texts put together row by row."""
+    """Texts put together row by row; null, which takes no byte, in rows where one of them is null."""
     return pc.binary_join_element_wise(*parts, _nothing())
 
 
@@ -81,25 +89,33 @@ def text_of(lines: pa.StringArray) -> memoryview:
 
 
 class NumberedText:
-    """Texts of one width that differ in a ten-digit number, made by looking up digits: a third of the usual cost."""
+    """Texts of one width that begin with a ten-digit number, whose digits are looked up: a third of the usual cost."""
 
-    _DIGITS = 10
-
-    def __init__(self, before: str, after: str) -> None:
-        self._template = np.frombuffer(f"{before}{'0' * self._DIGITS}{after}".encode(), dtype=np.uint8)
-        self._first = len(before.encode())
-        five = np.arange(100_000)
-        self._five_digits = np.stack([five // 10**place % 10 + ord("0") for place in (4, 3, 2, 1, 0)], axis=1)
-        self._five_digits = self._five_digits.astype(np.uint8)
+    def __init__(self, after: str) -> None:
+        self._template = np.frombuffer(f"{'0' * 10}{after}".encode(), dtype=np.uint8)
+        self._four_digits = np.frombuffer("".join(f"{n:04}" for n in range(10_000)).encode(), dtype=np.uint32)
+        self._two_digits = np.frombuffer("".join(f"{n:02}" for n in range(100)).encode(), dtype=np.uint16)
+        self._digits = np.dtype(
+            {
+                "names": ["upper", "middle", "lower"],
+                "formats": [np.uint32, np.uint32, np.uint16],
+                "offsets": [0, 4, 8],
+                "itemsize": self._template.size,
+            }
+        )
 
     def texts(self, numbers: npt.NDArray[np.int64]) -> pa.StringArray:
         """One text for each number; numbers must be from 0 to 9,999,999,999."""
         width = self._template.size
         text = np.empty((numbers.size, width), dtype=np.uint8)
         text[:] = self._template
-        upper = numbers // 100_000
-        middle = self._first + self._DIGITS // 2
-        text[:, self._first : middle] = self._five_digits.take(upper, axis=0)
-        text[:, middle : middle + self._DIGITS // 2] = self._five_digits.take(numbers - upper * 100_000, axis=0)
+        digits = text.view(self._digits)[:, 0]
+        upper = numbers // 1_000_000
+        lower = numbers - upper * 1_000_000
+        middle = lower // 100
+        lower -= middle * 100
+        digits["upper"] = self._four_digits.take(upper)
+        digits["middle"] = self._four_digits.take(middle)
+        digits["lower"] = self._two_digits.take(lower)
         offsets = np.arange(0, (numbers.size + 1) * width, width, dtype=np.int32)
         return pa.StringArray.from_buffers(numbers.size, pa.py_buffer(offsets), pa.py_buffer(text))

@@ -15,6 +15,7 @@ from music_platform.eventsim.population import PopulationRequest
 
 DEFAULT_USERS = 1_000
 DEFAULT_DAYS = 14.0
+CONTINUOUS_DAYS = 730.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class GeneratorOptions:
 
     ``start`` and ``end``: a time without a zone is UTC; fractions of a second are cut off. ``days`` stands in for a
     missing ``end``. Rates are annual (0.01 means 1 %). ``songs``: a catalogue file; without it one is generated.
-    ``keep_song_text``: do not garble the catalogue's texts the way Eventsim does.
+    ``keep_song_text``: do not garble the catalogue's texts the way Eventsim does. ``continuous``: begin now and go on
+    for two years, unless told otherwise.
     """
 
     config: Path | None = None
@@ -36,6 +38,7 @@ class GeneratorOptions:
     seed: int | None = None
     songs: Path | None = None
     keep_song_text: bool = False
+    continuous: bool = False
     tag: str | None = None
     first_user_id: int | None = None
 
@@ -64,7 +67,9 @@ def make_plan(options: GeneratorOptions) -> Plan:
             raise GeneratorError(f"The {name} rate must be a number from 0 to 1000, not {rate}. Check --{name}-rate.")
     if not 0 <= first_user_id < 2**53:
         raise GeneratorError(f"The first user id must be from 0 to 2**53, not {first_user_id}. Check --first-user-id.")
-    catalogue = generated_catalogue() if options.songs is None else read_catalogue(options.songs, options.keep_song_text)
+    catalogue = (
+        generated_catalogue() if options.songs is None else read_catalogue(options.songs, options.keep_song_text)
+    )
     request = PopulationRequest(
         users=users,
         growth_rate=growth_rate,
@@ -87,9 +92,13 @@ def _period(options: GeneratorOptions, config: ListenerConfig) -> tuple[int, int
     end = options.end
     if end is None and options.days is None:
         end = _config_time(config, "end-date", config.end_date)
-    days = DEFAULT_DAYS if options.days is None else options.days
+    days = options.days
+    if days is None:
+        days = CONTINUOUS_DAYS if options.continuous else DEFAULT_DAYS
     if not 0 < days <= 36_525:
         raise GeneratorError(f"The number of days must be above 0 and at most 36525, not {days}. Check --days.")
+    if start is None and options.continuous:
+        start = datetime.now(UTC)
     if start is None:
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         start = (end or today) - timedelta(days=days)

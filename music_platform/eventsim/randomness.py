@@ -5,6 +5,7 @@ any number of threads. What is drawn, and what for, does not belong here.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,28 +118,34 @@ class AliasTable:
 
 @dataclass(frozen=True)
 class AliasRows:
-    """Several alias tables of the same width side by side: row ``r`` stands at ``r * width``."""
+    """Several alias tables side by side, which draw numbers that stand for outcomes.
+
+    Column ``c`` of row ``r`` stands at ``r * width + c``: its threshold and the numbers below it and above.
+    """
 
     width: int
     threshold: UnsignedArray
-    alias: IntegerArray
+    below: IntegerArray
+    above: IntegerArray
 
     @classmethod
-    def from_weights(cls, rows: npt.ArrayLike) -> "AliasRows":
-        """Tables from a matrix of weights, one table for each row."""
-        matrix = np.asarray(rows, dtype=np.float64)
-        tables = [AliasTable.from_weights(row) for row in matrix]
+    def from_outcomes(cls, rows: Sequence[Sequence[tuple[int, float]]]) -> "AliasRows":
+        """One table for each row of (number, weight) pairs."""
+        width = max(len(row) for row in rows)
+        padded = [[*row, *[(0, 0.0)] * (width - len(row))] for row in rows]
+        tables = [AliasTable.from_weights([weight for _, weight in row]) for row in padded]
+        numbers = [np.array([number for number, _ in row], dtype=np.int64) for row in padded]
         return cls(
-            width=matrix.shape[1],
+            width=width,
             threshold=np.concatenate([table.threshold for table in tables]),
-            alias=np.concatenate([table.alias for table in tables]),
+            below=np.concatenate(numbers),
+            above=np.concatenate([own[table.alias] for own, table in zip(numbers, tables, strict=True)]),
         )
 
     def draw(self, rows: IntegerArray, half: UnsignedArray) -> IntegerArray:
-        """One outcome (a column) for each pair of a row and a number below 2**32."""
+        """One outcome's number for each pair of a row and a number below 2**32."""
         scaled = half * np.uint64(self.width)
-        outcome = (scaled >> _SHIFT_32).view(np.int64)
-        scaled &= _LOW_32_BITS
         cell = rows * self.width
-        cell += outcome
-        return np.where(scaled < self.threshold.take(cell), outcome, self.alias.take(cell))
+        cell += (scaled >> _SHIFT_32).view(np.int64)
+        scaled &= _LOW_32_BITS
+        return np.where(scaled < self.threshold.take(cell), self.below.take(cell), self.above.take(cell))

@@ -20,6 +20,7 @@ from music_platform.eventsim.json_text import (
     repeated,
     string_array,
     taken,
+    taken_where,
     text_of,
 )
 from music_platform.eventsim.population import Population
@@ -37,23 +38,21 @@ _ITEMS_WITH_READY_TEXT = 4_096
 
 @dataclass(frozen=True)
 class _Rows:
-    """What several event types share of some page views; ``item`` ends with a comma, ``block`` is device and user."""
+    """What several event types share of some page views.
 
-    ts: npt.NDArray[np.int64]
+    ``ts`` goes on with the key of ``session``, ``item`` ends with a comma, ``block`` is device and user.
+    """
+
     state: npt.NDArray[np.int64]
+    ts: pa.StringArray
     session: pa.StringArray
     item: pa.StringArray
     block: pa.StringArray
 
     def at(self, positions: npt.NDArray[np.int64]) -> "_Rows":
-        """Some of the rows. Texts are copied from here, where they are in cache, rather than made anew."""
-        return _Rows(
-            ts=self.ts[positions],
-            state=self.state[positions],
-            session=taken(self.session, positions),
-            item=taken(self.item, positions),
-            block=taken(self.block, positions),
-        )
+        """Some of the rows."""
+        texts = (taken(text, positions) for text in (self.ts, self.session, self.item, self.block))
+        return _Rows(self.state[positions], *texts)
 
 
 class Renderer:
@@ -75,8 +74,7 @@ class Renderer:
         self.plays = np.array([state.page == "NextSong" for state in states])
         self.changes_status = np.array([state.page in _STATUS_CHANGE_PAGES for state in states])
         self.logged_in = np.array([int(state.auth == "Logged In") for state in states])
-        self.time_first = NumberedText('{"ts":', '000,"sessionId":')
-        self.time_amid = NumberedText("", '000,"sessionId":')
+        self.time = NumberedText('000,"sessionId":')
         self.page_view_states = string_array(
             f',"page":{json_string(s.page)},"auth":{json_string(s.auth)},"method":{json_string(s.method)},'
             f'"status":{s.status},"level":{json_string(s.level)},"itemInSession":'
@@ -88,6 +86,7 @@ class Renderer:
         self.level = string_array(f',"level":{json_string(s.level)},"itemInSession":' for s in states)
         self.items = string_array(f"{item}," for item in range(_ITEMS_WITH_READY_TEXT))
         self.success = string_array([',"success":false}\n', ',"success":true}\n'])
+        self.opening = repeated('{"ts":', ROWS_AT_ONCE)
         self.closing = repeated("}\n", ROWS_AT_ONCE)
 
     def lines(self, batch: EventBatch, first: int) -> Lines:
@@ -97,26 +96,26 @@ class Renderer:
         absent.
         """
         part = slice(first, first + ROWS_AT_ONCE)
-        state = batch.state[part]
+        state, song = batch.state[part], batch.song[part]
         rows = _Rows(
-            ts=batch.ts[part],
             state=state,
+            ts=self.time.texts(batch.ts[part]),
             session=integer_texts(batch.session[part]),
             item=self._item_texts(batch.item[part]),
             block=taken(self.blocks, batch.user[part] + self.block_offset.take(state)),
         )
         plays = self.plays.take(state)
-        found = {PAGE_VIEWS: self._page_views(rows, np.where(plays, batch.song[part], self.no_song))}
-        listens = np.flatnonzero(plays)
-        if listens.size:
-            found[LISTENS] = self._listens(rows.at(listens), batch.song[part][listens])
+        found = {PAGE_VIEWS: (state.size, text_of(self._page_views(rows, np.where(plays, song, self.no_song))))}
+        listens = int(np.count_nonzero(plays))
+        if listens:
+            found[LISTENS] = listens, text_of(self._listens(rows, song, plays))
         auths = np.flatnonzero(batch.after_login[part])
         if auths.size:
-            found[AUTHS] = self._auths(rows.at(auths))
+            found[AUTHS] = auths.size, text_of(self._auths(rows.at(auths)))
         status_changes = np.flatnonzero(self.changes_status.take(state))
         if status_changes.size:
-            found[STATUS_CHANGES] = self._status_changes(rows.at(status_changes))
-        return {event_type: (len(lines), text_of(lines)) for event_type, lines in found.items()}
+            found[STATUS_CHANGES] = status_changes.size, text_of(self._status_changes(rows.at(status_changes)))
+        return found
 
     def _item_texts(self, item: npt.NDArray[np.int64]) -> pa.StringArray:
         if item.size and int(item.max()) >= _ITEMS_WITH_READY_TEXT:
@@ -125,24 +124,25 @@ class Renderer:
 
     def _page_views(self, rows: _Rows, ending: npt.NDArray[np.int64]) -> pa.StringArray:
         return joined(
-            self.time_first.texts(rows.ts), rows.session, taken(self.page_view_states, rows.state), rows.item,
+            self.opening[: ending.size], rows.ts, rows.session, taken(self.page_view_states, rows.state), rows.item,
             rows.block, taken(self.page_view_endings, ending),
         )  # fmt: skip
 
-    def _listens(self, rows: _Rows, song: npt.NDArray[np.int64]) -> pa.StringArray:
+    def _listens(self, rows: _Rows, song: npt.NDArray[np.int64], plays: npt.NDArray[np.bool_]) -> pa.StringArray:
+        # Nearly all page views are songs: leaving the others out by a null is cheaper than copying all but them.
         return joined(
-            taken(self.listen_openings, song), self.time_amid.texts(rows.ts), rows.session,
+            taken_where(self.listen_openings, song, plays), rows.ts, rows.session,
             taken(self.auth_and_level, rows.state), rows.item, rows.block, self.closing[: song.size],
         )  # fmt: skip
 
     def _status_changes(self, rows: _Rows) -> pa.StringArray:
         return joined(
-            self.time_first.texts(rows.ts), rows.session, taken(self.auth_and_level, rows.state), rows.item,
-            rows.block, self.closing[: rows.ts.size],
+            self.opening[: rows.state.size], rows.ts, rows.session, taken(self.auth_and_level, rows.state), rows.item,
+            rows.block, self.closing[: rows.state.size],
         )  # fmt: skip
 
     def _auths(self, rows: _Rows) -> pa.StringArray:
         return joined(
-            self.time_first.texts(rows.ts), rows.session, taken(self.level, rows.state), rows.item,
+            self.opening[: rows.state.size], rows.ts, rows.session, taken(self.level, rows.state), rows.item,
             rows.block, taken(self.success, self.logged_in.take(rows.state)),
         )  # fmt: skip

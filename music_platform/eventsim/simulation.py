@@ -63,13 +63,14 @@ class _Listeners:
     after_login: npt.NDArray[np.bool_]
 
     def select(self, which: npt.NDArray[np.bool_]) -> "_Listeners":
-        return _Listeners(*(getattr(self, name)[which] for name in _FIELDS))
+        positions = np.flatnonzero(which)
+        return _Listeners(*[getattr(self, name).take(positions) for name in _FIELDS])
 
     @staticmethod
     def concatenated(parts: list["_Listeners"]) -> "_Listeners":
         if len(parts) == 1:
             return parts[0]
-        return _Listeners(*(np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS))
+        return _Listeners(*[np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS])
 
     @property
     def user(self) -> IntegerArray:
@@ -145,8 +146,7 @@ class Simulation:
         """The first page views of sessions."""
         machine = self.machine
         bits = random_bits(self.key, counters)
-        cell = groups * machine.first_states.width + machine.first_states.draw(groups, high_half(bits))
-        state = machine.first_destinations.take(cell)
+        state = machine.first_states.draw(groups, high_half(bits))
         song = self.popularity.draw(low_half(bits))
         plays = machine.kind.take(state) == SONG
         return _Listeners(
@@ -176,8 +176,7 @@ class Simulation:
         """The page views after the given ones in the same session, and which of them exist: the others end it."""
         machine = self.machine
         bits = random_bits(self.key, now.counter)
-        cell = now.state * machine.next_states.width + machine.next_states.draw(now.state, high_half(bits))
-        state = machine.destinations.take(cell)
+        state = machine.next_states.draw(now.state, high_half(bits))
         goes_on = state != machine.end
         state[~goes_on] = 0
         kind = machine.kind.take(state)

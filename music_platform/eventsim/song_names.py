@@ -30,7 +30,15 @@ _LAST_NAMES = (
 ).split()
 _ENSEMBLES = ("Band", "Brothers", "Collective", "Ensemble", "Orchestra", "Quartet", "Sisters", "Sound System", "Trio")
 _PLACES = ("Berlin", "Kyoto", "Lagos", "Lisbon", "Malmö", "Memphis", "Montréal", "Oaxaca", "São Paulo", "Tallinn")
-_SUFFIXES = (" (Live)", " (Remastered)", " (Acoustic)", " - Radio Edit", " [Instrumental]", " (feat. {})", ' ("12" Mix)')
+_SUFFIXES = (
+    " (Live)",
+    " (Remastered)",
+    " (Acoustic)",
+    " - Radio Edit",
+    " [Instrumental]",
+    " (feat. {})",
+    ' ("12" Mix)',
+)
 
 
 class _Words:

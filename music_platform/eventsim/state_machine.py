@@ -21,8 +21,7 @@ class StateMachine:
     """States are numbered in the configuration's order; one number more, ``end``, ends the session.
 
     ``kind``, ``is_login``, ``is_churned``: by state. ``group``: by state, its (auth, level) pair's number in
-    ``groups``, a row of ``first_states``. ``destinations``: the state that column c of row r of ``next_states``
-    leads to stands at ``r * next_states.width + c``; likewise ``first_destinations``.
+    ``groups``. ``next_states`` draws by state, ``first_states`` by group.
     """
 
     states: tuple[State, ...]
@@ -33,9 +32,7 @@ class StateMachine:
     group: IntegerArray
     groups: tuple[tuple[str, str], ...]
     next_states: AliasRows
-    destinations: IntegerArray
     first_states: AliasRows
-    first_destinations: IntegerArray
 
     @classmethod
     def create(cls, config: ListenerConfig) -> "StateMachine":
@@ -51,8 +48,6 @@ class StateMachine:
             row = [(number[nxt], p) for nxt, p in following.items() if p > 0]
             moves.append([*row, (len(states), ending if ending > _ROUNDING or not row else 0.0)])
         starts = [[(number[s], float(w)) for s, w in config.new_session[group].items()] for group in groups]
-        next_states, destinations = _table(moves)
-        first_states, first_destinations = _table(starts)
         return cls(
             states=states,
             end=len(states),
@@ -62,10 +57,8 @@ class StateMachine:
             # A pair without a first state only occurs where the listener has left for ever, or goes on to another.
             group=np.array([group_number.get((s.auth, s.level), 0) for s in states], dtype=np.int64),
             groups=groups,
-            next_states=next_states,
-            destinations=destinations,
-            first_states=first_states,
-            first_destinations=first_destinations,
+            next_states=AliasRows.from_outcomes(moves),
+            first_states=AliasRows.from_outcomes(starts),
         )
 
     def groups_of(self, auths: npt.NDArray[np.object_], levels: npt.NDArray[np.object_]) -> IntegerArray:
@@ -78,14 +71,3 @@ def _kind(state: State) -> int:
     if state.is_redirect:
         return REDIRECT
     return SONG if state.page == "NextSong" else ORDINARY
-
-
-def _table(rows: list[list[tuple[int, float]]]) -> tuple[AliasRows, IntegerArray]:
-    width = max(len(row) for row in rows)
-    weights = np.zeros((len(rows), width))
-    destinations = np.zeros((len(rows), width), dtype=np.int64)
-    for position, row in enumerate(rows):
-        for column, (destination, weight) in enumerate(row):
-            weights[position, column] = weight
-            destinations[position, column] = destination
-    return AliasRows.from_weights(weights), destinations.ravel()

@@ -4,22 +4,27 @@ One pass can feed several tables (silver and quarantine). The files are new and 
 before publish.py names them in a manifest.
 """
 
+# pyarrow makes its compute functions when it is imported, so no type checker finds them.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import hashlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from music_platform.contracts.schemas import arrow_schema, fingerprint
 from music_platform.contracts.table import Cadence, TableContract
-from music_platform.errors import ContractError
+from music_platform.errors import ContractError, told_by_engine
 from music_platform.io_managers.manifest import DataFile, partition_folder
 from music_platform.partitions import DAILY_KEY_FORMAT, HOURLY_KEY_FORMAT
 from music_platform.resources.object_store import ObjectStore
@@ -66,15 +71,18 @@ def write_partitions(
     by_name = {destination.name: destination for destination in destinations}
 
     def write_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        writer = _TaskWriter(
-            by_name, store, write_id, partition_column, cadence, destination_column, target_file_bytes
-        )
+        writer = _TaskWriter(by_name, store, write_id, partition_column, cadence, destination_column, target_file_bytes)
         for batch in batches:
             writer.take(batch)
         yield writer.finish()
 
     written: dict[str, dict[str, WrittenPartition]] = {destination.name: {} for destination in destinations}
-    for row in frame.mapInArrow(write_batches, _RESULT_DDL).toArrow().to_pylist():
+    try:
+        results = frame.mapInArrow(write_batches, _RESULT_DDL).toArrow().to_pylist()
+    except PySparkException as error:
+        told = told_by_engine(error)
+        raise told from (None if told is error else error)
+    for row in results:
         partition = written[row["destination"]].setdefault(row["partition"], WrittenPartition())
         if row["name"] is None:
             partition.counts["rows"] = partition.counts.get("rows", 0) + row["rows"]
@@ -136,7 +144,7 @@ class _TaskWriter:
             )
         ordinals = times.cast(pa.int64()).to_numpy() // _MICROSECONDS[self._cadence]
         edges = [0, *(np.flatnonzero(np.diff(ordinals)) + 1).tolist(), len(ordinals)]
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             if end > start:
                 self._take_run(name, self._partition_of(int(ordinals[start])), batch.slice(start, end - start))
 

@@ -128,9 +128,7 @@ def _is_whole(manifest: Manifest, present: dict[str, StoredObject]) -> bool:
     )
 
 
-def _leftovers(
-    manifest: Manifest, present: Iterable[StoredObject], write_id: str, grace_seconds: float
-) -> list[str]:
+def _leftovers(manifest: Manifest, present: Iterable[StoredObject], write_id: str, grace_seconds: float) -> list[str]:
     """What killed runs left in the partition's folder.
 
     A file that no manifest names may be one that another run is about to publish, so it must be older than any run lasts;

@@ -23,9 +23,14 @@ _KEY = re.compile(
 _MOST_HOURS_LISTED_ONE_BY_ONE = 3  # of a day; beyond it one listing of the day is cheaper
 
 
+def type_prefix(event_type: str) -> str:
+    """The folder of an event type's landed objects."""
+    return f"{LANDING_PREFIX}/{event_type}"
+
+
 def day_prefix(event_type: str, day: datetime) -> str:
     """The folder of a day's landed objects."""
-    return f"{LANDING_PREFIX}/{event_type}/dt={day:%Y-%m-%d}"
+    return f"{type_prefix(event_type)}/dt={day:%Y-%m-%d}"
 
 
 def hour_prefix(event_type: str, hour: datetime) -> str:
@@ -38,16 +43,30 @@ def landed_key(event_type: str, hour: datetime, chunk_id: str) -> str:
     return f"{hour_prefix(event_type, hour)}/{hour:%Y%m%d%H}_{chunk_id}.json.gz"
 
 
+def errors_prefix(day: datetime) -> str:
+    """The folder of the error records that arrived on a day, of all event types."""
+    return f"{ERRORS_PREFIX}/dt={day:%Y-%m-%d}"
+
+
+def errors_key(arrival: datetime, chunk_id: str) -> str:
+    """The key of an object of error records, by the hour in which they arrived."""
+    return f"{errors_prefix(arrival)}/{arrival:%Y%m%d%H}_{chunk_id}.json.gz"
+
+
 def parse_key(key: str) -> tuple[str, datetime] | None:
     """The event type and the hour of a landed object's key; None when it is not one."""
     match = _KEY.fullmatch(key)
     if match is None:
         return None
-    return match["event_type"], datetime.strptime(f"{match['day']} {match['hour']}", "%Y-%m-%d %H").replace(tzinfo=UTC)
+    try:
+        hour = datetime.fromisoformat(f"{match['day']}T{match['hour']}:00:00").replace(tzinfo=UTC)
+    except ValueError:  # digits that are no hour, such as month 13
+        return None
+    return match["event_type"], hour
 
 
 def list_landing(store: ObjectStore, event_type: str, partition_keys: Sequence[str]) -> dict[str, list[StoredObject]]:
-    """The landed objects of hours, by hourly partition key and sorted by key; an hour without objects has an empty list.
+    """The landed objects of hours, by hourly partition key, sorted by key; an hour without objects has an empty list.
 
     Costs one listing an hour for a few hours, one a day for many.
     """

@@ -37,6 +37,7 @@ _COMPRESSED_STEP_BYTES = 256 * 1024
 _BATCH_BYTES = 8 * 1024 * 1024
 _KEPT_OF_A_FAULT_BYTES = 64 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_ERRORS: tuple[Any, ...] = (isal_zlib.IsalError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _inflate(content: bytes, new_decompressor: Callable[[], Any]) -> Iterator[by
                     yield damage.salvaged
                 yield ObjectFault("corrupt_gzip", f"{damage} (within byte {start} and {start + len(step)})", b"")
                 return
-            except (isal_zlib.error, zlib.error) as error:
+            except _GZIP_ERRORS as error:
                 yield ObjectFault("corrupt_gzip", str(error), b"")
                 return
             start += len(step)

@@ -189,7 +189,7 @@ def _open_store(location: ObjectStore) -> LocalStore | S3Store:
     if location.is_local:
         return LocalStore(location.location, mkdir=True)
     options = dict(location.options)
-    client_options = dict(options.pop("client_options", ())) | {"timeout": timedelta(seconds=60)}
+    client_options: Any = dict(options.pop("client_options", ())) | {"timeout": timedelta(seconds=60)}
     return S3Store.from_url(
         location.location,
         client_options=client_options,
@@ -204,5 +204,3 @@ def _open_store(location: ObjectStore) -> LocalStore | S3Store:
         },
         **options,
     )
-
-

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster_pyspark import PySparkResource
 from dagster_pyspark.resources import spark_session_from_config
+from pydantic import Field
 from pyspark.sql import SparkSession
 
 from music_platform.errors import MusicPlatformError
@@ -23,7 +24,7 @@ _embedded_server: Any = None  # lives as long as the process: Sail serves every 
 
 def embedded_engine_url() -> str:
     """The Spark Connect url of Sail inside this process, which is started at the first call."""
-    global _embedded_server  # noqa: PLW0603
+    global _embedded_server
     with _START_LOCK:
         if _embedded_server is None:
             from pysail.spark import SparkConnectServer  # half a second that only runs on the embedded engine pay
@@ -43,7 +44,7 @@ class SparkResource(PySparkResource):
     """
 
     remote: str = ""
-    spark_config: dict[str, Any] = {}
+    spark_config: dict[str, Any] = Field(default_factory=dict)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SparkResource:

@@ -4,10 +4,16 @@ The parser runs in the engine's Python workers, so that both engines read the sa
 (silver does), only whether they can be read as the contract's types.
 """
 
+# pyarrow makes its compute functions when it is imported, so no type checker finds them.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +30,8 @@ from music_platform.contracts.tables import bronze_contract
 _FEWEST_LINES_TO_SPLIT = 64
 _KEPT_OF_A_LINE_CHARACTERS = 1024 * 1024
 _LARGEST_LONG = 2**63 - 1
+_LONGEST_INTEGER_DIGITS = 400  # beyond the range of a double; Python refuses to read integers of some thousand digits
+_DEEPEST_NESTING = 100  # Python's own limit moves with its release and with the stack
 
 
 def bronze_events(lines: DataFrame, event: EventContract) -> DataFrame:
@@ -73,7 +81,9 @@ class LineParser:
         table = pa.concat_tables(parsed).combine_chunks() if parsed else self._table_of([])
         for name in ("_object", "_line_number", "landed_hour"):
             table = table.append_column(name, batch.column(name))
-        return table.select(self._schema.names).cast(self._schema).to_batches()[0] if len(lines) else _empty(self._schema)
+        return (
+            table.select(self._schema.names).cast(self._schema).to_batches()[0] if len(lines) else _empty(self._schema)
+        )
 
     def _parse_run(self, lines: pa.BinaryArray) -> list[pa.Table]:
         block = self._parse_block(lines)
@@ -110,6 +120,9 @@ class LineParser:
             table.validate(full=True)
         except pa.ArrowInvalid:
             return None
+        for key in self._double_keys:  # -0 is 0.0 when read one by one
+            index = table.schema.get_field_index(key)
+            table = table.set_column(index, table.schema.field(index), pc.add(table.column(index), 0.0))
         empty = pa.nulls(len(lines), pa.string())
         for name in ("_rescued", "_raw", "_fault", "_fault_detail"):
             table = table.append_column(name, empty)
@@ -135,15 +148,23 @@ class LineParser:
         except UnicodeDecodeError as error:
             return _faulty(line, "not_utf8", f"byte 0x{line[error.start]:02x} at position {error.start}")
         try:
-            pairs = json.loads(text, object_pairs_hook=_Pairs, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            return _faulty(line, "not_json", str(error) or "nested too deeply")
+            pairs = json.loads(
+                text,
+                object_pairs_hook=_Pairs,
+                parse_int=_read_integer,
+                parse_float=_read_fraction,
+                parse_constant=_refuse_constant,
+            )
+            repeated = _repeated_keys(pairs)
+        except RecursionError:
+            return _faulty(line, "not_json", _NESTED_TOO_DEEPLY)
+        except ValueError as error:
+            return _faulty(line, "not_json", str(error))
         if not isinstance(pairs, _Pairs):
             return _faulty(line, "not_an_object", f"a JSON {_json_type(pairs)}")
+        if repeated:
+            return _faulty(line, "duplicate_key", f"{', '.join(map(_shorten, sorted(repeated)))} more than once")
         record = dict(pairs)
-        if len(record) != len(pairs):
-            repeated = sorted({key for key in record if sum(key == other for other, _ in pairs) > 1})
-            return _faulty(line, "duplicate_key", f"{', '.join(repeated)} more than once")
         row: dict[str, Any] = {}
         rescued: dict[str, Any] = {}
         mismatches: list[str] = []
@@ -157,26 +178,62 @@ class LineParser:
                     rescued[key] = value
                     mismatches.append(f"{key}: expected {key_type}, found {_json_type(value)} {_shorten(value)}")
         if rescued:
-            row["_rescued"] = _to_json(rescued)
+            row["_rescued"] = _to_json(_Pairs(rescued.items()))
         if mismatches:
             row |= _faulty(line, "wrong_type", "; ".join(mismatches))
         return row
 
     def _table_of(self, rows: list[dict[str, Any]]) -> pa.Table:
-        schema = pa.schema([field for field in self._schema if field.name not in ("_object", "_line_number", "landed_hour")])
+        schema = pa.schema(
+            [field for field in self._schema if field.name not in ("_object", "_line_number", "landed_hour")]
+        )
         return pa.Table.from_pylist(rows, schema=schema)
+
+
+_NESTED_TOO_DEEPLY = f"nested more than {_DEEPEST_NESTING} deep"
 
 
 class _Pairs(list):
     """An object's keys and values, repeated keys included."""
 
 
+@dataclass(frozen=True)
+class _HugeNumber:
+    """A number beyond the range of a double, as it is written."""
+
+    text: str
+
+
+def _read_integer(text: str) -> int | _HugeNumber:
+    return int(text) if len(text) <= _LONGEST_INTEGER_DIGITS else _HugeNumber(text)
+
+
+def _read_fraction(text: str) -> float | _HugeNumber:
+    number = float(text)
+    return number if math.isfinite(number) else _HugeNumber(text)
+
+
 def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON value")
 
 
+def _repeated_keys(value: Any, depth: int = 1) -> set[str]:
+    """The keys that an object in the value, itself included, names more than once; ``ValueError`` when nested too deeply."""
+    if not isinstance(value, list):
+        return set()
+    if depth > _DEEPEST_NESTING:
+        raise ValueError(_NESTED_TOO_DEEPLY)
+    if not isinstance(value, _Pairs):
+        return set().union(*(_repeated_keys(item, depth + 1) for item in value))
+    times = Counter(key for key, _ in value)
+    repeated = {key for key, number in times.items() if number > 1} if len(times) < len(value) else set()
+    return repeated.union(*(_repeated_keys(item, depth + 1) for _, item in value))
+
+
 def _faulty(line: bytes, fault: str, detail: str) -> dict[str, Any]:
     raw = line.rstrip(b"\r\n").decode(errors="backslashreplace")
+    if len(raw) > _KEPT_OF_A_LINE_CHARACTERS:
+        detail += f"; the first {_KEPT_OF_A_LINE_CHARACTERS} of its {len(raw)} characters are kept"
     return {"_raw": raw[:_KEPT_OF_A_LINE_CHARACTERS], "_fault": fault, "_fault_detail": detail}
 
 
@@ -191,10 +248,9 @@ def _as_type(value: Any, key_type: ColumnType) -> Any:
     if key_type is ColumnType.LONG:
         return value if isinstance(value, int) and -_LARGEST_LONG - 1 <= value <= _LARGEST_LONG else None
     try:
-        number = float(value)
+        return float(value) + 0.0  # never -0.0
     except OverflowError:
         return None
-    return number if np.isfinite(number) else None
 
 
 def _is_valid_text(value: str) -> bool:
@@ -207,7 +263,8 @@ def _is_valid_text(value: str) -> bool:
 
 
 def _json_type(value: Any) -> str:
-    names = {str: "string", bool: "boolean", int: "number", float: "number", _Pairs: "object", list: "array"}
+    names = {str: "string", bool: "boolean", int: "number", float: "number", _HugeNumber: "number", _Pairs: "object",
+             list: "array"}  # fmt: skip
     return names.get(type(value), "null")
 
 
@@ -217,14 +274,15 @@ def _shorten(value: Any) -> str:
 
 
 def _to_json(value: Any) -> str:
-    def plain(part: Any) -> Any:
-        if isinstance(part, _Pairs):
-            return {key: plain(item) for key, item in part}
-        return [plain(item) for item in part] if isinstance(part, list) else part
-
-    value = {key: plain(item) for key, item in value.items()} if isinstance(value, dict) else plain(value)
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text if _is_valid_text(text) else json.dumps(value, separators=(",", ":"))
+    """The value as JSON text that can be stored as UTF-8, every key and digit of it kept."""
+    if isinstance(value, _Pairs):
+        return f"{{{','.join(f'{_to_json(key)}:{_to_json(item)}' for key, item in value)}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_to_json, value))}]"
+    if isinstance(value, _HugeNumber):
+        return value.text
+    text = json.dumps(value, ensure_ascii=False)
+    return text if _is_valid_text(text) else json.dumps(value)
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:

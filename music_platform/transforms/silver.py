@@ -68,16 +68,16 @@ def event_id(event: EventContract) -> Column:
     as well: what it says is not known well enough to call it a repetition.
     """
     fractions = [field.key for field in event.fields if field.key_type is ColumnType.DOUBLE]
-    texts = [F.lit(event.name)]
-    for field in event.fields:
-        if field.key_type is not ColumnType.DOUBLE:
-            texts.append(F.coalesce(F.col(field.key).cast("string"), F.lit(_ABSENT)))
+    others = [field.key for field in event.fields if field.key_type is not ColumnType.DOUBLE]
+    texts = [F.lit(event.name), *(F.coalesce(F.col(key).cast("string"), F.lit(_ABSENT)) for key in others)]
     absent = F.concat(*(F.when(F.col(key).isNull(), "1").otherwise("0") for key in fractions))
     texts += [F.xxhash64(*fractions).cast("string"), absent, F.coalesce("_rescued", F.lit(_ABSENT))]
     texts.append(
         F.when(
             F.col("_fault").isNotNull(),
-            F.concat_ws(_SEPARATOR, "_object", F.col("_line_number").cast("string"), F.coalesce("_raw", F.lit(_ABSENT))),
+            F.concat_ws(
+                _SEPARATOR, "_object", F.col("_line_number").cast("string"), F.coalesce("_raw", F.lit(_ABSENT))
+            ),
         ).otherwise("")
     )
     return F.substring(F.sha2(F.concat_ws(_SEPARATOR, *texts), 256), 1, 32)

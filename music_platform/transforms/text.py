@@ -3,7 +3,11 @@
 Column expressions only, in functions that Spark and Sail share; which columns are repaired is the contract's decision.
 """
 
+# pyarrow makes its compute functions when it is imported, so no type checker finds them.
+# pyright: reportAttributeAccessIssue=false
+
 from functools import lru_cache
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,9 +54,7 @@ def unwrap_quotes(text: Column) -> Column:
 def repair_controls(text: Column) -> Column:
     """C0 controls to the punctuation that they are the remains of (``It\\x19s`` to ``It's``), the others removed."""
     damaged = text.rlike(_C0_CONTROLS)
-    restored = F.translate(
-        text, "".join(_PUNCTUATION_OF_CONTROL), "".join(_PUNCTUATION_OF_CONTROL.values())
-    )
+    restored = F.translate(text, "".join(_PUNCTUATION_OF_CONTROL), "".join(_PUNCTUATION_OF_CONTROL.values()))
     return F.when(damaged, F.regexp_replace(restored, _C0_CONTROLS, "")).otherwise(text)
 
 
@@ -62,16 +64,15 @@ def parse_user_agent(user_agent: Column) -> Column:
     Source of the patterns: uap-core (https://github.com/ua-parser/uap-core).
     """
     families = StructType([StructField(name, StringType()) for name in USER_AGENT_PARTS])
-    return F.arrow_udf(_parse_user_agents, families)(user_agent)  # the session decides which engine's function it is
+    parse = cast("Any", F.arrow_udf)(_parse_user_agents, families)  # PySpark's stub lacks this form
+    return parse(user_agent)  # the session decides which engine's function it is
 
 
 def _parse_user_agents(user_agent: pa.Array) -> pa.Array:
     """Each distinct user agent is parsed once: there are few of them."""
     encoded = pc.dictionary_encode(user_agent)
     families = [_families_of(text) for text in encoded.dictionary.to_pylist()]
-    parts = [
-        pa.array([family[part] for family in families], pa.string()).take(encoded.indices) for part in range(3)
-    ]
+    parts = [pa.array([family[part] for family in families], pa.string()).take(encoded.indices) for part in range(3)]
     return pa.StructArray.from_arrays(parts, list(USER_AGENT_PARTS))
 
 

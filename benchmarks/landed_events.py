@@ -1,0 +1,90 @@
+"""Landed objects to measure with: the Eventsim sample, replicated until there are enough events, or our own generator's.
+
+A replica has session and user numbers of its own, so that no line is a duplicate; its times stay, so that a sample of two
+weeks becomes two weeks of a larger service.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from isal import igzip
+
+from music_platform.contracts.events import EVENT_TYPES
+from music_platform.landing.layout import landed_key
+from music_platform.partitions import key_of_hour, keys_in_range
+from music_platform.resources.lake import Lake
+
+SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "eventsim" / "sample"
+_TIME = re.compile(rb'"ts":(\d+)')
+_NUMBERS = re.compile(rb'"(sessionId|userId)":(\d+)')
+_REPLICA_DISTANCE = {b"sessionId": 10_000_000, b"userId": 1_000_000}
+_EVENTS_PER_LISTENER_DAY = 4.0  # of our own generator, about
+
+
+def land(lake: Lake, events: int, sample: Path | None = None) -> list[str]:
+    """Land at least about ``events`` events of the sample, one object an hour and event type; gives all its hours' keys.
+
+    Without a sample folder (``<event_type>.jsonl`` or ``.jsonl.xz``) the project's generator makes them.
+    """
+    folder = SAMPLE if sample is None else sample
+    if folder.is_dir():
+        return _land_hours(lake, {name: _lines_of(folder, name) for name in EVENT_TYPES}, events)
+    from music_platform.eventsim import GeneratorOptions, generate_files  # only when there is no sample
+
+    with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-") as generated:
+        days, start = 15, datetime(2026, 1, 1, tzinfo=UTC)
+        options = GeneratorOptions(
+            users=max(int(events / days / _EVENTS_PER_LISTENER_DAY), 1), seed=1, start=start, end=start + timedelta(days)
+        )
+        made = generate_files(options, Path(generated))
+        return _land_hours(lake, {name: path.read_bytes() for name, path in made.files.items()}, made.total_rows)
+
+
+def _lines_of(folder: Path, event_type: str) -> bytes:
+    packed = folder / f"{event_type}.jsonl.xz"
+    return lzma.decompress(packed.read_bytes()) if packed.is_file() else (folder / f"{event_type}.jsonl").read_bytes()
+
+
+def _land_hours(lake: Lake, content: dict[str, bytes], events: int) -> list[str]:
+    hours = {name: _by_hour(lines) for name, lines in content.items()}
+    available = sum(lines.count(b"\n") for lines in content.values())
+    replicas = max(round(events / available), 1)
+    for event_type, by_hour in hours.items():
+        for hour, block in by_hour.items():
+            text = b"".join(_replica(block, number) for number in range(replicas))
+            chunk_id = hashlib.md5(text, usedforsecurity=False).hexdigest()
+            lake.store.put(landed_key(event_type, hour, chunk_id), igzip.compress(text, compresslevel=2))
+    all_hours = sorted({hour for by_hour in hours.values() for hour in by_hour})
+    return keys_in_range(key_of_hour(all_hours[0]), key_of_hour(all_hours[-1]))
+
+
+def _by_hour(content: bytes) -> dict[datetime, bytes]:
+    lines: dict[int, list[bytes]] = defaultdict(list)
+    for line, hour in _lines_with_hours(content):
+        lines[hour].append(line)
+    return {datetime.fromtimestamp(hour * 3600, UTC): b"\n".join(group) + b"\n" for hour, group in lines.items()}
+
+
+def _lines_with_hours(content: bytes) -> Iterator[tuple[bytes, int]]:
+    for line in content.split(b"\n"):
+        if line:
+            match = _TIME.search(line)
+            milliseconds = int(match[1]) if match else json.loads(line)["ts"]
+            yield line, milliseconds // 3_600_000
+
+
+def _replica(block: bytes, number: int) -> bytes:
+    def shift(match: re.Match[bytes]) -> bytes:
+        return b'"%s":%d' % (match[1], int(match[2]) + number * _REPLICA_DISTANCE[match[1]])
+
+    replace: Callable[[bytes], bytes] = lambda text: _NUMBERS.sub(shift, text)  # noqa: E731
+    return replace(block) if number else block

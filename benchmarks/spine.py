@@ -1,0 +1,78 @@
+"""Landing to silver as the assets do it, without Dagster around: stage bronze, publish, stage silver and quarantine, publish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from music_platform.contracts.events import EVENT_CONTRACTS
+from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.io_managers.landing_io_manager import open_landed
+from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
+from music_platform.io_managers.parquet_writer import WrittenPartition
+from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions, stage
+from music_platform.resources.lake import Lake
+from music_platform.resources.spark import SparkResource
+from music_platform.transforms import silver as transform
+from music_platform.transforms.bronze import bronze_events
+
+RUN_ID = "benchmark"
+
+
+@dataclass
+class Phases:
+    """Seconds by phase, added up over the event types."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def build_spine(lake: Lake, spark: SparkResource, partitions: Sequence[str], phases: Phases | None = None) -> None:
+    """Bronze, silver and quarantine of every event type, published."""
+    phases = phases or Phases()
+    keys = list(partitions)
+    io_manager = ParquetLakeIOManager(lake, spark)
+    for name, event in EVENT_CONTRACTS.items():
+        with phases.timed("list landing"):
+            landed = open_landed(name, keys, lake, spark)
+        bronze = StagedPartitions.begin(BRONZE[name], RUN_ID, landed.sources())
+        with phases.timed("bronze"):
+            for batch in landed.batches():
+                bronze.write(bronze_events(landed.read(batch), event), batch, lake)
+        with phases.timed("publish bronze"):
+            io_manager.publish(bronze, keys, RUN_ID)
+        with phases.timed("open bronze"):
+            stored = StoredPartitions.open(BRONZE[name], keys, lake, spark)
+        silver = StagedPartitions.begin(SILVER[name], RUN_ID, stored.sources())
+        quarantine = StagedPartitions.begin(QUARANTINE[name], RUN_ID, stored.sources())
+        with phases.timed("silver and quarantine"):
+            for batch in stored.batches():
+                _stage_silver(stored, batch, silver, quarantine)
+        with phases.timed("publish silver and quarantine"):
+            io_manager.publish(silver, keys, RUN_ID)
+            io_manager.publish(quarantine, keys, RUN_ID)
+
+
+def _stage_silver(
+    stored: StoredPartitions, batch: list[str], silver: StagedPartitions, quarantine: StagedPartitions
+) -> None:
+    written = stage(
+        transform.silver_or_quarantine(stored.read(batch), EVENT_CONTRACTS[stored.contract.name]),
+        {transform.SILVER: silver.contract, transform.QUARANTINE: quarantine.contract, transform.DUPLICATE: None},
+        batch,
+        stored.lake,
+        write_id=silver.write_id,
+        partition_column="landed_hour",
+        destination_column=transform.DESTINATION_COLUMN,
+    )
+    silver.written |= written[transform.SILVER]
+    quarantine.written |= written[transform.QUARANTINE]
+    for partition, duplicates in written[transform.DUPLICATE].items():
+        silver.written.setdefault(partition, WrittenPartition()).counts["duplicates"] = duplicates.counts["rows"]

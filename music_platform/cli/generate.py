@@ -1,0 +1,188 @@
+"""`music-platform generate`: the command line of the generator of virtual listeners.
+
+Options, progress, signals and exit codes belong here; what is generated, and how, does not.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from music_platform.eventsim.errors import GeneratorError
+from music_platform.eventsim.generator import GenerationSummary, ProgressCallback, generate_files
+from music_platform.eventsim.generator import Progress as RunProgress
+from music_platform.eventsim.options import GeneratorOptions, make_plan
+from music_platform.eventsim.sinks import open_sink
+from music_platform.eventsim.streaming import Pace, stream
+
+_INTERRUPTED_EXIT_CODE = 130
+_Path = Path | None
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no ISO time such as 2026-11-01T00:00 (UTC).") from error
+
+
+def generate(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the four files.")] = Path("events"),
+    config: Annotated[_Path, typer.Option("--config", "-c", help="Eventsim configuration (.json, .gz, .xz).")] = None,
+    users: Annotated[int | None, typer.Option("--users", "-n", min=1, help="Listeners at the start.")] = None,
+    growth_rate: Annotated[
+        float | None, typer.Option("--growth-rate", min=0, help="New listeners a year per listener (0.01 is 1 %).")
+    ] = None,
+    attrition_rate: Annotated[
+        float | None, typer.Option("--attrition-rate", min=0, help="Listeners lost a year per listener.")
+    ] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="First moment, ISO time, UTC.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Moment at which to end, ISO time, UTC.")] = None,
+    days: Annotated[float | None, typer.Option("--days", help="Length in days, instead of --to.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="The same seed gives the same bytes.")] = None,
+    songs: Annotated[
+        _Path, typer.Option("--songs", help="Catalogue in the Million Song Dataset's columns (.csv, .gz, .xz).")
+    ] = None,
+    keep_song_text: Annotated[
+        bool, typer.Option("--keep-song-text", help="Do not garble the catalogue's texts the way Eventsim does.")
+    ] = False,
+    tag: Annotated[str | None, typer.Option("--tag", help="Value of the key `tag` in each line with a user.")] = None,
+    first_user_id: Annotated[int | None, typer.Option("--first-user-id", min=0, help="Id of the first user.")] = None,
+    continuous: Annotated[bool, typer.Option("--continuous", help="Stream in real time until stopped.")] = False,
+    speed: Annotated[float, typer.Option("--speed", help="Simulated seconds a second with --continuous.")] = 1.0,
+    duration: Annotated[
+        float | None, typer.Option("--duration", min=0, help="Seconds after which --continuous stops.")
+    ] = None,
+    sink: Annotated[
+        str, typer.Option("--sink", help="files, forward://host:port (Fluentd) or http://host:port.")
+    ] = "files",
+    acknowledge: Annotated[
+        bool, typer.Option("--ack/--no-ack", help="Await the forward receiver's acknowledgement of each message.")
+    ] = True,
+    retry_seconds: Annotated[
+        float, typer.Option("--retry-seconds", min=0, help="How long a receiver that is away is tried again.")
+    ] = 300.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+) -> None:
+    """Generate the events of virtual listeners, as Eventsim does: a past period into files, or a stream."""
+    if to is not None and days is not None:
+        raise typer.BadParameter("Give --to or --days, not both.")
+    if not speed > 0:
+        raise typer.BadParameter("--speed must be above 0.")
+    if (duration is not None or speed != 1.0) and not continuous:
+        raise typer.BadParameter("--speed and --duration need --continuous.")
+    options = GeneratorOptions(
+        config=config,
+        users=users,
+        growth_rate=growth_rate,
+        attrition_rate=attrition_rate,
+        start=_time(from_),
+        end=_time(to),
+        days=days,
+        seed=seed,
+        songs=songs,
+        keep_song_text=keep_song_text,
+        continuous=continuous,
+        tag=tag,
+        first_user_id=first_user_id,
+    )
+    errors = Console(stderr=True)
+    try:
+        with _shown_progress(errors, quiet) as progress:
+            if continuous or sink != "files":
+                pace = Pace(speed if continuous else None, duration)
+                summary = _stream(options, sink, output, pace, progress, acknowledge, retry_seconds)
+            else:
+                summary = generate_files(options, output, progress)
+    except GeneratorError as error:
+        errors.print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        errors.print("Interrupted; no file was written.", highlight=False)
+        raise typer.Exit(_INTERRUPTED_EXIT_CODE) from error
+    if not quiet:
+        Console().print(_summary_table(summary))
+
+
+def _stream(
+    options: GeneratorOptions,
+    target: str,
+    output: Path,
+    pace: Pace,
+    progress: ProgressCallback | None,
+    acknowledge: bool,
+    retry_seconds: float,
+) -> GenerationSummary:
+    with _stop_on_signals() as stop:
+        sink = open_sink(target, output, acknowledge=acknowledge, retry_seconds=retry_seconds, stop=stop)
+        try:
+            return stream(make_plan(options), sink, pace, stop, progress)
+        finally:
+            sink.close()
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a stream ends between two steps."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    former = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shown_progress(console: Console, quiet: bool) -> Iterator[ProgressCallback | None]:
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[counts]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as display:
+        task = display.add_task("starting", total=None, counts="")
+
+        def show(state: RunProgress) -> None:
+            rate = state.lines / state.seconds if state.seconds else 0.0
+            display.update(
+                task,
+                description=f"{_utc(state.now):%Y-%m-%d %H:%M:%S}",
+                total=state.end - state.start,
+                completed=state.now - state.start,
+                counts=f"{state.page_views:,} page views, {state.lines:,} lines, {rate:,.0f} lines/s",
+            )
+
+        yield show
+
+
+def _utc(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _summary_table(summary: GenerationSummary) -> Table:
+    rate = summary.total_rows / summary.seconds if summary.seconds else 0.0
+    table = Table(
+        title=f"{summary.listeners:,} listeners, {_utc(summary.start):%Y-%m-%d %H:%M} to {_utc(summary.end):%Y-%m-%d %H:%M} UTC",
+        caption=f"{summary.total_rows:,} lines in {summary.seconds:.1f} s ({rate:,.0f} a second)",
+    )
+    table.add_column("events")
+    table.add_column("lines", justify="right")
+    table.add_column("MB", justify="right")
+    table.add_column("file")
+    for event_type, rows in summary.rows.items():
+        size = summary.bytes[event_type] / 1e6
+        table.add_row(event_type, f"{rows:,}", f"{size:,.1f}", str(summary.files.get(event_type, "")))
+    return table

@@ -1,0 +1,17 @@
+"""The `music-platform` command: its subcommands, put together."""
+
+import typer
+
+from music_platform.cli import check, demo, dictionary, generate, quarantine
+
+app = typer.Typer(
+    name="music-platform",
+    help="The music data platform: generate and land events, check partitions, look into quarantine.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # locals can hold credentials
+)
+app.command("generate")(generate.generate)
+app.command("check")(check.check)
+app.command("demo")(demo.demo)
+app.command("dictionary")(dictionary.dictionary)
+app.add_typer(quarantine.app, name="quarantine")

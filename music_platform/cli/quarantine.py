@@ -1,0 +1,145 @@
+"""`music-platform quarantine`: what is in quarantine and why, and its replay after a rule or the data was mended."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import pyarrow.parquet as pq
+import typer
+from rich.table import Table
+
+from music_platform.cli.console import PartitionOption, RangeOption, console, fail, failures_told, partitions_asked_for
+from music_platform.contracts.events import EVENT_TYPES
+from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, read_manifest
+from music_platform.resources.lake import Lake
+from music_platform.settings import current_settings
+
+app = typer.Typer(help="What is in quarantine and why, and its replay.", no_args_is_help=True)
+
+EventTypeOption = Annotated[str | None, typer.Option("--event-type", help="Only this event type.", show_default=False)]
+RuleOption = Annotated[str | None, typer.Option("--rule", help="Only rows that broke this rule.", show_default=False)]
+
+
+@app.command("list")
+def list_quarantine(
+    partition: PartitionOption = None, partition_range: RangeOption = None, event_type: EventTypeOption = None
+) -> None:
+    """Quarantined rows by event type, hour and rule; of all hours unless some are named."""
+    lake = Lake(current_settings())
+    table = Table("event type", "partition", "rule", "rows", "for example")
+    total = 0
+    with failures_told():
+        for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range)):
+            rows = _rows_of(lake, manifest)
+            total += len(rows)
+            for rule, count in Counter(row["rule"] for row in rows).most_common():
+                example = next(row for row in rows if row["rule"] == rule)
+                shown = example["detail"] or example["raw"]
+                name = manifest.table.split("/")[1]
+                table.add_row(name, manifest.partition, rule, f"{count:,}", _shorten(shown, 100))
+    if total:
+        console.print(table)
+    console.print(f"{total:,} rows in quarantine")
+
+
+@app.command("show")
+def show_quarantine(
+    partition: PartitionOption = None,
+    partition_range: RangeOption = None,
+    event_type: EventTypeOption = None,
+    rule: RuleOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row, uncut.")] = False,
+) -> None:
+    """Quarantined rows one by one: rules, what exactly is wrong, where the line was landed, its raw form."""
+    lake = Lake(current_settings())
+    shown = 0
+    with failures_told():
+        for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range)):
+            for row in _rows_of(lake, manifest):
+                if (rule and rule not in row["broken_rules"].split(",")) or shown == limit:
+                    continue
+                shown += 1
+                if as_json:
+                    typer.echo(json.dumps(row, default=str, ensure_ascii=False))
+                    continue
+                console.print(f"[bold]{row['_object']}[/] line {row['_line_number']}", highlight=False)
+                console.print(f"  rules  {row['broken_rules']}", markup=False, highlight=False)
+                if row["detail"]:
+                    console.print(f"  detail {row['detail']}", markup=False, highlight=False)
+                console.print(f"  raw    {_shorten(row['raw'], 500)}", markup=False, highlight=False)
+    if not as_json:
+        console.print(f"{shown} rows shown" + (f"; --limit {limit * 10} shows more" if shown == limit else ""))
+
+
+@app.command("replay")
+def replay_quarantine(
+    partition: PartitionOption = None,
+    partition_range: RangeOption = None,
+    event_type: EventTypeOption = None,
+    rule: RuleOption = None,
+) -> None:
+    """Materialize again the hours that have quarantined rows, from their landed objects and by the contracts of now."""
+    from music_platform.cli.runs import contiguous_ranges, materialize, open_instance  # Dagster's imports take seconds
+
+    settings = current_settings()
+    lake = Lake(settings)
+    with failures_told():
+        hours: dict[str, list[str]] = {}
+        for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range)):
+            if rule is None or any(rule in row["broken_rules"].split(",") for row in _rows_of(lake, manifest)):
+                hours.setdefault(manifest.table.split("/")[1], []).append(manifest.partition)
+        if not hours:
+            console.print("nothing to replay: no quarantined row there")
+            return
+        instance = open_instance()
+        table = Table(
+            "event type", "hours", "quarantined before", "after", "returned to silver or recognised as duplicates"
+        )
+        for name, partitions in hours.items():
+            before = _quarantined_rows(lake, name, partitions)
+            tables = [layer[name].path for layer in (BRONZE, SILVER, QUARANTINE)]
+            for hours_in_a_row in contiguous_ranges(partitions):
+                materialize(instance, settings, tables, hours_in_a_row, f"replaying {name}")
+            after = _quarantined_rows(lake, name, partitions)
+            table.add_row(name, f"{len(partitions):,}", f"{before:,}", f"{after:,}", f"{before - after:,}")
+        console.print(table)
+
+
+def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] | None) -> Iterator[Manifest]:
+    """The manifests of quarantine partitions with rows, by event type and hour."""
+    if event_type is not None and event_type not in EVENT_TYPES:
+        fail(f"no event type '{event_type}'; there are {', '.join(EVENT_TYPES)}", 2)
+    for name in EVENT_TYPES if event_type is None else (event_type,):
+        contract = QUARANTINE[name]
+        if partitions is None:
+            keys = sorted(
+                stored.key for stored in lake.store.list(contract.path) if stored.key.endswith(f"/{MANIFEST_NAME}")
+            )
+            contents = lake.map_parallel(lake.store.get, keys)
+            manifests = [
+                Manifest.from_json(content, key)
+                for key, content in zip(keys, contents, strict=True)
+                if content is not None
+            ]
+        else:
+            found = lake.map_parallel(lambda key, of=contract: read_manifest(lake.store, of, key), partitions)
+            manifests = [entry[0] for entry in found if entry is not None]
+        yield from (manifest for manifest in manifests if manifest.rows)
+
+
+def _quarantined_rows(lake: Lake, event_type: str, partitions: Sequence[str]) -> int:
+    found = lake.map_parallel(lambda key: read_manifest(lake.store, QUARANTINE[event_type], key), partitions)
+    return sum(entry[0].rows for entry in found if entry is not None)
+
+
+def _rows_of(lake: Lake, manifest: Manifest) -> list[dict[str, Any]]:
+    return [row for key in manifest.keys for row in pq.ParquetFile(lake.store.open(key)).read().to_pylist()]
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}…"

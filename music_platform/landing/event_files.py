@@ -1,0 +1,162 @@
+"""Files of event lines, plain or compressed: finding them, telling their type, reading them in blocks of whole lines.
+
+What a line means stands in event_lines.py.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import os
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from isal import igzip, isal_zlib
+
+from music_platform.contracts.events import EVENT_TYPES
+from music_platform.errors import MusicPlatformError
+
+LONGEST_LINE_BYTES = 64 * 1024 * 1024
+# isal's error is typed as an instance in its stubs.
+_READ_FAILURES: tuple[Any, ...] = (OSError, EOFError, zlib.error, isal_zlib.error, lzma.LZMAError)
+_GZIP_MAGIC = b"\x1f\x8b"
+_XZ_MAGIC = b"\xfd7zXZ\x00"
+_FILE_NAME = re.compile(rf"({'|'.join(EVENT_TYPES)})(\.jsonl|\.json)?(\.gz|\.xz)?")
+
+
+class LandingInputError(MusicPlatformError):
+    """An input file is missing, of unknown type, or cannot be read to its end."""
+
+
+@dataclass(frozen=True)
+class EventFile:
+    """One input: a file of lines of one event type, plain or compressed with gzip or xz. No path: standard input."""
+
+    path: Path | None
+    event_type: str
+
+    @property
+    def name(self) -> str:
+        return "standard input" if self.path is None else str(self.path)
+
+
+def event_files(paths: Iterable[Path], event_type: str | None = None) -> list[EventFile]:
+    """The inputs that paths name: files, folders (all event files directly in them) and ``-`` for standard input.
+
+    The type is told by the name (``listen_events``, with .jsonl or .json and .gz or .xz behind it), unless ``event_type``
+    says it for all. Raises LandingInputError that names what is missing or cannot be told.
+    """
+    if event_type is not None and event_type not in EVENT_TYPES:
+        raise LandingInputError(f"there is no event type '{event_type}'; it is one of {', '.join(EVENT_TYPES)}")
+    found: list[EventFile] = []
+    for path in paths:
+        if path == Path("-"):
+            found.append(EventFile(None, _known_type(path, event_type)))
+        elif path.is_dir():
+            inside = [EventFile(file, event_type or match[1]) for file in sorted(path.iterdir())
+                      if file.is_file() and (match := _FILE_NAME.fullmatch(file.name))]  # fmt: skip
+            if not inside:
+                raise LandingInputError(f"the folder '{path}' holds no file named as {', '.join(EVENT_TYPES)}")
+            found += inside
+        elif path.exists():
+            found.append(EventFile(path, _known_type(path, event_type)))
+        else:
+            raise LandingInputError(f"there is no file '{path}'")
+    return found
+
+
+def _known_type(path: Path, event_type: str | None) -> str:
+    if event_type is not None:
+        return event_type
+    match = _FILE_NAME.fullmatch(path.name)
+    if match is None:
+        raise LandingInputError(
+            f"the event type of '{path}' cannot be told by its name; give --event-type, one of {', '.join(EVENT_TYPES)}"
+        )
+    return match[1]
+
+
+@contextmanager
+def opened(file: EventFile) -> Iterator[tuple[BinaryIO, datetime, Callable[[], int]]]:
+    """A file's decompressed stream, its time of arrival, and a function that tells how far it is read as stored."""
+    try:
+        raw = sys.stdin.buffer if file.path is None else file.path.open("rb")
+    except OSError as error:
+        raise LandingInputError(f"cannot read {file.name}: {error.strerror}") from error
+    try:
+        arrival = (
+            datetime.now(UTC) if file.path is None else datetime.fromtimestamp(os.fstat(raw.fileno()).st_mtime, UTC)
+        )
+        counted = _CountedStream(raw)
+        buffered = io.BufferedReader(counted, 1 << 20)
+        start = buffered.peek(len(_XZ_MAGIC))
+        stream: BinaryIO = buffered
+        if start.startswith(_GZIP_MAGIC):
+            stream = igzip.IGzipFile(fileobj=buffered, mode="rb")  # type: ignore[assignment]
+        elif start.startswith(_XZ_MAGIC):
+            stream = lzma.LZMAFile(buffered)  # type: ignore[assignment]  # noqa: SIM115 - closed with the file below it
+        yield stream, arrival, lambda: counted.position
+    finally:
+        if file.path is not None:
+            raw.close()
+
+
+class _CountedStream(io.RawIOBase):
+    """Counts what is read of a stream; standard input cannot tell its position."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        count = self._stream.readinto(buffer)  # type: ignore[attr-defined]
+        self.position += count
+        return count
+
+
+def blocks(stream: BinaryIO, file: EventFile, block_bytes: int) -> Iterator[bytes]:
+    """Blocks of whole lines, about ``block_bytes`` long.
+
+    Where they end depends on the content alone, not on how much each read happens to give. A last line without a line feed
+    gets one: the file has ended, nothing will complete it.
+    """
+    rest = b""
+    while True:
+        try:
+            read = _read_fully(stream, block_bytes)
+        except _READ_FAILURES as error:
+            raise LandingInputError(
+                f"cannot read {file.name} to its end: {error}. Some of its hours may be landed; land it again when repaired."
+            ) from error
+        if not read:
+            break
+        end = read.rfind(b"\n") + 1
+        if not end:
+            rest += read
+            if len(rest) > LONGEST_LINE_BYTES:
+                raise LandingInputError(
+                    f"{file.name} has a line of more than {LONGEST_LINE_BYTES} bytes; no event is that long"
+                )
+            continue
+        yield rest + read[:end]
+        rest = read[end:]
+    if rest:
+        yield rest + b"\n"
+
+
+def _read_fully(stream: BinaryIO, size: int) -> bytes:
+    parts = []
+    while size and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

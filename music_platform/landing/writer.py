@@ -1,0 +1,264 @@
+"""Files of event lines into landed objects, exactly as the collector lands them, and the same ones each time.
+
+Input is read in event_files.py, what a line means stands in event_lines.py, what a key looks like in layout.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import zlib
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from isal import isal_zlib
+
+from music_platform.landing.event_files import EventFile, blocks, opened
+from music_platform.landing.event_lines import HourLines, SortedBlock, hour_time, sort_block
+from music_platform.landing.layout import day_prefix, errors_key, errors_prefix, landed_key
+from music_platform.resources.object_store import ObjectStore
+
+# These three decide where one object ends and the next begins, and so the objects' names: a file that was landed before one
+# of them changed lands a second time under other names.
+CHUNK_BYTES = 64 * 1024 * 1024  # uncompressed, as Fluentd's chunk_limit_size
+OPEN_BYTES = 128 * 1024 * 1024  # of all hours that still gather lines
+BLOCK_BYTES = 8 * 1024 * 1024  # read and sorted at once
+
+_BYTES_BEING_WRITTEN = 128 * 1024 * 1024
+_DAYS_LISTED = 64  # whose existing objects are remembered
+_GZIP_LEVEL = 2  # isal's: as fast as its lower levels, and smaller
+
+Progress = Callable[[int, int], None]
+"""Called now and then with the bytes of input (as stored, compressed or not) and the lines since the last call."""
+
+
+@dataclass(frozen=True)
+class LandingSummary:
+    """What became of the input.
+
+    ``lines`` were read; ``error_records`` of them (one for each element of a broken array) are in ``errors/``.
+    ``objects_unchanged`` were in the lake already. ``bytes_read`` counts uncompressed text, ``bytes_written`` what the
+    written objects take. The hours are those of the earliest and the latest event.
+    """
+
+    files: int = 0
+    lines: int = 0
+    error_records: int = 0
+    objects_written: int = 0
+    objects_unchanged: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    first_hour: datetime | None = None
+    last_hour: datetime | None = None
+
+
+def land_files(
+    store: ObjectStore, files: Iterable[EventFile], progress: Progress | None = None, workers: int | None = None
+) -> LandingSummary:
+    """Land the lines of files by the hour of each event; lines that are no event go to ``errors/``.
+
+    Landing a file again changes nothing: its objects have the same names (a hash of type, hour and content) and are left
+    alone. Error records carry the file's time of modification as their time of arrival, so these are the same too unless
+    the file was touched; standard input has no such time, and there it is the present.
+
+    Holds some 400 MB at most, whatever the files' size. ``workers`` threads (default: one a processor) sort, compress and
+    upload. Raises LandingInputError for a file that cannot be read to its end; what was landed before stays, and landing
+    the repaired file completes it. Raises LakeUnreachableError as the store does.
+    """
+    workers = workers or os.cpu_count() or 1
+    summary = LandingSummary()
+    with ThreadPoolExecutor(workers, thread_name_prefix="land") as pool:
+        landing = _Landing(store, pool, progress or (lambda *_: None), workers + 1)
+        try:
+            for file in files:
+                summary = replace(landing.land(file, summary), files=summary.files + 1)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return summary
+
+
+class _Landing:
+    """The state of one call of land_files: what exists in the lake, and the tasks under way."""
+
+    def __init__(self, store: ObjectStore, pool: ThreadPoolExecutor, progress: Progress, blocks_ahead: int) -> None:
+        self._store = store
+        self._pool = pool
+        self._progress = progress
+        self._blocks_ahead = blocks_ahead
+        self._existing = _ExistingKeys(store)
+
+    def land(self, file: EventFile, summary: LandingSummary) -> LandingSummary:
+        """Land one file wholly and add it to the summary."""
+        writing = _Writing(self._pool, self._write)
+        with opened(file) as (stream, arrival, position):
+            chunks = _OpenChunks(arrival)
+            sorting: deque[tuple[int, int, Future[SortedBlock]]] = deque()
+            reported = 0
+
+            def take_sorted() -> None:
+                nonlocal summary, reported
+                size, consumed, future = sorting.popleft()
+                block = future.result()
+                for chunk in chunks.add(block):
+                    writing.start(chunk, file.event_type)
+                summary = _with_block(summary, block, size)
+                self._progress(consumed - reported, block.lines)
+                reported = consumed
+
+            for block in blocks(stream, file, BLOCK_BYTES):
+                task = self._pool.submit(sort_block, block, file.event_type, arrival)
+                sorting.append((len(block), position(), task))
+                if len(sorting) > self._blocks_ahead:
+                    take_sorted()
+            while sorting:
+                take_sorted()
+            for chunk in chunks.take_all():
+                writing.start(chunk, file.event_type)
+        written, unchanged, stored = writing.finish()
+        return replace(
+            summary,
+            objects_written=summary.objects_written + written,
+            objects_unchanged=summary.objects_unchanged + unchanged,
+            bytes_written=summary.bytes_written + stored,
+        )
+
+    def _write(self, chunk: _Chunk, event_type: str) -> int | None:
+        """Store a chunk and return the object's size; None when it is in the lake already."""
+        kind, hour = ("errors", chunk.hour) if chunk.of_errors else (event_type, chunk.hour)
+        name = hashlib.sha256(f"{kind} {hour:%Y%m%d%H}\n".encode())
+        for part in chunk.parts:
+            name.update(part)
+        chunk_id = name.hexdigest()[:32]  # as long as Fluentd's
+        if chunk.of_errors:
+            prefix, key = errors_prefix(hour), errors_key(hour, chunk_id)
+        else:
+            prefix, key = day_prefix(event_type, hour), landed_key(event_type, hour, chunk_id)
+        if self._existing.has(prefix, key):
+            return None
+        compressor = isal_zlib.compressobj(level=_GZIP_LEVEL, wbits=16 + zlib.MAX_WBITS)  # gzip without a time or name
+        content = b"".join([*(compressor.compress(part) for part in chunk.parts), compressor.flush()])
+        self._store.put(key, content)
+        return len(content)
+
+
+@dataclass
+class _Chunk:
+    """Lines of one hour, or error records, that become one object."""
+
+    hour: datetime
+    of_errors: bool
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, content: bytes) -> None:
+        self.parts.append(content)
+        self.size += len(content)
+
+
+class _OpenChunks:
+    """The hours that gather lines. A sorted file fills one after the other; a late line opens its old hour again.
+
+    What is full leaves; when all together hold too much, those leave first that had no line for the longest time. Both are
+    decided by the content alone, never by timing, so that the same file always gives the same chunks.
+    """
+
+    def __init__(self, arrival: datetime) -> None:
+        self._arrival_hour = arrival.replace(minute=0, second=0, microsecond=0)
+        self._open: OrderedDict[int | None, _Chunk] = OrderedDict()  # by hour since the epoch; None: error records
+        self._size = 0
+
+    def add(self, block: SortedBlock) -> list[_Chunk]:
+        """Take a sorted block; returns the chunks that are complete."""
+        complete: list[_Chunk] = []
+        for group in block.by_hour:
+            complete += self._add(group.hour, group)
+        if block.errors:
+            complete += self._add(None, HourLines(0, len(block.errors), b"".join(block.errors)))
+        while self._size > OPEN_BYTES:
+            complete.append(self._take(next(iter(self._open))))
+        return complete
+
+    def _add(self, hour: int | None, group: HourLines) -> list[_Chunk]:
+        full = []
+        if hour in self._open and self._open[hour].size + len(group.content) > CHUNK_BYTES:
+            full.append(self._take(hour))
+        if hour not in self._open:
+            self._open[hour] = _Chunk(self._arrival_hour if hour is None else hour_time(hour), hour is None)
+        self._open[hour].add(group.content)
+        self._open.move_to_end(hour)
+        self._size += len(group.content)
+        return full
+
+    def _take(self, hour: int | None) -> _Chunk:
+        chunk = self._open.pop(hour)
+        self._size -= chunk.size
+        return chunk
+
+    def take_all(self) -> Iterator[_Chunk]:
+        while self._open:
+            yield self._take(next(iter(self._open)))
+
+
+class _Writing:
+    """Chunks being written; ``start`` waits while too many bytes are under way."""
+
+    def __init__(self, pool: ThreadPoolExecutor, write: Callable[[_Chunk, str], int | None]) -> None:
+        self._pool = pool
+        self._write = write
+        self._sizes: dict[Future[int | None], int] = {}
+        self._written = self._unchanged = self._stored = 0
+
+    def start(self, chunk: _Chunk, event_type: str) -> None:
+        while self._sizes and sum(self._sizes.values()) + chunk.size > _BYTES_BEING_WRITTEN:
+            self._collect(wait(self._sizes, return_when=FIRST_COMPLETED).done)
+        self._sizes[self._pool.submit(self._write, chunk, event_type)] = chunk.size
+
+    def finish(self) -> tuple[int, int, int]:
+        """Wait for all; returns the objects written, the unchanged ones and the bytes written."""
+        self._collect(wait(self._sizes).done)
+        return self._written, self._unchanged, self._stored
+
+    def _collect(self, done: Iterable[Future[int | None]]) -> None:
+        for future in done:
+            del self._sizes[future]
+            stored = future.result()
+            if stored is None:
+                self._unchanged += 1
+            else:
+                self._written += 1
+                self._stored += stored
+
+
+class _ExistingKeys:
+    """The keys that the lake held when their day was first asked for: one listing a day instead of a request an object."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._keys: OrderedDict[str, frozenset[str]] = OrderedDict()
+
+    def has(self, prefix: str, key: str) -> bool:
+        with self._lock:
+            if prefix not in self._keys:
+                self._keys[prefix] = frozenset(stored.key for stored in self._store.list(prefix))
+            self._keys.move_to_end(prefix)
+            if len(self._keys) > _DAYS_LISTED:
+                self._keys.popitem(last=False)
+            return key in self._keys[prefix]
+
+
+def _with_block(summary: LandingSummary, block: SortedBlock, size: int) -> LandingSummary:
+    hours = [hour_time(group.hour) for group in (block.by_hour[:1] + block.by_hour[-1:])]
+    return replace(
+        summary,
+        lines=summary.lines + block.lines,
+        error_records=summary.error_records + len(block.errors),
+        bytes_read=summary.bytes_read + size,
+        first_hour=min([*hours, *filter(None, [summary.first_hour])], default=None),
+        last_hour=max([*hours, *filter(None, [summary.last_hour])], default=None),
+    )

@@ -1,0 +1,136 @@
+"""Fixtures that several folders of tests share: the reference data, an S3 server, and lakes in fresh places.
+
+Only what more than one folder needs belongs here.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from pydantic import SecretStr
+
+from music_platform.settings import Settings
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+_SERVER_START_SECONDS = 60.0
+
+SettingsFactory = Callable[..., Settings]
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running S3 server: how to reach it, and a client for what the tests themselves do there."""
+
+    endpoint: str
+    access_key_id: str
+    secret_access_key: str
+    region: str = "us-east-1"
+
+    def client(self) -> Any:
+        """A boto3 S3 client of this server."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=self.region,
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+        )
+
+    def new_bucket(self) -> str:
+        """Create an empty bucket and return its name."""
+        bucket = f"lake-{uuid.uuid4().hex[:12]}"
+        self.client().create_bucket(Bucket=bucket)
+        return bucket
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """The folder of reference data (Eventsim's sample, what Fluentd wrote) beside the repository."""
+    folder = _REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"the reference data is absent: there is no folder {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server (moto) in a process of its own, so that a test which holds the GIL cannot stall it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("s3_server") / "log.txt"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_it_listens(process, port, log)
+        yield S3Server(f"http://127.0.0.1:{port}", "test-key", "test-secret")
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + _SERVER_START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the S3 server ended with {process.returncode}: {log.read_text()}")
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"the S3 server does not listen after {_SERVER_START_SECONDS} s: {log.read_text()}")
+
+
+@pytest.fixture
+def s3_settings(s3_server: S3Server) -> SettingsFactory:
+    """A factory of Settings whose lake is a prefix of a new bucket; keyword arguments are other settings."""
+
+    def make(**others: Any) -> Settings:
+        values: dict[str, Any] = {
+            "lake": f"s3://{s3_server.new_bucket()}/lake",
+            "s3_endpoint": s3_server.endpoint,
+            "s3_region": s3_server.region,
+            "s3_access_key_id": s3_server.access_key_id,
+            "s3_secret_access_key": SecretStr(s3_server.secret_access_key),
+            "s3_retry_seconds": 10.0,  # a server that is gone should fail a test soon
+        }
+        return Settings(**(values | others))
+
+    return make
+
+
+@pytest.fixture
+def local_settings(tmp_path: Path) -> SettingsFactory:
+    """A factory of Settings whose lake is a new folder; keyword arguments are other settings."""
+
+    def make(**others: Any) -> Settings:
+        values: dict[str, Any] = {"lake": str(tmp_path / f"lake-{uuid.uuid4().hex[:12]}")}
+        return Settings(**(values | others))
+
+    return make
+
+
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.integration)])
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """Settings with an empty lake: once in a local folder, once on the S3 server."""
+    factory: SettingsFactory = request.getfixturevalue(f"{request.param}_settings")
+    return factory()

@@ -1,0 +1,94 @@
+"""The layout of landed objects' keys, and listing by it."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import UTC, datetime
+
+import pytest
+
+from music_platform.landing.layout import (
+    day_prefix,
+    errors_key,
+    hour_prefix,
+    landed_key,
+    list_landing,
+    parse_key,
+    type_prefix,
+)
+from music_platform.resources.object_store import ObjectStore, StoredObject
+from music_platform.settings import Settings
+
+_HOUR = datetime(2026, 11, 2, 17, tzinfo=UTC)
+_CHUNK = "6610b500be66c91898d54d39ff860039"
+_KEY = f"landing/page_view_events/dt=2026-11-02/hour=17/2026110217_{_CHUNK}.json.gz"
+
+
+def test_a_key_is_what_fluentd_writes() -> None:
+    assert landed_key("page_view_events", _HOUR, _CHUNK) == _KEY
+    assert errors_key(_HOUR, _CHUNK) == f"errors/dt=2026-11-02/2026110217_{_CHUNK}.json.gz"
+
+
+def test_prefixes_nest() -> None:
+    prefixes = [
+        type_prefix("page_view_events"),
+        day_prefix("page_view_events", _HOUR),
+        hour_prefix("page_view_events", _HOUR),
+    ]
+    assert all(_KEY.startswith(prefix + "/") for prefix in prefixes)
+
+
+def test_a_key_parses_back() -> None:
+    assert parse_key(_KEY) == ("page_view_events", _HOUR)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        _KEY + ".tmp",
+        _KEY.replace("page_view_events", "unknown_events"),
+        _KEY.replace("landing/", "errors/"),
+        _KEY.replace(_CHUNK, _CHUNK[:-1]),
+        _KEY.replace("dt=2026-11-02", "dt=2026-11-2"),
+        _KEY.replace("dt=2026-11-02", "dt=2026-13-02"),
+        _KEY.replace("hour=17", "hour=24"),
+        "lake/" + _KEY,
+        "",
+    ],
+)
+def test_other_keys_are_not_landed_objects(key: str) -> None:
+    assert parse_key(key) is None
+
+
+@pytest.mark.parametrize("hours", [1, 3, 4, 24], ids=lambda hours: f"{hours} hours")
+def test_listing_finds_the_wanted_hours_only(settings: Settings, hours: int) -> None:
+    store = ObjectStore.from_settings(settings)
+    keys = {}
+    for hour in range(24):
+        for chunk in ("b" * 32, "a" * 32):
+            key = landed_key("listen_events", _HOUR.replace(hour=hour), chunk)
+            store.put(key, gzip.compress(b"{}\n"))
+            keys.setdefault(f"2026-11-02-{hour:02}:00", []).insert(0, key)
+    store.put("landing/listen_events/dt=2026-11-02/hour=00/_SUCCESS", b"")
+    wanted = [*list(keys)[:hours], "2026-11-03-00:00"]
+    listed = list_landing(store, "listen_events", wanted)
+    assert list(listed) == wanted
+    assert listed.pop("2026-11-03-00:00") == []
+    assert {key: [stored.key for stored in objects] for key, objects in listed.items()} == {
+        key: keys[key] for key in wanted[:-1]
+    }
+
+
+@pytest.mark.parametrize(("hours", "listings"), [(3, 3), (4, 1), (30, 4)])
+def test_many_hours_cost_one_listing_a_day(monkeypatch: pytest.MonkeyPatch, hours: int, listings: int) -> None:
+    prefixes: list[str] = []
+
+    def listing(_: ObjectStore, prefix: str) -> list[StoredObject]:
+        prefixes.append(prefix)
+        return []
+
+    monkeypatch.setattr(ObjectStore, "list", listing)
+    store = ObjectStore("/nowhere")
+    wanted = [f"2026-11-{1 + hour // 24:02}-{hour % 24:02}:00" for hour in range(hours)]
+    list_landing(store, "listen_events", wanted if hours < 30 else wanted[:27])
+    assert len(prefixes) == listings
