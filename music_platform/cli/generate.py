@@ -175,7 +175,7 @@ def _utc(seconds: int) -> datetime:
 def _summary_table(summary: GenerationSummary) -> Table:
     rate = summary.total_rows / summary.seconds if summary.seconds else 0.0
     table = Table(
-        title=f"{summary.listeners:,} listeners, {_utc(summary.start):%Y-%m-%d %H:%M} to {_utc(summary.end):%Y-%m-%d %H:%M} UTC",
+        title=f"{summary.listeners:,} listeners, {_utc(summary.start):%F %R} to {_utc(summary.end):%F %R} UTC",
         caption=f"{summary.total_rows:,} lines in {summary.seconds:.1f} s ({rate:,.0f} a second)",
     )
     table.add_column("events")

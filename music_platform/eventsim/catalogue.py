@@ -67,7 +67,8 @@ def parse_catalogue(text: str, source: str, keep_text: bool = False) -> Catalogu
         missing = [column for column in _REQUIRED_COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
             raise CatalogueError(
-                f"The song catalogue {source} has no column {', '.join(missing)}; it needs {', '.join(_REQUIRED_COLUMNS)}."
+                f"The song catalogue {source} has no column {', '.join(missing)}; "
+                f"it needs {', '.join(_REQUIRED_COLUMNS)}."
             )
         weighted = "plays" in (reader.fieldnames or ())
         for row in reader:

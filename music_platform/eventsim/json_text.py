@@ -73,7 +73,7 @@ def repeated(text: str, count: int) -> pa.StringArray:
 
 def joined(*parts: pa.StringArray) -> pa.StringArray:
     """Texts put together row by row; null, which takes no byte, in rows where one of them is null."""
-    return pc.binary_join_element_wise(*parts, _nothing())
+    return pc.call_function("binary_join_element_wise", [*parts, _nothing()])
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from typing import Any
 from music_platform.eventsim.catalogue import Catalogue, generated_catalogue, read_catalogue
 from music_platform.eventsim.config import ListenerConfig, load_config
 from music_platform.eventsim.errors import GeneratorError
-from music_platform.eventsim.population import PopulationRequest
+from music_platform.eventsim.population import MOST_LISTENERS, PopulationRequest
 
 DEFAULT_USERS = 1_000
 DEFAULT_DAYS = 14.0
@@ -60,8 +60,8 @@ def make_plan(options: GeneratorOptions) -> Plan:
     growth_rate = _first(options.growth_rate, config.growth_rate, 0.0)
     attrition_rate = _first(options.attrition_rate, config.attrition_rate, 0.0)
     first_user_id = _first(options.first_user_id, config.first_user_id, 1)
-    if users < 1:
-        raise GeneratorError(f"There must be at least one listener, not {users}. Check --users.")
+    if not 1 <= users <= MOST_LISTENERS:
+        raise GeneratorError(f"The number of listeners must be from 1 to {MOST_LISTENERS}, not {users}. Check --users.")
     for name, rate in (("growth", growth_rate), ("attrition", attrition_rate)):
         if not 0 <= rate < 1e3:
             raise GeneratorError(f"The {name} rate must be a number from 0 to 1000, not {rate}. Check --{name}-rate.")

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from music_platform.eventsim.calendar import SECONDS_PER_YEAR
 from music_platform.eventsim.config import ListenerConfig
+from music_platform.eventsim.errors import GeneratorError
 from music_platform.eventsim.json_text import integer_texts, joined, json_string, repeated, string_array, taken
 from music_platform.eventsim.randomness import (
     AliasTable,
@@ -29,6 +30,8 @@ from music_platform.eventsim.randomness import (
     stream_key,
 )
 
+# All listeners' JSON fragments together must stay below the 2 GiB that one Arrow array of strings can hold.
+MOST_LISTENERS = 4_000_000
 _LONGEST_MEMBERSHIP_SECONDS = int(5 * SECONDS_PER_YEAR)
 _NEVER = np.iinfo(np.int64).max
 # A listener whose mean time between sessions exceeds this is never seen; without a limit dates would overflow.
@@ -193,6 +196,11 @@ def _arrivals(request: PopulationRequest) -> IntegerArray:
         times = now + np.cumsum(gaps)
         found.append(times)
         now, known = int(times[-1]), known + block
+        if request.users + known > MOST_LISTENERS + block:
+            raise GeneratorError(
+                f"With a growth rate of {request.growth_rate:g} listeners exceed {MOST_LISTENERS:,} before the period "
+                "ends. Lower --growth-rate or shorten the period."
+            )
     arrivals = np.concatenate(found)
     return arrivals[arrivals < request.end]
 

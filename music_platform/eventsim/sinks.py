@@ -125,7 +125,7 @@ class ForwardSink:
     """Sends to a Fluentd ``forward`` source, tag ``eventsim.<event_type>``, in the protocol's Forward mode.
 
     With ``acknowledge`` each message waits for the receiver's word that it has it; a message without an answer is sent
-    again, so a receiver can get one twice but misses none. See github.com/fluent/fluentd/wiki/Forward-Protocol-Specification-v1.
+    again, so a receiver can get one twice but misses none. Source: Fluentd's wiki, Forward Protocol Specification v1.
     """
 
     def __init__(self, host: str, port: int, retry: _Retry, *, acknowledge: bool = True) -> None:
@@ -140,10 +140,11 @@ class ForwardSink:
             records = [json.loads(line) for line in lines]
             entries = [[record["ts"] // 1_000, record] for record in records]
             option: dict[str, Any] = {"size": len(entries)}
-            if self._acknowledge:
-                option["chunk"] = uuid.uuid4().hex
-            message: bytes = msgpack.packb([f"{TAG_PREFIX}.{event_type}", entries, option])  # type: ignore[assignment]
-            self._retry.run(lambda m=message, chunk=option.get("chunk"): self._deliver(m, chunk), self.close)
+            chunk = uuid.uuid4().hex if self._acknowledge else None
+            if chunk is not None:
+                option["chunk"] = chunk
+            message: Any = msgpack.packb([f"{TAG_PREFIX}.{event_type}", entries, option])
+            self._retry.run(lambda m=message, c=chunk: self._deliver(m, c), self.close)
 
     def _deliver(self, message: bytes, chunk: str | None) -> None:
         if self._socket is None:

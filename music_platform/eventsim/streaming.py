@@ -30,7 +30,7 @@ class Pace:
 def stream(
     plan: Plan, sink: Sink, pace: Pace, stop: threading.Event, progress: ProgressCallback | None = None
 ) -> GenerationSummary:
-    """Send the plan's events to the sink in order of time until the period ends, ``duration`` passes or ``stop`` is set.
+    """Send the plan's events to the sink in order of time: to the period's end, for ``duration``, or until ``stop``.
 
     An event is sent once its time has come, the simulated clock starting at the plan's start. A step once begun is
     delivered in full, so what was sent always ends at one point of simulated time. Raises ``SinkError``.

@@ -148,7 +148,7 @@ def blocks(stream: BinaryIO, file: EventFile, block_bytes: int) -> Iterator[byte
                     f"{file.name} has a line of more than {LONGEST_LINE_BYTES} bytes; no event is that long"
                 )
             continue
-        yield rest + read[:end]
+        yield b"".join((rest, memoryview(read)[:end]))
         rest = read[end:]
     if rest:
         yield rest + b"\n"

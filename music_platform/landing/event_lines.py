@@ -77,7 +77,7 @@ def sort_block(block: bytes, event_type: str, arrival: datetime) -> SortedBlock:
     A carriage return before the line feed goes, as in the collector; nothing else of a line changes. ``arrival`` is what
     error records give as their `__time`.
     """
-    if b"\r\n" in block:
+    if b"\r" in block:  # one byte is found ten times as fast as two
         block = block.replace(b"\r\n", b"\n")
     codes = np.frombuffer(block, dtype=np.uint8)
     offsets = np.concatenate(([0], np.flatnonzero(codes == ord("\n")) + 1)).astype(np.int32)
