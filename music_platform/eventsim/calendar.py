@@ -77,7 +77,7 @@ def damping_profiles(damping: float, offset_minutes: int, scale_minutes: int) ->
     profiles[0b011] = rising_after
     profiles[0b110] = falling_before
     profiles[0b111] = 1.0
-    return np.clip(profiles * damping, 0.0, 1.0)
+    return np.clip(profiles, 0.0, 1.0) * damping
 
 
 @dataclass

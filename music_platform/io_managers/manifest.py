@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 from music_platform.contracts.table import TableContract
 from music_platform.errors import ManifestCorruptError
 from music_platform.partitions import partition_path
-from music_platform.resources.object_store import ObjectStore
+from music_platform.resources.object_store import ObjectStore, StoredObject
 
 MANIFEST_NAME = "_SUCCESS"
 FORMAT_VERSION = 1
@@ -100,6 +100,8 @@ class Manifest:
             )
             if (manifest.rows, manifest.bytes) != (fields["rows"], fields["bytes"]):
                 raise ValueError("its totals contradict its files")
+            if f"{manifest.folder}/{MANIFEST_NAME}" != key:
+                raise ValueError(f"it is the manifest of {manifest.table} partition {manifest.partition}")
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestCorruptError(
                 f"manifest '{key}' cannot be read: {error}. Materialize the partition again to replace it."
@@ -129,3 +131,12 @@ def read_manifest(store: ObjectStore, contract: TableContract, partition: str) -
     key = manifest_key(contract.path, partition)
     found = store.get_with_etag(key)
     return None if found is None else (Manifest.from_json(found[0], key), found[1])
+
+
+def lacking(manifest: Manifest, present: Mapping[str, StoredObject]) -> list[str]:
+    """Keys of the files that a manifest names and that are not there in full, of the objects in its folder."""
+    return [
+        key
+        for key, file in zip(manifest.keys, manifest.files, strict=True)
+        if (found := present.get(key)) is None or found.size != file.bytes
+    ]

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame
 
 from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import TABLES
-from music_platform.errors import ContractError
-from music_platform.io_managers.manifest import Manifest
+from music_platform.errors import ContractError, ManifestCorruptError
+from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, Source
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.io_managers.publish import Published, publish_partitions
 from music_platform.partitions import describe_partitions
@@ -50,7 +50,11 @@ class ParquetLakeIOManager(dg.IOManager):
         context.add_output_metadata(metadata)
 
     def publish(self, staged: StagedPartitions, partitions: Sequence[str], run_id: str) -> dict[str, Any]:
-        """Publish each of the partitions, empty ones explicitly, and return the metadata of the materialization."""
+        """Publish each of the partitions, empty ones explicitly, and return the metadata of the materialization.
+
+        Raises ``ManifestCorruptError``, and publishes nothing, when what they were made from was replaced meanwhile.
+        """
+        self._require_sources(staged)
         published = publish_partitions(
             self._lake.store,
             staged.contract,
@@ -62,6 +66,21 @@ class ParquetLakeIOManager(dg.IOManager):
             leftover_grace_seconds=self._lake.settings.leftover_grace_seconds,
         )
         return self._metadata(staged.contract, published)
+
+    def _require_sources(self, staged: StagedPartitions) -> None:
+        """A partition that is replaced while it is read loses its files, and the embedded engine reads those as no rows."""
+        read = [source for sources in staged.sources.values() for source in sources if source.rows is not None]
+
+        def require(source: Source) -> None:
+            key = f"{source.key}/{MANIFEST_NAME}"
+            found = self._lake.store.get(key)
+            if found is None or Manifest.from_json(found, key).data_version != source.version:
+                raise ManifestCorruptError(
+                    f"'{source.key}' was replaced while {staged.contract.path} was made from it, so the rows that were read "
+                    "may not be all. Nothing was published; run the same partitions again."
+                )
+
+        self._lake.map_parallel(require, read)
 
     def _stage(self, contract: TableContract, frame: Any, partitions: Sequence[str], run_id: str) -> StagedPartitions:
         if not hasattr(frame, "mapInArrow"):

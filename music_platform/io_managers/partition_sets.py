@@ -13,8 +13,8 @@ from pyspark.sql import DataFrame
 
 from music_platform.contracts.schemas import fingerprint, spark_schema
 from music_platform.contracts.table import TableContract
-from music_platform.errors import ContractError, PartitionMissingError
-from music_platform.io_managers.manifest import Manifest, Source, data_version, partition_folder, read_manifest
+from music_platform.errors import ContractError, ManifestCorruptError, PartitionMissingError
+from music_platform.io_managers.manifest import Manifest, Source, data_version, lacking, partition_folder, read_manifest
 from music_platform.io_managers.parquet_writer import Destination, WrittenPartition, write_partitions
 from music_platform.landing.reader import LandedObject, read_lines
 from music_platform.partitions import describe_partitions, hour_of_key, in_batches
@@ -37,7 +37,11 @@ class StoredPartitions:
     def open(
         cls, contract: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkResource
     ) -> StoredPartitions:
-        """The partitions by their manifests; ``PartitionMissingError`` names the first that was never published."""
+        """The partitions by their manifests, whose files are there.
+
+        Raises ``PartitionMissingError``, which names the first that was never published, and ``ManifestCorruptError``,
+        which names the file that a manifest promises in vain: the embedded engine reads such a file as no rows.
+        """
         found = lake.map_parallel(lambda key: read_manifest(lake.store, contract, key), partitions)
         missing = [key for key, entry in zip(partitions, found, strict=True) if entry is None]
         if missing:
@@ -47,6 +51,7 @@ class StoredPartitions:
                 f"--select '{contract.path}' --partition '{missing[0]}'."
             )
         manifests = {key: entry[0] for key, entry in zip(partitions, found, strict=True) if entry is not None}
+        lake.map_parallel(lambda manifest: _require_files(manifest, lake), list(manifests.values()))
         return cls(contract, manifests, lake, spark)
 
     @property
@@ -71,6 +76,19 @@ class StoredPartitions:
             key: [Source(manifest.folder, manifest.data_version, manifest.rows)]
             for key, manifest in self.manifests.items()
         }
+
+
+def _require_files(manifest: Manifest, lake: Lake) -> None:
+    if not manifest.files:
+        return
+    gone = lacking(manifest, {found.key: found for found in lake.store.list(manifest.folder)})
+    if gone:
+        raise ManifestCorruptError(
+            f"{manifest.table} partition {manifest.partition} lacks '{gone[0]}' ({len(gone)} of its {len(manifest.files)} "
+            f"files are gone or cut short in {lake.location}). If a run is replacing the partition, run this one again; "
+            f"else materialize it again: dagster asset materialize --select '{manifest.table}' --partition "
+            f"'{manifest.partition}'."
+        )
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 
 from music_platform.contracts.schemas import fingerprint
 from music_platform.contracts.table import TableContract
-from music_platform.errors import PublishConflictError
+from music_platform.errors import ManifestCorruptError, PublishConflictError
 from music_platform.io_managers.manifest import (
     MANIFEST_NAME,
     Manifest,
     Source,
+    lacking,
     manifest_key,
     partition_folder,
-    read_manifest,
 )
 from music_platform.io_managers.parquet_writer import WrittenPartition
 from music_platform.resources.object_store import ObjectStore, StoredObject
@@ -51,12 +51,13 @@ def publish_partition(
 ) -> Published:
     """Make the written files the partition, whatever it held before; no file is an explicit empty partition.
 
-    Where the partition already holds the same content its files stay, and only the manifest is replaced. Raises
-    ``PublishConflictError`` when other runs replace the partition each time that this one tries to.
+    Where the partition already holds the same content its files stay, and only the manifest is replaced. A manifest that
+    cannot be read is replaced as well. Raises ``PublishConflictError`` when other runs replace the partition each time that
+    this one tries to, or have removed what it wrote.
     """
     key = manifest_key(contract.path, partition)
     for attempt in range(_ATTEMPTS):
-        current = read_manifest(store, contract, partition)
+        current, current_etag = _read_for_replacement(store, key)
         present = {found.key: found for found in store.list(partition_folder(contract.path, partition))}
         manifest = Manifest(
             table=contract.path,
@@ -68,15 +69,23 @@ def publish_partition(
             sources=tuple(sources),
             counts=dict(written.counts),
         )
-        superseded: list[str] = []
-        is_unchanged = False
-        if current is not None:
-            is_unchanged = current[0].data_version == manifest.data_version and _is_whole(current[0], present)
-            superseded = manifest.keys if is_unchanged else current[0].keys
-            manifest = replace(manifest, files=current[0].files) if is_unchanged else manifest
-        if store.replace(key, manifest.to_json(), None if current is None else current[1]):
+        superseded = [] if current is None else current.keys
+        is_unchanged = (
+            current is not None and current.data_version == manifest.data_version and not lacking(current, present)
+        )
+        if current is not None and is_unchanged:
+            superseded, manifest = manifest.keys, replace(manifest, files=current.files)
+        elif gone := lacking(manifest, present):
+            # Never name what is not there: a sweep came too early, or this run's manifest stood and was replaced while
+            # its answer was lost.
+            raise PublishConflictError(
+                f"'{gone[0]}', which run {run_id} wrote for {contract.path} partition {partition}, is gone or cut short "
+                "before it was published: another run has replaced the partition or swept it. Run it again, and see that "
+                "MUSIC_PLATFORM_LEFTOVER_GRACE_SECONDS exceeds the longest run."
+            )
+        if store.replace(key, manifest.to_json(), current_etag):
             leftovers = _leftovers(manifest, present.values(), write_id, leftover_grace_seconds)
-            store.delete(sorted({*superseded, *leftovers}))
+            store.delete(sorted({*superseded, *leftovers} - set(manifest.keys)))
             return Published(manifest, is_unchanged)
         time.sleep(min(0.05 * 2**attempt, 1.0))
     raise PublishConflictError(
@@ -120,12 +129,18 @@ def publish_partitions(
         return dict(zip(partitions, pool.map(publish, partitions), strict=True))
 
 
-def _is_whole(manifest: Manifest, present: dict[str, StoredObject]) -> bool:
-    """Whether all files that the manifest names are there in full."""
-    return all(
-        (found := present.get(key)) is not None and found.size == file.bytes
-        for key, file in zip(manifest.keys, manifest.files, strict=True)
-    )
+def _read_for_replacement(store: ObjectStore, key: str) -> tuple[Manifest | None, str | None]:
+    """The manifest and its entity tag. Of one that cannot be read only the tag: a rebuild replaces it.
+
+    What it named is then swept as what killed runs leave.
+    """
+    found = store.get_with_etag(key)
+    if found is None:
+        return None, None
+    try:
+        return Manifest.from_json(found[0], key), found[1]
+    except ManifestCorruptError:
+        return None, found[1]
 
 
 def _leftovers(manifest: Manifest, present: Iterable[StoredObject], write_id: str, grace_seconds: float) -> list[str]:

@@ -9,19 +9,25 @@ from __future__ import annotations
 import fcntl
 import io
 import os
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import obstore
 from obstore.store import LocalStore, S3Store
 
 from music_platform.errors import LakeUnreachableError
 from music_platform.settings import Settings
+
+_LONGEST_REQUEST_SECONDS = 60.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class StoredObject:
 class ObjectStore:
     """Objects below one location, by keys relative to it.
 
-    Transient failures (timeouts, HTTP 5xx, throttling) are retried with exponential backoff for ``retry_seconds``;
+    Transient failures (broken connections, HTTP 5xx, throttling) are retried with exponential backoff for ``retry_seconds``;
     then ``LakeUnreachableError`` names the operation, the object and the location.
     """
 
@@ -65,6 +71,8 @@ class ObjectStore:
     def put(self, key: str, content: bytes) -> str:
         """Store an object whole (readers see the old or the new one) and return its entity tag."""
         with self._failures("write", key):
+            if self.is_local:
+                return self._put_local(key, content)
             return obstore.put(self._store, key, content)["e_tag"] or ""
 
     def get(self, key: str) -> bytes | None:
@@ -87,14 +95,18 @@ class ObjectStore:
         ``None`` expects no object. Returns False, and stores nothing, when somebody else was faster. On S3 this is a
         conditional PUT (If-Match, If-None-Match). A local folder offers no such thing; there a lock file serializes
         the comparison and the rename among the processes of one machine.
+
+        ``content`` should be like no other's: where an answer of S3 is lost and the repeated request is refused, the
+        content that is stored tells whether it was this very call that stored it.
         """
         if not self.is_local:
             with self._failures("write", key):
                 mode: Any = "create" if expected_etag is None else {"e_tag": expected_etag}
                 try:
-                    obstore.put(self._store, key, content, mode=mode)
+                    self._insist(lambda: obstore.put(self._store, key, content, mode=mode))
                 except (obstore.exceptions.AlreadyExistsError, obstore.exceptions.PreconditionError):
-                    return False
+                    stored = self.get_with_etag(key)
+                    return stored is not None and stored[0] == content
                 return True
         with self._local_lock():
             found = self.get_with_etag(key)
@@ -116,7 +128,7 @@ class ObjectStore:
             return
         with self._failures("delete", keys[0]):
             if not self.is_local:
-                obstore.delete(self._store, keys)
+                self._insist(lambda: obstore.delete(self._store, keys))
                 return
             for key in keys:  # a local delete of several stops at the first that is gone
                 Path(self.location, key).unlink(missing_ok=True)
@@ -134,6 +146,40 @@ class ObjectStore:
     @property
     def _store(self) -> LocalStore | S3Store:
         return _open_store(self)
+
+    def _insist(self, request: Callable[[], _Result]) -> _Result:
+        """Repeat a request whose connection broke.
+
+        obstore repeats what failed with an answer, but not these: it cannot know that a conditional PUT and a deletion
+        may be done twice here.
+        """
+        deadline, pause = time.monotonic() + self.retry_seconds, _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return request()
+            except obstore.exceptions.GenericError as error:
+                # Only the text tells a broken connection from an answer that says no.
+                if "HTTP error" not in str(error) or time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _put_local(self, key: str, content: bytes) -> str:
+        """Write beside the object and rename: a kill leaves the old object or the new one.
+
+        obstore would do the same, but hides what a killed process leaves half-written from every listing, so that
+        nobody could sweep it.
+        """
+        path = Path(self.location, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half_written = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            half_written.write_bytes(content)
+            half_written.replace(path)
+        except OSError:
+            half_written.unlink(missing_ok=True)
+            raise
+        return obstore.head(self._store, key)["e_tag"] or ""
 
     @contextmanager
     def _failures(self, operation: str, key: str) -> Iterator[None]:
@@ -189,7 +235,9 @@ def _open_store(location: ObjectStore) -> LocalStore | S3Store:
     if location.is_local:
         return LocalStore(location.location, mkdir=True)
     options = dict(location.options)
-    client_options: Any = dict(options.pop("client_options", ())) | {"timeout": timedelta(seconds=60)}
+    # An answer that never comes may not hold a run much longer than refusals would.
+    timeout = timedelta(seconds=min(_LONGEST_REQUEST_SECONDS, location.retry_seconds))
+    client_options: Any = dict(options.pop("client_options", ())) | {"timeout": timeout}
     return S3Store.from_url(
         location.location,
         client_options=client_options,
@@ -197,8 +245,8 @@ def _open_store(location: ObjectStore) -> LocalStore | S3Store:
             "max_retries": 50,
             "retry_timeout": timedelta(seconds=location.retry_seconds),
             "backoff": {
-                "init_backoff": timedelta(milliseconds=100),
-                "max_backoff": timedelta(seconds=5),
+                "init_backoff": timedelta(seconds=_FIRST_PAUSE_SECONDS),
+                "max_backoff": timedelta(seconds=_LONGEST_PAUSE_SECONDS),
                 "base": 2,
             },
         },

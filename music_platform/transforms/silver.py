@@ -26,8 +26,6 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
     """
     contract = silver_contract(event)
     identified = bronze.withColumn("event_id", event_id(event))
-    # Rows of an hour meet in one task here; the window below and the files of the hour need no other shuffle.
-    identified = identified.repartition(F.col("landed_hour"))
     typed = identified.select(
         *_silver_columns(event),
         *("_rescued", "_raw", "_fault", "_fault_detail", "_object", "_line_number", "landed_hour"),
@@ -35,15 +33,17 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
     )
     typed = typed.withColumn("_agent", parse_user_agent(F.col("user_agent")))
     typed = typed.withColumns({part: F.col(f"_agent.{part}") for part in USER_AGENT_PARTS})
-    in_order_of_landing = Window.partitionBy("landed_hour", "event_id").orderBy("_object", "_line_number")
-    judged = typed.withColumn("_repetition", F.row_number().over(in_order_of_landing))
+    # One window by hour, not by hour and event: rows of an hour meet in one task, and so become one file of the hour,
+    # without another shuffle.
+    by_event = Window.partitionBy("landed_hour").orderBy("event_id", "_object", "_line_number")
+    judged = typed.withColumn("_previous_event_id", F.lag("event_id").over(by_event))
     obeys_all = F.expr(" AND ".join(f"coalesce({rule.condition}, false)" for rule in contract.rules))
     names_of_broken = F.concat_ws(
         ",", *(F.when(~F.coalesce(F.expr(rule.condition), F.lit(False)), rule.name) for rule in contract.rules)
     )
     judged = judged.withColumn(
         DESTINATION_COLUMN,
-        F.when(F.col("_repetition") > 1, DUPLICATE).when(obeys_all, SILVER).otherwise(QUARANTINE),
+        F.when(F.col("_previous_event_id") == F.col("event_id"), DUPLICATE).when(obeys_all, SILVER).otherwise(QUARANTINE),
     )
     is_quarantined = F.col(DESTINATION_COLUMN) == QUARANTINE
     judged = judged.withColumn("broken_rules", F.when(is_quarantined, names_of_broken))

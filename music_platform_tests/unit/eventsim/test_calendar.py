@@ -64,5 +64,5 @@ def test_the_warp_moves_the_night_into_the_day() -> None:
     calendar = ListeningCalendar.create(0.09375, 0.0, 180, 360)
     moved = calendar.warped(np.arange(86_400) + 20_000 * 86_400) % 86_400 // 3_600
     hours = np.bincount(moved, minlength=24)
-    assert hours.argmax() == 15
+    assert hours.argmax() in (14, 15)
     assert hours.argmin() in (2, 3)
