@@ -26,15 +26,14 @@ from music_platform.settings import Settings, current_settings
 
 def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] | None = None) -> dg.Definitions:
     """The platform's definitions for these settings; ``resource_overrides`` replaces resources by their keys."""
-    # Backfill policies and partitioned checks are beta and preview in Dagster 1.13; the pinned release is tested with them.
+    # Backfill policies are beta in Dagster 1.13; the pinned release is tested with them.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
-    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     lake = Lake(settings)
     spark = SparkResource.from_settings(settings)
     hours = hourly_partitions(settings.start)
     return dg.Definitions(
         assets=[*landing_assets(hours), *bronze_assets(hours), *silver_assets(hours)],
-        asset_checks=hourly_checks(hours),
+        asset_checks=hourly_checks(),
         jobs=[HOURLY_SPINE],
         resources={
             "lake": lake,

@@ -44,7 +44,7 @@ def check_silver(event_type: str, partitions: Sequence[str], lake: Lake, spark: 
 CHECKS_BY_LAYER: dict[Layer, _CheckFunction] = {Layer.BRONZE: check_bronze, Layer.SILVER: check_silver}
 
 
-def hourly_checks(partitions: dg.PartitionsDefinition) -> list[dg.AssetChecksDefinition]:
+def hourly_checks() -> list[dg.AssetChecksDefinition]:
     """The checks of bronze, silver and quarantine for every event type."""
     checks = []
     for event_type in EVENT_CONTRACTS:
@@ -55,10 +55,8 @@ def hourly_checks(partitions: dg.PartitionsDefinition) -> list[dg.AssetChecksDef
                 event_type,
                 check_bronze,
                 [
-                    _spec(
-                        bronze, CONTRACT_CHECK, "Types, nullability, allowed values, one row a landed line.", partitions
-                    ),
-                    _spec(bronze, LANDING_CHECK, "Landed lines = bronze rows, hour by hour.", partitions),
+                    _spec(bronze, CONTRACT_CHECK, "Types, nullability, allowed values, one row a landed line."),
+                    _spec(bronze, LANDING_CHECK, "Landed lines = bronze rows, hour by hour."),
                 ],
             )
         )
@@ -68,13 +66,13 @@ def hourly_checks(partitions: dg.PartitionsDefinition) -> list[dg.AssetChecksDef
                 event_type,
                 check_silver,
                 [
-                    _spec(silver, CONTRACT_CHECK, "Types, nullability, allowed values, each event once.", partitions),
-                    _spec(quarantine, CONTRACT_CHECK, "Every row with its rule and its raw form.", partitions),
+                    _spec(silver, CONTRACT_CHECK, "Types, nullability, allowed values, each event once."),
+                    _spec(quarantine, CONTRACT_CHECK, "Every row with its rule and its raw form."),
                     _spec(
-                        silver, BRONZE_CHECK, "Bronze rows = silver + duplicates + quarantined, hour by hour.", partitions,
+                        silver, BRONZE_CHECK, "Bronze rows = silver + duplicates + quarantined, hour by hour.",
                         additional_deps=[quarantine.asset_key, bronze.asset_key],
                     ),
-                    _spec(quarantine, RATE_CHECK, "Share of an hour's rows in quarantine.", partitions, blocking=False),
+                    _spec(quarantine, RATE_CHECK, "Share of an hour's rows in quarantine.", blocking=False),
                 ],
             )
         )  # fmt: skip
@@ -85,7 +83,6 @@ def _spec(
     contract: TableContract,
     name: str,
     description: str,
-    partitions: dg.PartitionsDefinition,
     *,
     blocking: bool = True,
     additional_deps: Sequence[list[str]] = (),
@@ -95,7 +92,6 @@ def _spec(
         asset=contract.asset_key,
         description=description,
         blocking=blocking,
-        partitions_def=partitions,
         additional_deps=list(additional_deps),
     )
 
@@ -107,6 +103,12 @@ def _checks_step(
     def checks(
         context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], spark: SparkResource
     ) -> Iterator[dg.AssetCheckResult]:
+        if not (context.op_execution_context.has_partition_key or context.op_execution_context.has_partition_key_range):
+            raise dg.Failure(
+                f"{name} checks partitions, and this run has none. Materialize partitions (their checks come with them), or "
+                "run: music-platform check --partition HOUR",
+                allow_retries=False,
+            )
         partitions = list(context.op_execution_context.partition_keys)
         selected = context.op_execution_context.selected_asset_check_keys
         for outcome in function(event_type, partitions, lake, spark):

@@ -44,7 +44,7 @@ class ParquetLakeIOManager(dg.IOManager):
         staged = obj if isinstance(obj, StagedPartitions) else self._stage(contract, obj, partitions, context.run_id)
         metadata = self.publish(staged, partitions, context.run_id)
         context.log.info(
-            f"{contract.path}: published {describe_partitions(partitions)}, {metadata['dagster/row_count']:,} rows, "
+            f"{contract.path}: published {describe_partitions(partitions)}, {metadata['rows']:,} rows, "
             f"{metadata['unchanged_partitions']} partitions unchanged"
         )
         context.add_output_metadata(metadata)
@@ -98,7 +98,7 @@ class ParquetLakeIOManager(dg.IOManager):
             for name, count in manifest.counts.items():
                 counts[name] = counts.get(name, 0) + count
         metadata: dict[str, Any] = {
-            "dagster/row_count": rows,
+            "rows": rows,  # of all partitions of the run: Dagster gives each of them the same metadata
             "bytes": sum(manifest.bytes for manifest in manifests),
             "files": sum(len(manifest.files) for manifest in manifests),
             "partitions": len(manifests),

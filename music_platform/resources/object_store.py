@@ -235,8 +235,8 @@ def _open_store(location: ObjectStore) -> LocalStore | S3Store:
     if location.is_local:
         return LocalStore(location.location, mkdir=True)
     options = dict(location.options)
-    # An answer that never comes may not hold a run much longer than refusals would.
-    timeout = timedelta(seconds=min(_LONGEST_REQUEST_SECONDS, location.retry_seconds))
+    # Half, so that a request whose answer never comes is tried again as well.
+    timeout = timedelta(seconds=min(_LONGEST_REQUEST_SECONDS, location.retry_seconds / 2))
     client_options: Any = dict(options.pop("client_options", ())) | {"timeout": timeout}
     return S3Store.from_url(
         location.location,

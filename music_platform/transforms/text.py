@@ -38,16 +38,18 @@ def repair_mojibake(text: Column) -> Column:
     Only text whose characters all fit in Latin-1 and whose bytes are valid UTF-8 is changed, so a correctly encoded
     ``Björk`` or ``日本`` comes through untouched.
     """
+    beyond_ascii = F.octet_length(text) != F.char_length(text)  # rare, and much cheaper to see than what follows
     suspicious = text.rlike(_BYTE_PAIR_OF_UTF8) & ~text.rlike(_BEYOND_LATIN_1)
     # Spark raises on characters beyond Latin-1 where Sail writes '?': neither is to see them.
     as_bytes = F.encode(F.when(suspicious, text), "ISO-8859-1")
-    return F.coalesce(F.try_validate_utf8(as_bytes.cast("string")), text)
+    repaired = F.coalesce(F.try_validate_utf8(as_bytes.cast("string")), text)
+    return F.when(beyond_ascii, repaired).otherwise(text)
 
 
 def unwrap_quotes(text: Column) -> Column:
     """Text wrapped in double quotes without them, and its inner ``\\"`` as plain quotes."""
-    wrapped = text.rlike('^".*"$') & (F.length(text) >= 2)
-    inner = F.regexp_replace(F.substring(text, F.lit(2), F.length(text) - 2), r'\\"', '"')
+    wrapped = text.startswith('"') & text.endswith('"') & (F.length(text) >= 2)
+    inner = F.replace(F.substring(text, F.lit(2), F.length(text) - 2), F.lit('\\"'), F.lit('"'))
     return F.when(wrapped, inner).otherwise(text)
 
 

@@ -11,14 +11,17 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+_OF_THE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "host"}
+
 
 class Fault(StrEnum):
-    """What happens to a request. Answers are ``lost`` after the server has done what was asked."""
+    """What happens to a request."""
 
     INTERNAL_ERROR = "500 without reaching the server"
     SLOW_DOWN = "503 without reaching the server"
@@ -26,6 +29,7 @@ class Fault(StrEnum):
     STALL = "passed on after a delay"
     ANSWER_LOST = "done by the server, then reset"
     ANSWER_REPLACED = "done by the server, then answered with 500"
+    ANSWER_CUT = "answered in part, then reset"
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,9 @@ class FaultyProxy:
                     status, headers, content = self._pass_on(body, is_conditional)
                     if fault is Fault.ANSWER_LOST:
                         self._reset()
+                    elif fault is Fault.ANSWER_CUT:
+                        self._answer(status, headers, content, keep_back=len(content) // 2)
+                        self._reset()
                     elif fault is Fault.ANSWER_REPLACED:
                         self._answer(500, {}, b"<Error><Code>InternalError</Code></Error>")
                     else:
@@ -94,14 +101,14 @@ class FaultyProxy:
                 connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
                 headers = {name: value for name, value in self.headers.items() if name.lower() not in _OF_THE_CONNECTION}
                 try:
-                    with one_at_a_time if is_conditional and self.command == "PUT" else _nothing():
+                    with one_at_a_time if is_conditional and self.command == "PUT" else nullcontext():
                         connection.request(self.command, self.path, body or None, headers)
                         answer = connection.getresponse()
                         return answer.status, dict(answer.getheaders()), answer.read()
                 finally:
                     connection.close()
 
-            def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+            def _answer(self, status: int, headers: dict[str, str], content: bytes, keep_back: int = 0) -> None:
                 self.send_response_only(status)
                 for name, value in headers.items():
                     if name.lower() not in _OF_THE_CONNECTION and (name.lower() != "content-length"):
@@ -110,7 +117,7 @@ class FaultyProxy:
                 self.send_header("Content-Length", length if self.command == "HEAD" and length else str(len(content)))
                 self.end_headers()
                 if self.command != "HEAD":
-                    self.wfile.write(content)
+                    self.wfile.write(content[: len(content) - keep_back])
 
             def _reset(self) -> None:
                 self.close_connection = True
@@ -130,5 +137,3 @@ class FaultyProxy:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-
-_OF_THE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "host"}

@@ -63,7 +63,9 @@ def test_an_outcome_of_weight_0_is_never_drawn() -> None:
 
 def test_rows_draw_each_from_its_own_weights() -> None:
     rows = AliasRows.from_outcomes([[(7, 1.0)], [(5, 1.0), (6, 3.0)]])
-    drawn = rows.draw((_COUNTERS % np.uint64(2)).astype(np.int64), high_half(random_bits(stream_key(4, "t"), _COUNTERS)))
+    drawn = rows.draw(
+        (_COUNTERS % np.uint64(2)).astype(np.int64), high_half(random_bits(stream_key(4, "t"), _COUNTERS))
+    )
     assert set(drawn[::2].tolist()) == {7}
     assert (drawn[1::2] == 6).mean() == pytest.approx(0.75, abs=0.005)
 

@@ -1,0 +1,267 @@
+"""The generator against a sample of the real Eventsim's output, made with the same configuration.
+
+The sample stands for 2,000 listeners, so how far it may lie from the generator's mean is measured, not guessed: on
+many populations of 2,000 listeners of the generator's own.
+"""
+
+import copy
+import json
+import lzma
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from music_platform.eventsim import GeneratorOptions
+from music_platform.eventsim.compressed_text import read_bytes
+from music_platform.eventsim.generator import Run
+from music_platform.eventsim.options import make_plan
+
+_SHARED = Path(__file__).resolve().parents[3] / "shared" / "eventsim"
+_START, _DAYS = datetime(2026, 11, 1, tzinfo=UTC), 14
+_START_SECONDS = int(_START.timestamp())
+_SAMPLE_USERS, _POPULATIONS = 2_000, 40
+# Of the dozens of figures compared, one beyond four deviations would come by chance in a run out of some hundred.
+_DEVIATIONS = 4.0
+_RARE_PAGE_VIEWS = 150
+
+pytestmark = pytest.mark.skipif(
+    not (_SHARED / "sample").is_dir(), reason=f"the sample of the real Eventsim's output is not there: {_SHARED}"
+)
+
+
+@dataclass(frozen=True)
+class _Views:
+    """Page views of some listeners; arrays of one length, and how many listeners they stand for."""
+
+    ts: np.ndarray
+    page: np.ndarray
+    auth: np.ndarray
+    paid: np.ndarray
+    session: np.ndarray
+    item: np.ndarray
+    after_login: np.ndarray
+
+    def only(self, which: np.ndarray) -> "_Views":
+        return _Views(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
+
+
+Figures = dict[str, float]
+
+
+def _figures(views: _Views, pages: list[str]) -> Figures:
+    found: Figures = {}
+    count = views.ts.size
+    sessions, first_rows, lengths = np.unique(views.session, return_index=True, return_counts=True)
+    starts = views.item == 0
+    for level, is_level in (("free", ~views.paid), ("paid", views.paid)):
+        for page in pages:
+            found[f"share of {page} among {level} page views"] = float((views.page[is_level] == page).mean())
+        found[f"page views per {level} session"] = float(lengths[views.paid[first_rows] == (level == "paid")].mean())
+    found["page views per session"] = count / sessions.size
+    found["sessions per user"] = sessions.size / _SAMPLE_USERS
+    found["anonymous share"] = float(np.isin(views.auth, ["Guest", "Logged Out"]).mean())
+    found["auth events per page view"] = float(views.after_login.mean())
+    for name, times in (("sessions that start", views.ts[starts]), ("page views", views.ts)):
+        for first in range(0, 24, 3):
+            found[f"share of {name} from {first} to {first + 3} UTC"] = float(
+                (times // 3_600 % 24 // 3 == first // 3).mean()
+            )
+        days = (times - _START_SECONDS) // 86_400
+        found[f"share of {name} on days off"] = float(np.isin(days, [0, 6, 7, 10, 13]).mean())
+    return found
+
+
+def _sample() -> _Views:
+    def records(event_type: str) -> list[dict[str, Any]]:
+        content = lzma.decompress((_SHARED / "sample" / f"{event_type}.jsonl.xz").read_bytes())
+        return [json.loads(line) for line in content.split(b"\n")[:-1]]
+
+    # The real Eventsim lets one page view past the end out.
+    views = [row for row in records("page_view_events") if row["ts"] < (_START_SECONDS + _DAYS * 86_400) * 1_000]
+    auths = {(row["sessionId"], row["itemInSession"]) for row in records("auth_events")}
+    return _Views(
+        ts=np.array([row["ts"] // 1_000 for row in views]),
+        page=np.array([row["page"] for row in views]),
+        auth=np.array([row["auth"] for row in views]),
+        paid=np.array([row["level"] == "paid" for row in views]),
+        session=np.array([row["sessionId"] for row in views]),
+        item=np.array([row["itemInSession"] for row in views]),
+        after_login=np.array([(row["sessionId"], row["itemInSession"]) in auths for row in views]),
+    )
+
+
+def _simulated(config: Path, populations: int) -> list[_Views]:
+    """Independent populations of the sample's size, from one run: listeners do not influence each other."""
+    users = _SAMPLE_USERS * populations
+    run = Run(
+        make_plan(
+            GeneratorOptions(
+                config=config,
+                songs=_SHARED / "songs.csv.xz",
+                users=users,
+                growth_rate=0.3,
+                start=_START,
+                days=_DAYS,
+                seed=2,
+            )  # fmt: skip
+        )
+    )
+    batch = run.simulation.advance(run.end)
+    states = run.simulation.machine.states
+    views = _Views(
+        ts=batch.ts,
+        page=np.array([state.page for state in states])[batch.state],
+        auth=np.array([state.auth for state in states])[batch.state],
+        paid=np.array([state.level == "paid" for state in states])[batch.state],
+        session=batch.session,
+        item=batch.item,
+        after_login=batch.after_login,
+    )
+    return [views.only(batch.user % populations == number) for number in range(populations)]
+
+
+def _differences(sample: Figures, populations: list[Figures], deviation: Figures) -> dict[str, float]:
+    """For each figure the sample's distance from the populations' mean, in standard deviations of one population."""
+    return {
+        name: (value - float(np.mean([figures[name] for figures in populations]))) / deviation[name]
+        for name, value in sample.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def sample_views() -> _Views:
+    return _sample()
+
+
+@pytest.fixture(scope="module")
+def frequent_pages(sample_views: _Views) -> list[str]:
+    pages, counts = np.unique(sample_views.page, return_counts=True)
+    return [str(page) for page, count in zip(pages, counts, strict=True) if count >= _RARE_PAGE_VIEWS]
+
+
+@pytest.fixture(scope="module")
+def sample(sample_views: _Views, frequent_pages: list[str]) -> Figures:
+    return _figures(sample_views, frequent_pages)
+
+
+@pytest.fixture(scope="module")
+def populations(frequent_pages: list[str]) -> list[Figures]:
+    views = _simulated(_SHARED / "example-config.json.xz", _POPULATIONS)
+    return [_figures(each, frequent_pages) for each in views]
+
+
+@pytest.fixture(scope="module")
+def deviation(populations: list[Figures]) -> Figures:
+    # A share that is 0 by construction (Downgrade of a free listener) must be exactly 0 in the sample, too.
+    return {name: max(float(np.std([p[name] for p in populations], ddof=1)), 1e-9) for name in populations[0]}
+
+
+def test_the_sample_could_be_one_of_the_generators_populations(
+    sample: Figures, populations: list[Figures], deviation: Figures
+) -> None:
+    differences = _differences(sample, populations, deviation)
+    assert {name: round(z, 1) for name, z in differences.items() if abs(z) > _DEVIATIONS} == {}
+    # Were the sample drawn from another distribution, many small differences would add up.
+    assert np.sqrt(np.mean(np.square(list(differences.values())))) < 1.6
+
+
+@pytest.mark.parametrize(
+    ("figure", "per_cent"),
+    [
+        ("share of NextSong among free page views", 3),
+        ("share of NextSong among paid page views", 1),
+        ("share of Home among free page views", 6),
+        ("share of Home among paid page views", 8),
+        ("page views per free session", 6),
+        ("page views per paid session", 6),
+        ("page views per session", 10),
+        ("sessions per user", 5),
+        ("anonymous share", 8),
+        ("auth events per page view", 8),
+        ("share of sessions that start on days off", 5),
+        ("share of sessions that start from 15 to 18 UTC", 6),
+    ],
+)
+def test_headline_figures_are_within_a_few_per_cent(
+    sample: Figures, populations: list[Figures], figure: str, per_cent: float
+) -> None:
+    mean = np.mean([figures[figure] for figures in populations])
+    assert sample[figure] == pytest.approx(mean, rel=per_cent / 100)
+
+
+def _damping(document: dict[str, Any]) -> None:
+    document["damping"] = 0.05
+
+
+def _weekends(document: dict[str, Any]) -> None:
+    document["weekend-damping"] = 0.2
+
+
+def _rarer_sessions(document: dict[str, Any]) -> None:
+    document["beta"] *= 1.2
+
+
+def _fewer_logins(document: dict[str, Any]) -> None:
+    for transition in document["transitions"]:
+        if transition["dest"]["page"] == "Login":
+            transition["p"] *= 0.5
+
+
+def _shorter_paid_sessions(document: dict[str, Any]) -> None:
+    for transition in document["transitions"]:
+        ends = transition["source"], transition["dest"]
+        if all(state["page"] == "NextSong" and state["level"] == "paid" for state in ends):
+            transition["p"] = 0.90
+
+
+@pytest.mark.parametrize("change", [_damping, _weekends, _rarer_sessions, _fewer_logins, _shorter_paid_sessions])
+def test_a_wrong_configuration_is_found_out(
+    change: Callable[[dict[str, Any]], None],
+    sample: Figures,
+    deviation: Figures,
+    frequent_pages: list[str],
+    tmp_path: Path,
+) -> None:
+    document = copy.deepcopy(json.loads(read_bytes(_SHARED / "example-config.json.xz")))
+    change(document)
+    config = tmp_path / "wrong.json"
+    config.write_text(json.dumps(document))
+    wrong = [_figures(each, frequent_pages) for each in _simulated(config, 4)]
+    differences = _differences(sample, wrong, deviation)
+    assert max(abs(z) for z in differences.values()) > _DEVIATIONS
+
+
+def test_a_month_of_70_000_listeners_has_the_real_ones_volume() -> None:
+    """The real run, of the same configuration: 64,391 auth events, 4.1 million listens, 4.1 % anonymous page views."""
+    run = Run(
+        make_plan(
+            GeneratorOptions(
+                config=_SHARED / "example-config.json.xz",
+                songs=_SHARED / "songs.csv.xz",
+                users=70_000,
+                growth_rate=0.3,
+                start=_START,
+                days=30,
+                seed=2,
+            )  # fmt: skip
+        )
+    )
+    states = run.simulation.machine.states
+    pages = np.array([state.page for state in states])
+    anonymous = np.array([state.auth in ("Guest", "Logged Out") for state in states])
+    views = listens = auths = stale = nobody = 0
+    for _, batch in run.batches():
+        views += len(batch)
+        listens += np.count_nonzero((pages == "NextSong")[batch.state])
+        auths += np.count_nonzero(batch.after_login)
+        stale += np.count_nonzero(np.isin(pages, ["Login", "Logout"])[batch.state] & batch.after_login)
+        nobody += np.count_nonzero(anonymous[batch.state])
+    assert auths == pytest.approx(64_391, rel=0.03)
+    assert listens == pytest.approx(4_100_000, rel=0.04)
+    assert nobody / views == pytest.approx(0.041, abs=0.001)
+    assert stale / auths == pytest.approx(2_915 / 64_391, rel=0.06)
