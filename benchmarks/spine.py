@@ -23,15 +23,17 @@ RUN_ID = "benchmark"
 
 @dataclass
 class Phases:
-    """Seconds by phase, added up over the event types."""
+    """Seconds of wall time and of processors by phase, added up over the event types."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        self.cpu_seconds[name] = self.cpu_seconds.get(name, 0.0) + time.process_time() - cpu_started
 
 
 def build_spine(lake: Lake, spark: SparkResource, partitions: Sequence[str], phases: Phases | None = None) -> None:

@@ -91,9 +91,10 @@ class Settings(BaseSettings):
             environment["AWS_SECRET_ACCESS_KEY"] = self.s3_secret_access_key.get_secret_value()
         return environment
 
-    def export_object_store_environment(self) -> None:
-        """Set those variables in this process: Sail takes its S3 settings from nowhere else."""
+    def export_engine_environment(self) -> None:
+        """Set those variables in this process: Sail takes its S3 settings, and how much it logs, from nowhere else."""
         os.environ.update(self.object_store_environment())
+        os.environ.setdefault("RUST_LOG", "error")  # it tells of every start and end of its server otherwise
 
     def object_store_options(self) -> dict[str, Any]:
         """Keyword arguments of obstore's S3Store for this lake; empty for a local lake."""

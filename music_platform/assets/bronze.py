@@ -22,7 +22,7 @@ def _bronze_asset(event: EventContract, partitions: dg.PartitionsDefinition) -> 
 
     @dg.asset(
         **spec_arguments(contract, transform_version=TRANSFORM_VERSION, kinds={"spark", "parquet", "bronze"}),
-        ins={"landed": dg.AssetIn(key=[str(Layer.LANDING), event.name], dagster_type=dg.Any)},
+        ins={"landed": dg.AssetIn(key=[str(Layer.LANDING), event.name])},
         partitions_def=partitions,
         backfill_policy=SINGLE_RUN,
         io_manager_key=LAKE_IO_MANAGER,

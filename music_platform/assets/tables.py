@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import dagster as dg
 
@@ -17,12 +17,25 @@ OWNERS = ["team:data-platform"]
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
+class SpecArguments(TypedDict):
+    """Arguments that dg.asset and dg.AssetOut share."""
+
+    key: list[str]
+    description: str
+    group_name: str
+    kinds: set[str]
+    owners: list[str]
+    tags: dict[str, str]
+    code_version: str
+    metadata: dict[str, Any]
+
+
 def code_version(contract: TableContract, *transform_versions: str) -> str:
     """The asset's code version: changes with the contract, and with the versions that its transforms declare."""
     return "-".join([fingerprint(contract), *transform_versions])
 
 
-def spec_arguments(contract: TableContract, *, transform_version: str, kinds: set[str]) -> dict[str, Any]:
+def spec_arguments(contract: TableContract, *, transform_version: str, kinds: set[str]) -> SpecArguments:
     """What the contract says of the table's asset, as arguments that AssetSpec and AssetOut share."""
     return {
         "key": contract.asset_key,

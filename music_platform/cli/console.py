@@ -13,6 +13,8 @@ from music_platform.errors import MusicPlatformError
 from music_platform.partitions import hour_of_key, keys_in_range
 
 console = Console()
+if not console.is_terminal:
+    console = Console(width=180)  # a log or a pipe has no width; tables would be cut to 80 characters
 error_console = Console(stderr=True, soft_wrap=True)
 
 PartitionOption = Annotated[

@@ -2,7 +2,7 @@
 
 import typer
 
-from music_platform.cli import check, demo, dictionary, generate, quarantine
+from music_platform.cli import check, demo, dictionary, generate, land, quarantine
 
 app = typer.Typer(
     name="music-platform",
@@ -11,6 +11,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals can hold credentials
 )
 app.command("generate")(generate.generate)
+app.command("land")(land.land)
 app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("dictionary")(dictionary.dictionary)

@@ -182,9 +182,10 @@ class Simulation:
         kind = machine.kind.take(state)
         plays = kind == SONG
         song = np.where(plays, self.popularity.draw(low_half(bits)), now.song)
-        ts = np.where(plays & (now.song_end > now.ts), now.song_end, now.ts + 1)
+        song_runs = plays & (now.song_end > now.ts)
+        ts = np.where(song_runs, now.song_end, now.ts + 1)
         # Only these wait for a time of chance; the others follow a redirect or the end of a song.
-        pausing = np.flatnonzero((kind != REDIRECT) & goes_on & ~(plays & (now.song_end > now.ts)))
+        pausing = np.flatnonzero((kind != REDIRECT) & goes_on & ~song_runs)
         counters = now.counter[pausing]
         pause = standard_exponential(high_half(random_bits(self.gap_key, counters)))
         pause *= self.population.alpha.take((counters >> _COUNTER_BITS).view(np.int64))

@@ -28,10 +28,11 @@ def _plain_record_pattern() -> str:
     A line that does not match may still be an event (nested values, spaces, `ts` written as 1.7e12); it is merely left to
     the exact parser. A match must be beyond doubt. Keys are without escapes, because "\\u0074s" is `ts` too.
     """
-    plain = r'[^"\\\x00-\x1f]'
+    special = r'"\\\x00-\x1f\x{d800}-\x{dfff}'  # RE2 by itself takes encoded surrogates for UTF-8
+    plain = f"[^{special}]"
     string = rf'"(?:{plain}|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{{4}}))*"'
     number = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-    other_key = rf'"(?:|[^t"\\\x00-\x1f]{plain}*|t|t[^s"\\\x00-\x1f]{plain}*|ts{plain}+)"'
+    other_key = rf'"(?:|[^t{special}]{plain}*|t|t[^s{special}]{plain}*|ts{plain}+)"'
     pair = rf"{other_key}:(?:{string}|{number}|true|false|null)"
     ts = rf'"ts":[1-9][0-9]{{{_TS_DIGITS - 1}}}'
     return rf"\A\{{(?:{pair},)*{ts}(?:,{pair})*\}}\n\z"
@@ -117,11 +118,11 @@ def _lines_array(block: bytes, offsets: np.ndarray) -> pa.Array:
 def _group(block: bytes, lines: pa.Array, offsets: np.ndarray, hours: np.ndarray) -> list[HourLines]:
     """Lines by hour, without those whose hour is -1. Sorted input, the usual case, is cut and not copied line by line."""
     landed = hours >= 0
+    if not landed.any():
+        return []
     if not landed.all() or np.any(hours[1:] < hours[:-1]):
         rows = np.flatnonzero(landed)
         rows = rows[np.argsort(hours[rows], kind="stable")]
-        if not len(rows):
-            return []
         hours = hours[rows]
         # pa.string() holds 2 GB at most, far above a block, so that the result is one array.
         _, offset_buffer, data_buffer = lines.take(pa.array(rows)).buffers()

@@ -81,5 +81,5 @@ class SparkResource(PySparkResource):
     def session_for(self, lake: Lake) -> SparkSession:
         """The session, ready to read the lake: the embedded engine learns its S3 settings from the environment."""
         if self.is_embedded:
-            lake.settings.export_object_store_environment()
+            lake.settings.export_engine_environment()
         return self.spark_session

@@ -33,31 +33,31 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
     )
     typed = typed.withColumn("_agent", parse_user_agent(F.col("user_agent")))
     typed = typed.withColumns({part: F.col(f"_agent.{part}") for part in USER_AGENT_PARTS})
-    # One window by hour, not by hour and event: rows of an hour meet in one task, and so become one file of the hour,
-    # without another shuffle.
-    by_event = Window.partitionBy("landed_hour").orderBy("event_id", "_object", "_line_number")
-    judged = typed.withColumn("_previous_event_id", F.lag("event_id").over(by_event))
     obeys_all = F.expr(" AND ".join(f"coalesce({rule.condition}, false)" for rule in contract.rules))
     names_of_broken = F.concat_ws(
         ",", *(F.when(~F.coalesce(F.expr(rule.condition), F.lit(False)), rule.name) for rule in contract.rules)
     )
-    judged = judged.withColumn(
-        DESTINATION_COLUMN,
-        F.when(F.col("_previous_event_id") == F.col("event_id"), DUPLICATE).when(obeys_all, SILVER).otherwise(QUARANTINE),
-    )
-    is_quarantined = F.col(DESTINATION_COLUMN) == QUARANTINE
-    judged = judged.withColumn("broken_rules", F.when(is_quarantined, names_of_broken))
-    return judged.select(
+    # Judged before the window, so that the record's raw form need not travel to it with every row.
+    judged = typed.withColumn("_obeys_all", obeys_all)
+    judged = judged.withColumn("broken_rules", F.when(~F.col("_obeys_all"), names_of_broken))
+    judged = judged.select(
         *(column.name for column in contract.columns),
         F.substring_index("broken_rules", ",", 1).alias("rule"),
         "broken_rules",
-        F.when(is_quarantined, F.concat_ws(": ", "_fault", "_fault_detail")).alias("detail"),
-        F.when(is_quarantined, F.coalesce("_raw", F.to_json("_record"))).alias("raw"),
+        F.when(~F.col("_obeys_all"), F.concat_ws(": ", "_fault", "_fault_detail")).alias("detail"),
+        F.when(~F.col("_obeys_all"), F.coalesce("_raw", F.to_json("_record"))).alias("raw"),
         "_object",
         "_line_number",
         "landed_hour",
-        DESTINATION_COLUMN,
+        "_obeys_all",
     )
+    # One window by hour, not by hour and event: rows of an hour meet in one task, and so become one file of the hour,
+    # without another shuffle. Equal events have equal times, so its order can be silver's own.
+    by_event = Window.partitionBy("landed_hour").orderBy(*contract.sort_columns, "_object", "_line_number")
+    judged = judged.withColumn("_previous_event_id", F.lag("event_id").over(by_event))
+    destination = F.when(F.col("_previous_event_id") == F.col("event_id"), DUPLICATE)
+    destination = destination.when(F.col("_obeys_all"), SILVER).otherwise(QUARANTINE)
+    return judged.withColumn(DESTINATION_COLUMN, destination).drop("_obeys_all", "_previous_event_id")
 
 
 def event_id(event: EventContract) -> Column:

@@ -15,5 +15,5 @@ def processes() -> ForkServerContext:
     A fork of the test's own process would inherit the threads of obstore and of the engine, and hang.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["publishing", "killed_runs"])
+    context.set_forkserver_preload(["music_platform.definitions", "pysail.spark", "polars"])
     return context

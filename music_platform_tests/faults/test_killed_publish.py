@@ -57,7 +57,7 @@ def test_a_kill_at_every_step_leaves_the_old_or_the_new_partition(
         _assert_next_publish_sweeps(settings, store, new + 1, partition)
     else:
         pytest.fail("the publish never came to its end")
-    assert kills >= (20 if store.is_local else 14)
+    assert kills >= (20 if store.is_local else 12)
 
 
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_partition(

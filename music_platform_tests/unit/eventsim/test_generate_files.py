@@ -1,5 +1,6 @@
 """Generated files: records as Eventsim writes them, the same bytes for the same seed, options and their errors."""
 
+import itertools
 import json
 import threading
 from collections import Counter, defaultdict
@@ -119,7 +120,7 @@ def test_one_song_follows_another_after_its_whole_seconds_and_redirects_take_one
     sessions = defaultdict(list)
     for row in records["page_view_events"]:
         sessions[row["sessionId"]].append(row)
-    pairs = [pair for rows in sessions.values() for pair in zip(rows, rows[1:], strict=False)]
+    pairs = [pair for rows in sessions.values() for pair in itertools.pairwise(rows)]
     assert all(after["itemInSession"] == before["itemInSession"] + 1 for before, after in pairs)
     for before, after in pairs:
         passed = (after["ts"] - before["ts"]) // 1_000

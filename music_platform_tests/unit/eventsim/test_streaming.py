@@ -96,9 +96,9 @@ class _HttpReceiver(ThreadingHTTPServer):
 
 class _HttpHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _HttpReceiver
 
-    def do_POST(self) -> None:  # noqa: N802 (the base class's name)
+    def do_POST(self) -> None:
+        assert isinstance(self.server, _HttpReceiver)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         status = self.server.statuses.pop(0) if self.server.statuses else 200
         if status == 200:
@@ -108,8 +108,8 @@ class _HttpHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, *arguments: object) -> None:  # keeps the test's output quiet
-        pass
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the base class's name)
+        """Keep the test's output quiet."""
 
 
 @pytest.fixture
