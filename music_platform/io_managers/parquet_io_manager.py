@@ -20,6 +20,8 @@ from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
 _PREVIEW_ROWS = 5
+_PREVIEW_ROWS_OF_LONG_RANGES = 1  # each partition of the range records it anew
+_LONG_RANGE = 24
 
 
 class ParquetLakeIOManager(dg.IOManager):
@@ -111,12 +113,14 @@ class ParquetLakeIOManager(dg.IOManager):
             metadata["sources"] = len(manifests[0].sources)
         sample = next((manifest for manifest in reversed(manifests) if manifest.files), None)
         if sample is not None:
-            metadata["preview"] = dg.MetadataValue.md(self._preview(sample))
+            metadata["preview"] = dg.MetadataValue.md(
+                self._preview(sample, _PREVIEW_ROWS if len(manifests) <= _LONG_RANGE else _PREVIEW_ROWS_OF_LONG_RANGES)
+            )
         return metadata
 
-    def _preview(self, manifest: Manifest) -> str:
+    def _preview(self, manifest: Manifest, rows: int) -> str:
         with pq.ParquetFile(self._lake.store.open(manifest.keys[0])) as file:
-            batch = next(file.iter_batches(batch_size=_PREVIEW_ROWS))
+            batch = next(file.iter_batches(batch_size=rows))
         cells = [[_cell(value) for value in row.values()] for row in batch.to_pylist()]
         lines = [batch.schema.names, ["---"] * batch.num_columns, *cells]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
