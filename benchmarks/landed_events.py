@@ -27,26 +27,27 @@ SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "eventsim" / "sample"
 _TIME = re.compile(rb'"ts":(\d+)')
 _NUMBERS = re.compile(rb'"(sessionId|userId)":(\d+)')
 _REPLICA_DISTANCE = {b"sessionId": 10_000_000, b"userId": 1_000_000}
+_SAMPLE_DAYS = 15
 _EVENTS_PER_LISTENER_DAY = 4.0  # of our own generator, about
 
 
-def land(lake: Lake, events: int, sample: Path | None = None) -> list[str]:
-    """Land at least about ``events`` events of the sample, one object an hour and event type; gives all its hours' keys.
+def land(lake: Lake, events: int, days: int = _SAMPLE_DAYS, sample: Path | None = None) -> list[str]:
+    """Land about ``events`` events of the sample's first days, one object an hour and event type; gives the hours' keys.
 
     Without a sample folder (``<event_type>.jsonl`` or ``.jsonl.xz``) the project's generator makes them.
     """
     folder = SAMPLE if sample is None else sample
     if folder.is_dir():
-        return _land_hours(lake, {name: _lines_of(folder, name) for name in EVENT_TYPES}, events)
+        return _land_hours(lake, {name: _lines_of(folder, name) for name in EVENT_TYPES}, events, days)
     from music_platform.eventsim import GeneratorOptions, generate_files  # only when there is no sample
 
     with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-") as generated:
-        days, start = 15, datetime(2026, 1, 1, tzinfo=UTC)
+        start = datetime(2026, 1, 1, tzinfo=UTC)
         options = GeneratorOptions(
             users=max(int(events / days / _EVENTS_PER_LISTENER_DAY), 1), seed=1, start=start, end=start + timedelta(days)
         )
         made = generate_files(options, Path(generated))
-        return _land_hours(lake, {name: path.read_bytes() for name, path in made.files.items()}, made.total_rows)
+        return _land_hours(lake, {name: path.read_bytes() for name, path in made.files.items()}, made.total_rows, days)
 
 
 def _lines_of(folder: Path, event_type: str) -> bytes:
@@ -54,9 +55,11 @@ def _lines_of(folder: Path, event_type: str) -> bytes:
     return lzma.decompress(packed.read_bytes()) if packed.is_file() else (folder / f"{event_type}.jsonl").read_bytes()
 
 
-def _land_hours(lake: Lake, content: dict[str, bytes], events: int) -> list[str]:
+def _land_hours(lake: Lake, content: dict[str, bytes], events: int, days: int) -> list[str]:
     hours = {name: _by_hour(lines) for name, lines in content.items()}
-    available = sum(lines.count(b"\n") for lines in content.values())
+    end = min(hour for by_hour in hours.values() for hour in by_hour) + timedelta(days)
+    hours = {name: {hour: block for hour, block in by_hour.items() if hour < end} for name, by_hour in hours.items()}
+    available = sum(block.count(b"\n") for by_hour in hours.values() for block in by_hour.values())
     replicas = max(round(events / available), 1)
     for event_type, by_hour in hours.items():
         for hour, block in by_hour.items():

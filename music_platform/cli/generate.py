@@ -5,7 +5,7 @@ Options, progress, signals and exit codes belong here; what is generated, and ho
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,7 +103,8 @@ def generate(
                 pace = Pace(speed if continuous else None, duration)
                 summary = _stream(options, sink, output, pace, progress, acknowledge, retry_seconds)
             else:
-                summary = generate_files(options, output, progress)
+                with _on_signals(_interrupt, signal.SIGTERM):
+                    summary = generate_files(options, output, progress)
     except GeneratorError as error:
         errors.print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
@@ -123,7 +124,9 @@ def _stream(
     acknowledge: bool,
     retry_seconds: float,
 ) -> GenerationSummary:
-    with _stop_on_signals() as stop:
+    stop = threading.Event()
+    # A stream ends between two steps.
+    with _on_signals(lambda *_: stop.set(), signal.SIGINT, signal.SIGTERM):
         sink = open_sink(target, output, acknowledge=acknowledge, retry_seconds=retry_seconds, stop=stop)
         try:
             return stream(make_plan(options), sink, pace, stop, progress)
@@ -132,18 +135,21 @@ def _stream(
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that a stream ends between two steps."""
-    stop = threading.Event()
+def _on_signals(handler: Callable[..., None], *numbers: signal.Signals) -> Iterator[None]:
+    """Let the handler take these signals for a while; only the main thread can, elsewhere nothing changes."""
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield
         return
-    former = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, handler) for number in numbers}
     try:
-        yield stop
+        yield
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        for number, previous in former.items():
+            signal.signal(number, previous)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @contextmanager

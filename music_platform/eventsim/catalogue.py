@@ -8,6 +8,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,7 @@ def _power_law_weights(artists: Sequence[str], titles: Sequence[str]) -> FloatAr
     return weights
 
 
+@lru_cache(maxsize=4)
 def generated_catalogue(songs: int = GENERATED_SONGS) -> Catalogue:
     """The project's own catalogue: the same songs for every seed and on every machine; no two share artist and title.
 

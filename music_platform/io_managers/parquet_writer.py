@@ -201,7 +201,9 @@ def encode(table: pa.Table, contract: TableContract, name: str) -> tuple[bytes, 
     """
     table = table.replace_schema_metadata({"music_platform.contract": f"{contract.path}:{fingerprint(contract)}"})
     if contract.sort_columns:
-        table = table.take(pc.sort_indices(table, [(column, "ascending") for column in contract.sort_columns]))
+        order = pc.sort_indices(table, [(column, "ascending") for column in contract.sort_columns]).to_numpy()
+        if (order[1:] < order[:-1]).any():  # the engine may have sorted the rows already
+            table = table.take(order)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS, write_page_index=True)
     content = sink.getvalue().to_pybytes()

@@ -149,14 +149,15 @@ def count_lines(content: bytes) -> int:
 def _inflate_and_salvage(content: bytes) -> Iterator[bytes | ObjectFault]:
     """The decompressed bytes up to the first damage, then the damage if there is one.
 
-    A decompressor gives nothing of the step in which it meets damage. Damaged objects are rare, so they are read once more
-    by one that can go back, so that only the damaged bytes themselves stay behind.
+    A decompressor gives nothing of the step in which it meets damage, and the fast one holds back the last bytes before an
+    early end. Damaged objects are rare, so they are read once more by one that can go back, so that only the damaged bytes
+    themselves stay behind.
     """
     given = 0
     for piece in _inflate(content, _new_fast_decompressor):
-        if isinstance(piece, ObjectFault) and piece.name == "corrupt_gzip":
+        if isinstance(piece, ObjectFault):
             break
-        given += 0 if isinstance(piece, ObjectFault) else len(piece)
+        given += len(piece)
         yield piece
     else:
         return

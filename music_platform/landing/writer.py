@@ -9,7 +9,7 @@ import hashlib
 import os
 import threading
 import zlib
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ __all__ = ["EventFile", "LandingInputError", "LandingSummary", "Progress", "even
 # of them changed lands a second time under other names.
 CHUNK_BYTES = 64 * 1024 * 1024  # uncompressed, as Fluentd's chunk_limit_size
 OPEN_BYTES = 128 * 1024 * 1024  # of all hours that still gather lines
-BLOCK_BYTES = 8 * 1024 * 1024  # read and sorted at once
+BLOCK_BYTES = 1024 * 1024  # read and sorted at once; larger ones leave the processor's cache
 
 _BYTES_BEING_WRITTEN = 128 * 1024 * 1024
 _DAYS_LISTED = 64  # whose existing objects are remembered
@@ -63,9 +63,10 @@ def land_files(
 ) -> LandingSummary:
     """Land the lines of files by the hour of each event; lines that are no event go to ``errors/``.
 
-    Landing a file again changes nothing: its objects have the same names (a hash of type, hour and content) and are left
-    alone. Error records carry the file's time of modification as their time of arrival, so these are the same too unless
-    the file was touched; standard input has no such time, and there it is the present.
+    Landing a file again changes nothing: its objects have the same names (a hash of type, hour, content, and how many
+    objects of that hour the file gave before) and are left alone. Error records carry the file's time of modification as
+    their time of arrival, so these are the same too unless the file was touched; standard input has no such time, and
+    there it is the present.
 
     Holds some 400 MB at most, whatever the files' size. ``workers`` threads (default: one a processor) sort, compress and
     upload. Raises LandingInputError for a file that cannot be read to its end; what was landed before stays, and landing
@@ -132,7 +133,7 @@ class _Landing:
     def _write(self, chunk: _Chunk, event_type: str) -> int | None:
         """Store a chunk and return the object's size; None when it is in the lake already."""
         kind, hour = ("errors", chunk.hour) if chunk.of_errors else (event_type, chunk.hour)
-        name = hashlib.sha256(f"{kind} {hour:%Y%m%d%H}\n".encode())
+        name = hashlib.sha256(f"{kind} {hour:%Y%m%d%H} {chunk.ordinal}\n".encode())
         for part in chunk.parts:
             name.update(part)
         chunk_id = name.hexdigest()[:32]  # as long as Fluentd's
@@ -140,7 +141,7 @@ class _Landing:
             prefix, key = errors_prefix(hour), errors_key(hour, chunk_id)
         else:
             prefix, key = day_prefix(event_type, hour), landed_key(event_type, hour, chunk_id)
-        if self._existing.has(prefix, key):
+        if not self._existing.add(prefix, key):
             return None
         compressor = isal_zlib.compressobj(level=_GZIP_LEVEL, wbits=16 + zlib.MAX_WBITS)  # gzip without a time or name
         content = b"".join([*(compressor.compress(part) for part in chunk.parts), compressor.flush()])
@@ -154,6 +155,7 @@ class _Chunk:
 
     hour: datetime
     of_errors: bool
+    ordinal: int  # of the chunks of this hour in this file: two of them with equal content are two objects
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
 
@@ -172,6 +174,7 @@ class _OpenChunks:
     def __init__(self, arrival: datetime) -> None:
         self._arrival_hour = arrival.replace(minute=0, second=0, microsecond=0)
         self._open: OrderedDict[int | None, _Chunk] = OrderedDict()  # by hour since the epoch; None: error records
+        self._begun: Counter[int | None] = Counter()  # chunks, by hour
         self._size = 0
 
     def add(self, block: SortedBlock) -> list[_Chunk]:
@@ -190,7 +193,9 @@ class _OpenChunks:
         if hour in self._open and self._open[hour].size + len(group.content) > CHUNK_BYTES:
             full.append(self._take(hour))
         if hour not in self._open:
-            self._open[hour] = _Chunk(self._arrival_hour if hour is None else hour_time(hour), hour is None)
+            start = self._arrival_hour if hour is None else hour_time(hour)
+            self._open[hour] = _Chunk(start, hour is None, self._begun[hour])
+            self._begun[hour] += 1
         self._open[hour].add(group.content)
         self._open.move_to_end(hour)
         self._size += len(group.content)
@@ -237,21 +242,24 @@ class _Writing:
 
 
 class _ExistingKeys:
-    """The keys that the lake held when their day was first asked for: one listing a day instead of a request an object."""
+    """The keys that the lake holds, by day: one listing when a day is first asked for instead of a request an object."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._keys: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._keys: OrderedDict[str, set[str]] = OrderedDict()
 
-    def has(self, prefix: str, key: str) -> bool:
+    def add(self, prefix: str, key: str) -> bool:
+        """Note a key that is about to be written; False when it is in the lake already."""
         with self._lock:
             if prefix not in self._keys:
-                self._keys[prefix] = frozenset(stored.key for stored in self._store.list(prefix))
+                self._keys[prefix] = {stored.key for stored in self._store.list(prefix)}
             self._keys.move_to_end(prefix)
             if len(self._keys) > _DAYS_LISTED:
                 self._keys.popitem(last=False)
-            return key in self._keys[prefix]
+            known = key in self._keys[prefix]
+            self._keys[prefix].add(key)
+            return not known
 
 
 def _with_block(summary: LandingSummary, block: SortedBlock, size: int) -> LandingSummary:

@@ -118,9 +118,9 @@ class ObjectStore:
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """The objects whose keys begin with the folder ``prefix``, in no promised order."""
         with self._failures("list", prefix):
-            for chunk in obstore.list(self._store, prefix.rstrip("/") or None):
-                for meta in chunk:
-                    yield StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+            found = self._insist(lambda: obstore.list(self._store, prefix.rstrip("/") or None).collect())
+        for meta in found:
+            yield StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects; those that are gone already are no failure."""
@@ -150,8 +150,8 @@ class ObjectStore:
     def _insist(self, request: Callable[[], _Result]) -> _Result:
         """Repeat a request whose connection broke.
 
-        obstore repeats what failed with an answer, but not these: it cannot know that a conditional PUT and a deletion
-        may be done twice here.
+        obstore repeats what failed with an answer, but no conditional PUT and no deletion, since it cannot know that they
+        may be done twice here, and no listing that broke off within its answer.
         """
         deadline, pause = time.monotonic() + self.retry_seconds, _FIRST_PAUSE_SECONDS
         while True:

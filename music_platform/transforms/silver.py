@@ -16,6 +16,8 @@ SILVER, QUARANTINE, DUPLICATE = "silver", "quarantine", "duplicate"
 
 _SEPARATOR = "\u001f"
 _ABSENT = "\u0000"
+# Engines agree on timestamps between these (1900 and 2200); beyond, some overflow, each in its own way. Those read null.
+_EARLIEST_MILLISECONDS, _LATEST_MILLISECONDS = -2_208_988_800_000, 7_258_118_399_999
 
 
 def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
@@ -44,8 +46,8 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
         *(column.name for column in contract.columns),
         F.substring_index("broken_rules", ",", 1).alias("rule"),
         "broken_rules",
-        F.when(~F.col("_obeys_all"), F.concat_ws(": ", "_fault", "_fault_detail")).alias("detail"),
-        F.when(~F.col("_obeys_all"), F.coalesce("_raw", F.to_json("_record"))).alias("raw"),
+        F.when(~F.col("_obeys_all"), F.concat("_fault", F.lit(": "), "_fault_detail")).alias("detail"),
+        F.when(~F.col("_obeys_all"), F.coalesce("_raw", _rebuilt_record())).alias("raw"),
         "_object",
         "_line_number",
         "landed_hour",
@@ -63,15 +65,15 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
 def event_id(event: EventContract) -> Column:
     """The fingerprint of a bronze row: 32 hex digits, the first 128 bits of SHA-256.
 
-    It covers the event type and every field of the record as it came, unknown fields included. Numbers with a fraction
-    enter by their bits (xxhash64), because engines write them out differently. A line at fault is identified by its place
-    as well: what it says is not known well enough to call it a repetition.
+    It covers the event type and every field of the record as it came, unknown fields included. All fields enter by their
+    bits as well (xxhash64): engines write numbers with a fraction differently, and text may hold what separates the fields
+    here or stands for an absent one. A line at fault is identified by its place too: what it says is not known well enough
+    to call it a repetition.
     """
-    fractions = [field.key for field in event.fields if field.key_type is ColumnType.DOUBLE]
-    others = [field.key for field in event.fields if field.key_type is not ColumnType.DOUBLE]
-    texts = [F.lit(event.name), *(F.coalesce(F.col(key).cast("string"), F.lit(_ABSENT)) for key in others)]
-    absent = F.concat(*(F.when(F.col(key).isNull(), "1").otherwise("0") for key in fractions))
-    texts += [F.xxhash64(*fractions).cast("string"), absent, F.coalesce("_rescued", F.lit(_ABSENT))]
+    written = [field.key for field in event.fields if field.key_type is not ColumnType.DOUBLE]
+    texts = [F.lit(event.name), *(F.coalesce(F.col(key).cast("string"), F.lit(_ABSENT)) for key in written)]
+    bits = F.xxhash64(*(part for key in event.keys for part in (F.col(key), F.col(key).isNull())))
+    texts += [bits.cast("string"), F.coalesce("_rescued", F.lit(_ABSENT))]
     texts.append(
         F.when(
             F.col("_fault").isNotNull(),
@@ -89,7 +91,7 @@ def _silver_columns(event: EventContract) -> list[Column]:
         name, wanted = field.column.name, field.column.type
         value = F.col(field.key)
         if wanted is ColumnType.TIMESTAMP:
-            value = F.timestamp_millis(value)
+            value = F.timestamp_millis(F.when(value.between(_EARLIEST_MILLISECONDS, _LATEST_MILLISECONDS), value))
         elif field.is_text:
             value = repair_text(value)
         elif wanted is not field.key_type:
@@ -103,3 +105,10 @@ def _silver_columns(event: EventContract) -> list[Column]:
 
 def _record(event: EventContract) -> Column:
     return F.struct(*(F.col(field.key) for field in event.fields))
+
+
+def _rebuilt_record() -> Column:
+    """The record as JSON, from ``_record`` and ``_rescued``: the line itself is not kept where it could be read."""
+    known, unknown = F.to_json("_record"), F.col("_rescued")
+    both = F.concat(F.substring(known, F.lit(1), F.length(known) - 1), F.lit(","), F.substr(unknown, F.lit(2)))
+    return F.when(unknown.isNull(), known).when(known == "{}", unknown).otherwise(both)

@@ -42,7 +42,7 @@ def repair_mojibake(text: Column) -> Column:
     suspicious = text.rlike(_BYTE_PAIR_OF_UTF8) & ~text.rlike(_BEYOND_LATIN_1)
     # Spark raises on characters beyond Latin-1 where Sail writes '?': neither is to see them.
     as_bytes = F.encode(F.when(suspicious, text), "ISO-8859-1")
-    repaired = F.coalesce(F.try_validate_utf8(as_bytes.cast("string")), text)
+    repaired = F.coalesce(F.try_validate_utf8(as_bytes), text)
     return F.when(beyond_ascii, repaired).otherwise(text)
 
 

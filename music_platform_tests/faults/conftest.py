@@ -15,5 +15,6 @@ def processes() -> ForkServerContext:
     A fork of the test's own process would inherit the threads of obstore and of the engine, and hang.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["music_platform.definitions", "pysail.spark", "polars"])
+    # pyarrow imports pandas at its first use, which would be most of what a forked process costs.
+    context.set_forkserver_preload(["music_platform.definitions", "pysail.spark", "polars", "pandas"])
     return context

@@ -44,6 +44,10 @@ class Request:
 Rule = Callable[[Request], Fault | None]
 
 
+def passes(_: Request) -> None:
+    """The rule that finds no fault."""
+
+
 @dataclass
 class FaultyProxy:
     """Passes requests on to ``upstream`` (``http://host:port``) except where ``rule`` finds a fault for them.
@@ -52,7 +56,7 @@ class FaultyProxy:
     """
 
     upstream: str
-    rule: Rule = lambda request: None
+    rule: Rule = passes
     stall_seconds: float = 0.0
     requests: list[tuple[Request, Fault | None]] = field(default_factory=list)
 
@@ -82,7 +86,9 @@ class FaultyProxy:
                 if fault is Fault.CONNECTION_RESET:
                     self._reset()
                 elif fault in (Fault.INTERNAL_ERROR, Fault.SLOW_DOWN):
-                    self._answer(500 if fault is Fault.INTERNAL_ERROR else 503, {}, b"<Error><Code>Broken</Code></Error>")
+                    self._answer(
+                        500 if fault is Fault.INTERNAL_ERROR else 503, {}, b"<Error><Code>Broken</Code></Error>"
+                    )
                 else:
                     status, headers, content = self._pass_on(body, is_conditional)
                     if fault is Fault.ANSWER_LOST:
@@ -99,7 +105,9 @@ class FaultyProxy:
 
             def _pass_on(self, body: bytes, is_conditional: bool) -> tuple[int, dict[str, str], bytes]:
                 connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
-                headers = {name: value for name, value in self.headers.items() if name.lower() not in _OF_THE_CONNECTION}
+                headers = {
+                    name: value for name, value in self.headers.items() if name.lower() not in _OF_THE_CONNECTION
+                }
                 try:
                     with one_at_a_time if is_conditional and self.command == "PUT" else nullcontext():
                         connection.request(self.command, self.path, body or None, headers)
@@ -136,4 +144,3 @@ class FaultyProxy:
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
-

@@ -39,7 +39,8 @@ _Hours = dict[tuple[str, datetime], list[bytes]]
 
 # What Fluentd rewrites because its JSON is unusual and our landing leaves byte for byte: sent line -> Fluentd's line.
 _REWRITTEN_BY_FLUENTD = {
-    b'{"ts":1793491201000,"page":"esc ctl \\n\\t\\u0001 \\u2028"}': '{"ts":1793491201000,"page":"esc ctl \\n\\t\\u0001 \u2028"}'.encode(),
+    b'{"ts":1793491201000,"page":"esc ctl \\n\\t\\u0001 \\u2028"}':
+        '{"ts":1793491201000,"page":"esc ctl \\n\\t\\u0001 \u2028"}'.encode(),
     b'{"ts":1793491201000,"page":"dup","page":"dup2"}': b'{"ts":1793491201000,"page":"dup2"}',
     b'{"ts":1793491201000, "page" : "spaces",  "f":1e-7,"g":1.0,"h":100000000000000000000,"i":-0.0,"j":1.5e300,"k":0.1}':
         b'{"ts":1793491201000,"page":"spaces","f":1.0e-07,"g":1.0,"h":100000000000000000000,"i":-0.0,"j":1.5e+300,"k":0.1}',
@@ -173,6 +174,17 @@ def test_twice_changes_nothing(store: ObjectStore, tmp_path: Path) -> None:
     assert _objects(store) == before
 
 
+def test_equal_objects_of_one_file_are_all_kept_and_equal_files_land_once(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(writer, "BLOCK_BYTES", len(_line(_TS)))
+    file = _file(tmp_path, _line(_TS) * 3)
+    summary = land_files(store, [*file, *file])
+    assert (summary.lines, summary.objects_written, summary.objects_unchanged) == (6, 3, 3)
+    assert _landed(store) == {_hour(0): [_line(_TS)[:-1]] * 3}
+
+
 def test_compression_and_threads_do_not_matter(local_store: ObjectStore, tmp_path: Path) -> None:
     content = b"".join(_line(_TS + number * 60_000, number) for number in range(300)) + b"last line without a line feed"
     land_files(local_store, _file(tmp_path, content), workers=1)
@@ -199,7 +211,6 @@ def test_a_late_line_becomes_another_object_of_its_old_hour(
     late = _line(_TS + 5, 77)
     land_files(store, _file(tmp_path, b"".join([*lines, late, *lines[-3:]])))
     landed = _landed(store)
-    assert landed[_hour(0)][:-1] == [line[:-1] for line in lines[:10]] or late[:-1] in landed[_hour(0)]
     assert Counter(landed[_hour(0)]) == Counter(line[:-1] for line in [*lines[:10], late])
     in_first_hour = [key for key in _objects(store) if "dt=2026-11-01/hour=00" in key]
     assert len(in_first_hour) == 2
@@ -218,7 +229,7 @@ def test_a_large_hour_is_cut_into_objects_at_the_limit(
     assert Counter(_landed(local_store)[_hour(0)]) == Counter(content[:-1].split(b"\n"))
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hours=st.lists(st.integers(-3, 3) | st.none(), max_size=60),
     block=st.integers(1, 400),
@@ -246,7 +257,7 @@ def test_nothing_is_lost_or_doubled_whatever_the_limits(
     assert {place: Counter(of_hour) for place, of_hour in _landed(stores[0]).items()} == {
         place: Counter(of_hour) for place, of_hour in expected.items()
     }
-    assert len(_errors(stores[0])) in (hours.count(None), 1 if None in hours else 0)  # equal chunks are one object
+    assert len(_errors(stores[0])) == hours.count(None)
 
 
 class _Dribble(io.RawIOBase):
@@ -276,8 +287,7 @@ def test_blocks_are_whole_lines_and_do_not_depend_on_the_reads(content: bytes, s
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
-    """400 MB of one hour, and as much again spread over late hours, under a limit on the address space would be too
-    strict for threads; so the peak of resident memory is measured in a process of its own."""
+    """The peak of resident memory, measured in a process of its own, stays far below the size of the file."""
     path = tmp_path / "listen_events"
     block = b"".join(_line(_TS + number % 7 * _HOUR_MS, number, 400) for number in range(20_000))
     with path.open("wb") as file:

@@ -21,7 +21,7 @@ from music_platform.eventsim.options import make_plan
 from music_platform.eventsim.population import create_population
 
 _START = datetime(2026, 11, 1, tzinfo=UTC)
-_OPTIONS = GeneratorOptions(users=300, growth_rate=20.0, start=_START, days=10, seed=7)
+_OPTIONS = GeneratorOptions(users=100, growth_rate=20.0, start=_START, days=10, seed=7)
 
 _DEVICE = ["city", "zip", "state", "userAgent", "lon", "lat"]
 _USER = ["userId", "lastName", "firstName", "gender", "registration"]
@@ -149,7 +149,7 @@ def test_nobody_comes_back_after_cancelling() -> None:
 
 
 def test_new_listeners_register_when_they_join_and_begin_as_guests(records: Records) -> None:
-    new = {row["userId"]: row for row in records["page_view_events"] if row.get("userId", 0) > 300}
+    new = {row["userId"]: row for row in records["page_view_events"] if row.get("userId", 0) > 100}
     assert len(new) > 20
     assert all(row["registration"] >= _START.timestamp() * 1_000 for row in new.values())
     assert Counter(row["page"] for row in records["page_view_events"])["Submit Registration"] >= len(new) / 2

@@ -1,0 +1,127 @@
+"""The lake on S3 through the assets: landed hours become bronze, silver and quarantine, just as in a local folder."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+
+from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.definitions import build_definitions
+from music_platform.io_managers.manifest import Manifest
+from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.landing.layout import landed_key
+from music_platform.partitions import hour_of_key
+from music_platform.resources.lake import Lake
+from music_platform.resources.object_store import ObjectStore
+from music_platform.resources.spark import SparkResource
+from music_platform.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+EVENT_TYPE = "page_view_events"
+HOURS = ["2026-11-01-05:00", "2026-11-01-06:00"]
+TABLES = [BRONZE[EVENT_TYPE], SILVER[EVENT_TYPE], QUARANTINE[EVENT_TYPE]]
+OBJECTS_OF_AN_HOUR = 2
+EVENTS_OF_AN_OBJECT = 150
+
+
+def event(hour: str, number: int) -> dict[str, object]:
+    """A page view in the shape of the contract; every third one plays a song, every fifth is a guest's."""
+    moment = hour_of_key(hour) + timedelta(seconds=number)
+    is_guest, is_song = number % 5 == 0, number % 5 and number % 3 == 0
+    user = {
+        "userId": number, "lastName": "Müller", "firstName": "Zoë", "gender": "F", "registration": 1_700_000_000_000,
+    }  # fmt: skip
+    song = {"artist": "Björk", "song": f"Song {number}", "duration": 200.5}
+    return {
+        "ts": int(moment.timestamp() * 1000), "sessionId": number + 1, "page": "NextSong" if is_song else "Home",
+        "auth": "Guest" if is_guest else "Logged In", "method": "PUT" if is_song else "GET", "status": 200,
+        "level": "free", "itemInSession": 0, "city": "Boston", "zip": "02134", "state": "MA",
+        "userAgent": '"Mozilla/5.0 (X11; Linux x86_64; rv:31.0) Gecko/20100101 Firefox/31.0"', "lon": -71.1, "lat": 42.3,
+        **({} if is_guest else user), **(song if is_song else {}),
+    }  # fmt: skip
+
+
+def land(settings: Settings) -> None:
+    """Two objects an hour; the second has, besides its events, one of the first's again and a line that is no JSON."""
+    store = ObjectStore.from_settings(settings)
+    for hour in HOURS:
+        for index in range(OBJECTS_OF_AN_HOUR):
+            first = index * EVENTS_OF_AN_OBJECT
+            lines = [json.dumps(event(hour, number)) for number in range(first, first + EVENTS_OF_AN_OBJECT)]
+            if index:
+                lines += [json.dumps(event(hour, 7)), '{"ts": 1']
+            content = gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
+            store.put(landed_key(EVENT_TYPE, hour_of_key(hour), f"{index:032x}"), content)
+
+
+def materialize(settings: Settings) -> dg.ExecuteInProcessResult:
+    """Both hours in one range run, with the checks."""
+    job = build_definitions(settings).resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        return job.execute_in_process(
+            tags={"dagster/asset_partition_range_start": HOURS[0], "dagster/asset_partition_range_end": HOURS[-1]},
+            asset_selection=[dg.AssetKey(contract.asset_key) for contract in TABLES],
+            instance=instance,
+        )
+
+
+def manifests(settings: Settings) -> dict[str, dict[str, Manifest]]:
+    lake, spark = Lake(settings), SparkResource.from_settings(settings)
+    return {contract.path: StoredPartitions.open(contract, HOURS, lake, spark).manifests for contract in TABLES}
+
+
+def data_versions(settings: Settings) -> dict[tuple[str, str], str]:
+    return {
+        (table, hour): manifest.data_version
+        for table, by_hour in manifests(settings).items()
+        for hour, manifest in by_hour.items()
+    }
+
+
+def test_hours_on_s3_become_what_they_become_in_a_local_folder(
+    s3_settings: Callable[..., Settings], local_settings: Callable[..., Settings]
+) -> None:
+    on_s3, local = s3_settings(), local_settings()
+    for settings in (on_s3, local):
+        land(settings)
+        result = materialize(settings)
+        assert result.success
+        evaluations = result.get_asset_check_evaluations()
+        assert len(evaluations) == 6
+        assert all(evaluation.passed for evaluation in evaluations)
+
+    stored = manifests(on_s3)
+    events = OBJECTS_OF_AN_HOUR * EVENTS_OF_AN_OBJECT
+    bronze, silver, quarantine = (stored[contract.path] for contract in TABLES)
+    for hour in HOURS:
+        assert bronze[hour].rows == events + 2
+        assert silver[hour].rows == events
+        assert silver[hour].counts["duplicates"] == 1
+        assert quarantine[hour].rows == 1
+        assert len(bronze[hour].sources) == OBJECTS_OF_AN_HOUR
+        assert len(silver[hour].files) == 1  # a small hour is one small file
+    frame = StoredPartitions.open(SILVER[EVENT_TYPE], HOURS, Lake(on_s3), SparkResource.from_settings(on_s3)).read()
+    assert frame.count() == len(HOURS) * events
+    assert frame.where("artist = 'Björk' AND page = 'NextSong'").count() == len(HOURS) * events * 4 // 15
+    assert frame.select("event_id").distinct().count() == len(HOURS) * events
+
+    assert data_versions(on_s3) == data_versions(local)
+
+
+def test_the_same_hours_once_more_change_nothing_but_the_run(s3_settings: Callable[..., Settings]) -> None:
+    settings = s3_settings()
+    land(settings)
+    materialize(settings)
+    before = manifests(settings)
+    again = materialize(settings)
+    after = manifests(settings)
+    for table, by_hour in after.items():
+        for hour, manifest in by_hour.items():
+            assert manifest.files == before[table][hour].files
+            assert manifest.run_id == again.run_id != before[table][hour].run_id

@@ -1,0 +1,256 @@
+"""The tolerant reader: every line that can be had of a landed object comes through, and what is wrong becomes a row.
+
+What a line means is tested with the transforms.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from music_platform.landing import reader
+from music_platform.landing.layout import landed_key
+from music_platform.landing.reader import (
+    LINES_SCHEMA,
+    LandedObject,
+    ObjectFault,
+    assign_to_tasks,
+    count_lines,
+    decode,
+    decode_objects,
+)
+from music_platform.resources.object_store import ObjectStore
+from music_platform.settings import Settings
+
+HOUR = datetime(2026, 11, 1, 5, tzinfo=UTC)
+SOME_LINES = b"".join(b'{"ts":%d,"city":"place %d"}\n' % (number, number * 7919) for number in range(20_000))
+
+
+def _read(content: bytes) -> tuple[bytes, ObjectFault | None]:
+    """All whole lines and the fault, if any; nothing may come after a fault."""
+    pieces = list(decode(content))
+    faults = [piece for piece in pieces if isinstance(piece, ObjectFault)]
+    assert len(faults) <= 1
+    assert not faults or pieces[-1] is faults[0]
+    return b"".join(piece for piece in pieces if isinstance(piece, bytes)), faults[0] if faults else None
+
+
+def _rows(*contents: bytes) -> list[dict]:
+    """The rows that objects of one hour become."""
+    store = _Objects({f"object-{number}": content for number, content in enumerate(contents)})
+    landed = [LandedObject(key, len(content), HOUR) for key, content in store.contents.items()]
+    return [row for batch in decode_objects(store, landed) for row in batch.to_pylist()]
+
+
+class _Objects(ObjectStore):
+    """A store that holds its objects in memory."""
+
+    def __init__(self, contents: dict[str, bytes]) -> None:
+        super().__init__("memory")
+        object.__setattr__(self, "contents", contents)
+
+    contents: dict[str, bytes]
+
+    def get(self, key: str) -> bytes | None:
+        return self.contents.get(key)
+
+
+def test_a_whole_object_gives_its_lines_byte_for_byte() -> None:
+    assert _read(gzip.compress(SOME_LINES)) == (SOME_LINES, None)
+
+
+def test_blocks_end_at_line_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_COMPRESSED_STEP_BYTES", 1000)
+    pieces = list(decode(gzip.compress(SOME_LINES)))
+    assert len(pieces) > 10
+    assert all(isinstance(piece, bytes) and piece.endswith(b"}\n") for piece in pieces)
+
+
+def test_the_last_line_needs_no_line_feed() -> None:
+    assert _read(gzip.compress(b"a\nb")) == (b"a\nb\n", None)
+    assert _read(gzip.compress(b"")) == (b"", None)
+
+
+def test_several_gzip_members_are_one_stream() -> None:
+    content = gzip.compress(b"a\nb") + gzip.compress(b"c\n") + gzip.compress(b"") + gzip.compress(b"d")
+    assert _read(content) == (b"a\nbc\nd\n", None)
+
+
+def test_padding_with_zeros_is_no_fault() -> None:
+    assert _read(gzip.compress(b"a\n") + bytes(1000)) == (b"a\n", None)
+
+
+def test_an_empty_object_is_a_fault() -> None:
+    assert _read(b"") == (b"", ObjectFault("empty_object", "0 bytes", b""))
+
+
+def test_an_object_that_is_not_gzip_keeps_what_it_holds() -> None:
+    lines, fault = _read(b'{"ts":1}\n{"ts":2}\n')
+    assert lines == b""
+    assert fault is not None
+    assert (fault.name, fault.rest) == ("not_gzip", b'{"ts":1}\n{"ts":2}\n')
+    assert "ts" in fault.detail
+
+
+def test_junk_after_the_stream_is_a_fault_after_all_lines() -> None:
+    lines, fault = _read(gzip.compress(SOME_LINES) + b"junk")
+    assert lines == SOME_LINES
+    assert fault is not None
+    assert fault.name == "corrupt_gzip"
+    assert "4 bytes after" in fault.detail
+
+
+@pytest.mark.parametrize("kept", [2, 9, 10, 11, 500, 30_000, -9, -8, -1])
+def test_a_truncated_object_gives_every_line_before_the_cut(kept: int) -> None:
+    content = gzip.compress(SOME_LINES)[:kept]
+    lines, fault = _read(content)
+    readable = zlib.decompressobj(wbits=31).decompress(content)
+    assert fault is not None
+    assert fault.name == "truncated_gzip"
+    assert str(len(content)) in fault.detail
+    assert lines + fault.rest == readable
+    assert lines == readable[: readable.rfind(b"\n") + 1]
+
+
+def test_a_damaged_object_gives_every_line_before_the_damage() -> None:
+    content = bytearray(gzip.compress(SOME_LINES))
+    content[len(content) // 2] ^= 0xFF
+    lines, fault = _read(bytes(content))
+    assert fault is not None
+    assert fault.name == "corrupt_gzip"
+    assert SOME_LINES.startswith(lines[: len(SOME_LINES) // 3])
+    assert len(lines) > len(SOME_LINES) // 3
+
+
+def test_a_wrong_checksum_is_a_fault_after_all_lines() -> None:
+    content = bytearray(gzip.compress(SOME_LINES))
+    content[-8] ^= 0xFF
+    lines, fault = _read(bytes(content))
+    assert lines == SOME_LINES
+    assert fault is not None
+    assert fault.name == "corrupt_gzip"
+
+
+def test_blank_lines_are_no_rows_but_count_in_line_numbers() -> None:
+    rows = _rows(gzip.compress(b"\n  \na\n\r\n\t\n\x0b\nb\n\x0c\n"))
+    assert [(row["line"], row["_line_number"]) for row in rows] == [(b"a\n", 3), (b"b\n", 7)]
+
+
+def test_what_str_takes_for_a_line_break_splits_nothing() -> None:
+    line = '{"song":"a\u0085b\u2028c\u2029d\x1ee"}\r\n'.encode()
+    assert [row["line"] for row in _rows(gzip.compress(line))] == [line]
+
+
+def test_a_fault_stands_after_the_lines_of_its_object_with_what_is_left() -> None:
+    content = gzip.compress(b"a\nb\n" + SOME_LINES)
+    rows = _rows(content[:40], gzip.compress(b"c\n"))
+    faults = [row for row in rows if row["_fault"] is not None]
+    assert [(row["_object"], row["_fault"]) for row in faults] == [("object-0", "truncated_gzip")]
+    assert faults[0]["_line_number"] == len([row for row in rows if row["_object"] == "object-0"])
+    assert rows[-1]["line"] == b"c\n"
+    assert rows[-1]["_object"] == "object-1"
+    assert {row["landed_hour"] for row in rows} == {HOUR}
+
+
+def test_a_line_that_is_too_long_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "LONGEST_LINE_BYTES", 100)
+    rows = _rows(gzip.compress(b"a\n" + b"x" * 200 + b"\nb\n"))
+    assert [row["_fault"] for row in rows] == [None, "line_too_long", None]
+    assert "201 bytes" in rows[1]["_fault_detail"]
+
+
+def test_a_landed_object_that_is_gone_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match="'gone'"):
+        list(decode_objects(_Objects({}), [LandedObject("gone", 1, HOUR)]))
+
+
+def test_batches_have_the_schema_and_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_BATCH_BYTES", 10_000)
+    monkeypatch.setattr(reader, "_COMPRESSED_STEP_BYTES", 1000)
+    store = _Objects({"o": gzip.compress(SOME_LINES)})
+    batches = list(decode_objects(store, [LandedObject("o", 1, HOUR)]))
+    assert len(batches) > 5
+    for batch in batches:
+        batch.validate(full=True)
+        assert batch.schema.equals(LINES_SCHEMA)
+    numbers = [number for batch in batches for number in batch.column("_line_number").to_pylist()]
+    assert numbers == list(range(1, 20_001))
+
+
+def test_objects_come_from_the_lake(local_settings: Callable[[], Settings]) -> None:
+    settings = local_settings()
+    store = ObjectStore.from_settings(settings)
+    key = landed_key("auth_events", HOUR, "0" * 32)
+    store.put(key, gzip.compress(b"a\n"))
+    [batch] = decode_objects(store, [LandedObject(key, 1, HOUR)])
+    assert batch.column("_object").to_pylist() == [key]
+
+
+pieces_of_lines = st.lists(
+    st.one_of(
+        st.sampled_from([b"", b" ", b"\r", b"\t", b"\x0b", b"\x0c", b"\xc2\x85", b"\x1c", b"{}", b'{"a":1}']),
+        st.binary(max_size=12),
+    ),
+    max_size=12,
+).map(b"\n".join)
+
+
+@given(content=pieces_of_lines, at_end=st.sampled_from([b"", b"\n", b"\n\n"]))
+def test_rows_equal_counted_lines_of_good_objects(content: bytes, at_end: bytes) -> None:
+    compressed = gzip.compress(content + at_end)
+    rows = _rows(compressed)
+    assert len(rows) == count_lines(compressed)
+    wanted = [line + b"\n" for line in (content + at_end).split(b"\n") if line.strip()]
+    assert [row["line"] for row in rows] == wanted
+
+
+@given(
+    members=st.lists(pieces_of_lines, min_size=1, max_size=3),
+    cut=st.integers(0, 200),
+    flip=st.none() | st.integers(0, 200),
+    tail=st.binary(max_size=6),
+)
+def test_rows_equal_counted_lines_of_damaged_objects(
+    members: list[bytes], cut: int, flip: int | None, tail: bytes
+) -> None:
+    content = bytearray(b"".join(map(gzip.compress, members)) + tail)
+    if flip is not None and flip < len(content):
+        content[flip] ^= 0x55
+    content = bytes(content[: max(len(content) - cut, 0)])
+    assert len(_rows(content)) == count_lines(content)
+
+
+@given(content=st.binary(max_size=300), is_gzip_by_name=st.booleans())
+def test_arbitrary_bytes_never_raise(content: bytes, is_gzip_by_name: bool) -> None:
+    content = b"\x1f\x8b" * is_gzip_by_name + content
+    assert len(_rows(content)) == count_lines(content)
+    assert len(_rows(content)) >= 1
+
+
+def test_hours_stay_whole_and_tasks_are_balanced() -> None:
+    objects = [
+        LandedObject(f"{hour:02}-{part}", 10 + hour, HOUR + timedelta(hours=hour))
+        for hour in range(24)
+        for part in (2, 1, 3)
+    ]
+    tasks = assign_to_tasks(objects, 4)
+    assert sorted(landed.key for task in tasks for landed in task) == sorted(landed.key for landed in objects)
+    task_of_hour: dict[datetime, set[int]] = {}
+    for number, task in enumerate(tasks):
+        assert [landed.key for landed in task] == sorted(landed.key for landed in task)
+        for landed in task:
+            task_of_hour.setdefault(landed.hour, set()).add(number)
+    assert all(len(numbers) == 1 for numbers in task_of_hour.values())
+    sizes = [sum(landed.size for landed in task) for task in tasks]
+    assert max(sizes) - min(sizes) <= 3 * 33
+
+
+def test_no_task_is_empty() -> None:
+    assert assign_to_tasks([], 4) == []
+    assert len(assign_to_tasks([LandedObject("a", 1, HOUR), LandedObject("b", 1, HOUR)], 8)) == 1
