@@ -7,7 +7,7 @@ the old partition or the new one. Of two runs that publish the same partition, o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -104,12 +104,11 @@ def publish_partitions(
     write_id: str,
     sources: Mapping[str, Sequence[Source]],
     leftover_grace_seconds: float,
-    on_published: Callable[[str], None] | None = None,
 ) -> dict[str, Published]:
     """Publish each partition; one for which nothing was written becomes explicitly empty."""
 
     def publish(partition: str) -> Published:
-        published = publish_partition(
+        return publish_partition(
             store,
             contract,
             partition,
@@ -119,9 +118,6 @@ def publish_partitions(
             sources=sources.get(partition, ()),
             leftover_grace_seconds=leftover_grace_seconds,
         )
-        if on_published is not None:
-            on_published(partition)
-        return published
 
     if len(partitions) == 1:
         return {partitions[0]: publish(partitions[0])}

@@ -34,6 +34,7 @@ from music_platform.contracts.events import (
 from music_platform.contracts.schemas import arrow_schema
 from music_platform.contracts.table import ColumnType
 from music_platform.contracts.tables import QUARANTINE, SILVER, silver_contract
+from music_platform.landing.reader import LINES_DDL
 from music_platform.transforms.bronze import bronze_events
 from music_platform.transforms.silver import DESTINATION_COLUMN, silver_or_quarantine
 
@@ -44,7 +45,7 @@ OTHER_VALUES: dict[ColumnType, Any] = {
 
 def judge(spark: SparkSession, event: EventContract, *batches: pa.RecordBatch) -> list[dict[str, Any]]:
     """The transform's rows for lines, in the order of landing."""
-    lines = spark.createDataFrame(pa.Table.from_batches(batches))
+    lines = spark.createDataFrame(pa.Table.from_batches(batches), LINES_DDL)
     table = silver_or_quarantine(bronze_events(lines, event), event).toArrow()
     table = table.sort_by([("landed_hour", "ascending"), ("_object", "ascending"), ("_line_number", "ascending")])
     schema = arrow_schema(
@@ -210,7 +211,7 @@ def test_event_id_differs_by_event_type(spark: SparkSession) -> None:
 def test_event_id_never_changes(spark: SparkSession) -> None:
     """Readers keep event ids; whoever changes how they are made breaks this on purpose, with a new transform version."""
     [row] = judge_records(spark, LISTEN_EVENTS, good_record(LISTEN_EVENTS, city=None, artist="Björk"))
-    assert row["event_id"] == "EVENT_ID_PLACEHOLDER"
+    assert row["event_id"] == "3b3c55cc2daa333fcac1620e73cc1029"
 
 
 def test_the_first_landed_of_equal_events_stays(spark: SparkSession) -> None:
