@@ -6,14 +6,18 @@ Schema and row counts come from the Parquet footers, values from one aggregation
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.asset_checks.outcome import CheckOutcome
 from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.table import Rule, TableContract, column_rules
+from music_platform.contracts.table import Cadence, Rule, TableContract, column_rules
 from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.partitions import DAILY_KEY_FORMAT, describe_partitions, key_of_hour
 
 CONTRACT_CHECK = "contract"
 _MOST_PROBLEMS_TOLD = 20
@@ -21,7 +25,9 @@ _MOST_PROBLEMS_TOLD = 20
 
 def check_contract(stored: StoredPartitions) -> CheckOutcome:
     """Types, nullability, allowed values and uniqueness of a table's partitions."""
-    problems = [*_footer_problems(stored), *_value_problems(stored)]
+    problems = _footer_problems(stored) or _value_problems(
+        stored
+    )  # values of files that are not as promised mean nothing
     rows = sum(stored.rows.values())
     told = "; ".join(problems[:_MOST_PROBLEMS_TOLD])
     if len(problems) > _MOST_PROBLEMS_TOLD:
@@ -42,18 +48,45 @@ def _footer_problems(stored: StoredPartitions) -> list[str]:
         manifest = stored.manifests[partition]
         problems = []
         for key, file in zip(manifest.keys, manifest.files, strict=True):
-            with pq.ParquetFile(stored.lake.store.open(key)) as parquet:
-                found, rows = parquet.schema_arrow, parquet.metadata.num_rows
-            if rows != file.rows:
+            try:
+                with pq.ParquetFile(stored.lake.store.open(key)) as parquet:
+                    found, metadata = parquet.schema_arrow, parquet.metadata
+            except pa.ArrowInvalid as error:
+                problems.append(f"partition {partition}: '{key}' is no Parquet file ({error})")
+                continue
+            if (rows := metadata.num_rows) != file.rows:
                 problems.append(f"partition {partition}: '{key}' has {rows} rows, its manifest says {file.rows}")
             if not found.equals(wanted):
                 problems.append(f"partition {partition}: '{key}' {_difference(found, wanted)}")
+            elif strangers := _rows_of_other_partitions(metadata, partition, stored.contract):
+                problems.append(f"partition {partition}: '{key}' {strangers}")
         return problems
 
     return [problem for found in stored.lake.map_parallel(problems_of, list(stored.manifests)) for problem in found]
 
 
-def _difference(found: pq.ParquetSchema, wanted: pq.ParquetSchema) -> str:
+def _rows_of_other_partitions(metadata: pq.FileMetaData, partition: str, contract: TableContract) -> str:
+    """What the footer's statistics say of rows that do not belong into the partition; empty when all do."""
+    name = contract.partition_column
+    column = next(index for index in range(metadata.num_columns) if metadata.schema.column(index).name == name)
+    for group in range(metadata.num_row_groups):
+        statistics = metadata.row_group(group).column(column).statistics
+        if statistics is None or not statistics.has_min_max:
+            continue
+        for extreme in (statistics.min, statistics.max):
+            if _partition_of(extreme, contract) != partition:
+                return f"has rows of {_partition_of(extreme, contract)} by their {name}"
+    return ""
+
+
+def _partition_of(moment: datetime, contract: TableContract) -> str:
+    moment = moment.astimezone(UTC)
+    if contract.cadence is Cadence.HOURLY:
+        return key_of_hour(moment.replace(minute=0, second=0, microsecond=0))
+    return moment.strftime(DAILY_KEY_FORMAT)
+
+
+def _difference(found: pa.Schema, wanted: pa.Schema) -> str:
     differences = [f"lacks column '{name}'" for name in wanted.names if name not in found.names]
     differences += [
         f"has a column '{name}' that the contract does not know" for name in found.names if name not in wanted.names
@@ -73,14 +106,14 @@ def _value_problems(stored: StoredPartitions) -> list[str]:
         return []
     frame = stored.read()
     totals = frame.agg(
-        F.count(F.lit(1)).alias("rows"),
+        F.count_if(F.expr(" AND ".join(f"{name} IS NOT NULL" for name in contract.unique_columns))).alias("identified"),
         F.count_distinct(*contract.unique_columns).alias("distinct"),
         *(_broken(rule).alias(f"rule_{index}") for index, rule in enumerate(rules)),
     ).collect()[0]
     problems = []
-    if totals["distinct"] != totals["rows"]:
+    if totals["distinct"] != totals["identified"]:
         problems.append(
-            f"{totals['rows'] - totals['distinct']} rows repeat another one's {', '.join(contract.unique_columns)}"
+            f"{totals['identified'] - totals['distinct']} rows repeat another one's {', '.join(contract.unique_columns)}"
             + _where_repeated(stored)
         )
     broken = [(rule, totals[f"rule_{index}"]) for index, rule in enumerate(rules) if totals[f"rule_{index}"]]
@@ -102,26 +135,28 @@ def value_rules(contract: TableContract) -> Sequence[Rule]:
     return tuple(own.values())
 
 
-def _broken(rule: Rule) -> F.Column:  # type: ignore[name-defined]
+def _broken(rule: Rule) -> Column:
     return F.sum(F.when(F.coalesce(F.expr(rule.condition), F.lit(False)), 0).otherwise(1))
 
 
 def _where_broken(stored: StoredPartitions, rule: Rule) -> str:
     broken = stored.read().where(~F.coalesce(F.expr(rule.condition), F.lit(False)))
-    return _first_hour(stored, broken)
+    return _first_partition(stored, broken.agg(F.min(stored.contract.partition_column)))
 
 
 def _where_repeated(stored: StoredPartitions) -> str:
-    keys = list(stored.contract.unique_columns)
     repeated = (
         stored.read()
-        .groupBy(*keys)
-        .agg(F.count(F.lit(1)).alias("_rows"), F.min(stored.contract.partition_column).alias("_first"))
-        .where("_rows > 1")
+        .groupBy(*stored.contract.unique_columns)
+        .agg(F.count(F.lit(1)).alias("rows"), F.min(stored.contract.partition_column).alias("first"))
+        .where("rows > 1")
     )
-    return _first_hour(stored, repeated.withColumnRenamed("_first", stored.contract.partition_column))
+    return _first_partition(stored, repeated.agg(F.min("first")))
 
 
-def _first_hour(stored: StoredPartitions, frame: F.DataFrame) -> str:  # type: ignore[name-defined]
-    first = frame.agg(F.min(stored.contract.partition_column).cast("string").alias("first")).collect()[0]["first"]
-    return f", first in the hour of {first}" if first else ""
+def _first_partition(stored: StoredPartitions, first: DataFrame) -> str:
+    """The partition of the one moment in a frame; all partitions when the rows lack it."""
+    moment = first.toArrow().column(0)[0].as_py()
+    if moment is None:
+        return f", in partition {describe_partitions(list(stored.manifests))}"
+    return f", first in partition {_partition_of(moment, stored.contract)}"

@@ -51,7 +51,7 @@ def _silver_assets(event: EventContract, partitions: dg.PartitionsDefinition) ->
         lake_io_manager: dg.ResourceParam[ParquetLakeIOManager],
     ) -> Iterator[dg.Output[StagedPartitions]]:
         silver = StagedPartitions.begin(contract, context.run_id, bronze.sources())
-        quarantine = StagedPartitions.begin(quarantine_contract, context.run_id, bronze.sources())
+        quarantine = StagedPartitions(quarantine_contract, silver.write_id, bronze.sources())  # one write makes both
         for batch in with_progress(context, contract.path, bronze.batches()):
             written = stage(
                 transform.silver_or_quarantine(bronze.read(batch), event),

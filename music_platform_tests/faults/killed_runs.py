@@ -41,16 +41,18 @@ def land(settings: Settings, number: int) -> None:
     ObjectStore.from_settings(settings).put(key, gzip.compress("".join(f"{line}\n" for line in lines).encode()))
 
 
-def run_hour(settings: Settings) -> bool:
-    """Materialize bronze, silver and quarantine of the hour with their checks; whether it succeeded."""
+def run_hour(settings: Settings) -> list[str]:
+    """Materialize bronze, silver and quarantine of the hour with their checks; what failed, by step and error."""
     job = build_definitions(settings).resolve_implicit_global_asset_job_def()
     with dg.DagsterInstance.ephemeral() as instance:
-        return job.execute_in_process(
+        result = job.execute_in_process(
             partition_key=HOUR,
             asset_selection=[dg.AssetKey(contract.asset_key) for contract in TABLES],
             instance=instance,
             raise_on_error=False,
-        ).success
+        )
+    failures = [event for event in result.all_events if event.is_step_failure]
+    return [f"{event.step_key}: {event.step_failure_data.error_display_string}" for event in failures]
 
 
 def run_hour_when_told(settings: Settings, parent: Connection) -> None:

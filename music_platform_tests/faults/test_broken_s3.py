@@ -128,13 +128,13 @@ def test_an_answer_that_never_comes_is_not_waited_for(proxy: FaultyProxy, lake: 
 def test_what_fails_for_good_ends_in_time_and_by_name(
     proxy: FaultyProxy, lake: Settings, fault: Fault, operation: str, told: str
 ) -> None:
-    proxy.stall_seconds = 5.0
+    proxy.stall_seconds = 4.0
     proxy.rule = lambda _: fault
-    store = ObjectStore.from_settings(lake.model_copy(update={"s3_retry_seconds": 1.0}))
+    store = ObjectStore.from_settings(lake.model_copy(update={"s3_retry_seconds": 0.6}))
     begun = time.monotonic()
     with pytest.raises(LakeUnreachableError) as raised:
         OPERATIONS[operation](store)
-    assert time.monotonic() - begun < 4.5
+    assert time.monotonic() - begun < 3.5
     assert told in str(raised.value)
     assert lake.lake in str(raised.value)
     assert "Check that the lake is reachable" in str(raised.value)

@@ -1,0 +1,74 @@
+"""What Dagster sees of the platform is the committed snapshot, and loading it touches nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from refresh_snapshots import SNAPSHOT, as_text, describe_definitions
+
+from music_platform.contracts.tables import TABLES
+
+_LOAD_AND_WATCH = """
+import json, sys
+
+touched = []
+
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.bind", "socket.getaddrinfo", "os.mkdir", "os.remove"):
+        touched.append(f"{event} {arguments[:2]}")
+    elif event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        touched.append(f"open {arguments[0]}")
+
+sys.addaudithook(watch)
+import music_platform.definitions
+print(json.dumps({"touched": touched, "modules": sorted(sys.modules)}))
+"""
+
+
+def test_the_definitions_are_those_of_the_snapshot() -> None:
+    refresh = "if the change is meant: python -m music_platform_tests.assets.refresh_snapshots"
+    described, committed = json.loads(as_text(describe_definitions())), json.loads(SNAPSHOT.read_text("utf-8"))
+    for part in committed | described:
+        assert described.get(part) == committed.get(part), f"{part} changed; {refresh}"
+    assert SNAPSHOT.read_text("utf-8") == as_text(described), refresh
+
+
+def test_the_snapshot_has_every_table_with_its_checks() -> None:
+    described = describe_definitions()
+    assert set(TABLES) <= set(described["assets"])
+    for table in TABLES:
+        assert f"{table} contract" in described["checks"]
+        assert described["assets"][table]["partitions"] is not None
+        assert described["assets"][table]["columns"]
+    assert all(asset["description"] and asset["owners"] and asset["group"] for asset in described["assets"].values())
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[str]], Path]:
+    """What a fresh process touched and imported while it loaded the definitions, and the lake that it was given."""
+    lake = tmp_path_factory.mktemp("untouched") / "lake"
+    result = subprocess.run(
+        [sys.executable, "-c", _LOAD_AND_WATCH],
+        env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "MUSIC_PLATFORM_LAKE": str(lake)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(result.stdout.splitlines()[-1]), lake
+
+
+def test_loading_connects_to_nothing_and_writes_nothing(loaded: tuple[dict[str, list[str]], Path]) -> None:
+    found, lake = loaded
+    assert found["touched"] == []
+    assert not lake.exists()
+
+
+def test_loading_starts_no_engine(loaded: tuple[dict[str, list[str]], Path]) -> None:
+    found, _ = loaded
+    heavy = {"pysail", "ua_parser", "faker", "zipcodes", "polars", "moto", "music_platform.eventsim.generator"}
+    assert heavy & set(found["modules"]) == set()
