@@ -6,6 +6,7 @@ weeks becomes two weeks of a larger service.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import lzma
@@ -31,6 +32,16 @@ _SAMPLE_DAYS = 15
 _EVENTS_PER_LISTENER_DAY = 4.0  # of our own generator, about
 
 
+def add_sample_options(parser: argparse.ArgumentParser, *, rows: int = 1_000_000, days: int = 1) -> None:
+    """The options that say what is landed, and where the work is done."""
+    parser.add_argument(
+        "--events", type=Path, help="folder of an Eventsim sample (default: beside the project, if there)"
+    )
+    parser.add_argument("--rows", type=int, default=rows, help="events, about (default: %(default)s)")
+    parser.add_argument("--days", type=int, default=days, help="days that they fall into (default: %(default)s)")
+    parser.add_argument("--folder", help="where to work, in a temporary folder that is removed (default: the system's)")
+
+
 def land(lake: Lake, events: int, days: int = _SAMPLE_DAYS, sample: Path | None = None) -> list[str]:
     """Land about ``events`` events of the sample's first days, one object an hour and event type; gives the hours' keys.
 
@@ -44,7 +55,10 @@ def land(lake: Lake, events: int, days: int = _SAMPLE_DAYS, sample: Path | None 
     with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-") as generated:
         start = datetime(2026, 1, 1, tzinfo=UTC)
         options = GeneratorOptions(
-            users=max(int(events / days / _EVENTS_PER_LISTENER_DAY), 1), seed=1, start=start, end=start + timedelta(days)
+            users=max(int(events / days / _EVENTS_PER_LISTENER_DAY), 1),
+            seed=1,
+            start=start,
+            end=start + timedelta(days),
         )
         made = generate_files(options, Path(generated))
         return _land_hours(lake, {name: path.read_bytes() for name, path in made.files.items()}, made.total_rows, days)

@@ -29,8 +29,9 @@ def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) 
     widths = [max(len(line[column]) for line in (head, *rows)) for column in range(len(head))]
     print(f"\n{title}")
     for line in (head, ["-" * width for width in widths], *rows):
-        cells = [cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(line, widths, strict=True))]
-        print("  ".join(cells).rstrip())
+        cells = [cell.ljust(width) if column == 0 else cell.rjust(width)
+                 for column, (cell, width) in enumerate(zip(line, widths, strict=True))]  # fmt: skip
+        print("  ".join(cells).rstrip(), flush=True)
 
 
 def peak_memory_bytes(process_id: int | str = "self") -> int:

@@ -1,8 +1,8 @@
 """The platform's peer: landing to bronze, silver and quarantine as a hand-written Polars script, without a platform.
 
 It does the same work on the same objects (parse, type, repair text, parse user agents, fingerprint, remove duplicates, apply
-the rules, one sorted zstd Parquet file an hour and table), each step in the fastest way that Polars offers, and leaves out
-what a script leaves out: manifests, atomic publishing, lineage of lines, damaged input.
+the rules, one sorted zstd Parquet file an hour and table), each step in a fast way that Polars offers, and leaves out what a
+script leaves out: manifests and atomic publishing, damaged input and unknown fields, reading bronze back from its files.
 
     python -m benchmarks.polars_peer LAKE OUTPUT
 """
@@ -11,22 +11,36 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from isal import igzip
 from ua_parser import parse
 
-_DEVICE = {"city": pl.String, "zip": pl.String, "state": pl.String, "userAgent": pl.String, "lon": pl.Float64, "lat": pl.Float64}
-_USER = {"userId": pl.Int64, "lastName": pl.String, "firstName": pl.String, "gender": pl.String, "registration": pl.Int64}
+_DEVICE = {
+    "city": pl.String,
+    "zip": pl.String,
+    "state": pl.String,
+    "userAgent": pl.String,
+    "lon": pl.Float64,
+    "lat": pl.Float64,
+}
+_USER = {
+    "userId": pl.Int64,
+    "lastName": pl.String,
+    "firstName": pl.String,
+    "gender": pl.String,
+    "registration": pl.Int64,
+}
 _SONG = {"artist": pl.String, "song": pl.String, "duration": pl.Float64}
 _BASE = {"ts": pl.Int64, "sessionId": pl.Int64, "level": pl.String, "itemInSession": pl.Int64, "tag": pl.String}
 _PAGE = {"page": pl.String, "auth": pl.String, "method": pl.String, "status": pl.Int64}
-SCHEMAS: dict[str, dict[str, type[pl.DataType]]] = {
+SCHEMAS: dict[str, dict[str, Any]] = {
     "auth_events": _BASE | _DEVICE | _USER | {"success": pl.Boolean},
     "listen_events": _BASE | _DEVICE | _USER | _SONG | {"auth": pl.String},
     "page_view_events": _BASE | _DEVICE | _USER | _SONG | _PAGE,
@@ -49,66 +63,70 @@ _HOUR_MS = 3_600_000
 
 def build(lake: Path, output: Path) -> None:
     """All event types, one after the other."""
-    for event_type in SCHEMAS:
+    for event_type, types in SCHEMAS.items():
         events = _read(lake, event_type)
-        _write_hours(events.drop("hour"), events["hour"], output / "bronze" / event_type)
-        silver, quarantine = _silver(events, event_type)
-        _write_hours(silver.drop("hour"), silver["hour"], output / "silver" / event_type)
-        _write_hours(quarantine.drop("hour"), quarantine["hour"], output / "quarantine" / event_type)
+        _write_hours(events, output / "bronze" / event_type)
+        judged = _judge(events, event_type)
+        good = pl.col("broken_rules") == ""
+        silver = judged.filter(good).select(pl.exclude("broken_rules", "ts", "registration", "_object", "_line_number"))
+        narrow = [pl.col(name).cast(pl.Int32) for name in ("itemInSession", "status") if name in types]
+        silver = silver.with_columns(narrow).rename(_RENAMED, strict=False).sort("event_time", "event_id")
+        _write_hours(silver, output / "silver" / event_type)
+        quarantine = judged.filter(~good).select(
+            pl.col("broken_rules").str.split(",").list.first().alias("rule"), "broken_rules", "event_id", "_object",
+            "_line_number", "hour",
+        )  # fmt: skip
+        raw = events.join(quarantine, on=["_object", "_line_number"], how="semi", maintain_order="left")
+        quarantine = quarantine.with_columns(raw=raw.select(pl.struct(*types).struct.json_encode()).to_series())
+        _write_hours(quarantine, output / "quarantine" / event_type)
 
 
 def _read(lake: Path, event_type: str) -> pl.DataFrame:
-    """Every event, in the order of the hours, with the hour of its folder."""
+    """Every event, in the order of the hours, with its object, its line there and the hour of its folder."""
 
     def read(path: Path) -> pl.DataFrame:
         events = pl.read_ndjson(igzip.decompress(path.read_bytes()), schema=SCHEMAS[event_type])
-        landed = datetime.strptime(path.name[:10] + "+0000", "%Y%m%d%H%z")
-        return events.with_columns(hour=pl.lit(int(landed.timestamp()) // 3600, pl.Int64))
+        hour = datetime.strptime(path.name[:10] + "+0000", "%Y%m%d%H%z")
+        return events.with_columns(
+            _object=pl.lit(str(path.relative_to(lake))),
+            _line_number=pl.int_range(1, pl.len() + 1),
+            hour=pl.lit(int(hour.timestamp()) // 3600, pl.Int64),
+        )
 
     paths = sorted((lake / "landing" / event_type).glob("dt=*/hour=*/*.json.gz"))
     with ThreadPoolExecutor() as pool:
         return pl.concat(pool.map(read, paths), rechunk=True)
 
 
-def _silver(events: pl.DataFrame, event_type: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _judge(events: pl.DataFrame, event_type: str) -> pl.DataFrame:
+    """Typed, repaired, each event once, with the names of the rules that it breaks."""
     types = SCHEMAS[event_type]
-    texts = [name for name in _TEXTS if name in types]
-    repaired = [_by_distinct_value(events[name], repair_text) for name in texts]
+    written = pl.concat_str(
+        [pl.lit(event_type), *(pl.col(name).cast(pl.String).fill_null("\0") for name in types)], separator="\x1f"
+    )
     agents = events["userAgent"].unique().drop_nulls()
     parsed = pl.DataFrame(
         [_families(agent) for agent in agents], schema=["device", "operating_system", "browser"], orient="row"
-    ).with_columns(userAgent=agents)
-    fingerprint = events.select(
-        pl.concat_str([pl.lit(event_type), *(pl.col(name).cast(pl.String).fill_null("\0") for name in types)], separator="\x1f")
-    ).to_series()
-    identified = (
-        events.lazy()
-        .with_columns(
-            event_id=pl.Series([sha256(text.encode()).hexdigest()[:32] for text in fingerprint], dtype=pl.String),
-            event_time=pl.col("ts").cast(pl.Datetime("ms", "UTC")),
-            registered_at=pl.col("registration").cast(pl.Datetime("ms", "UTC")),
-        )
-        .unique("event_id", keep="first", maintain_order=True)
+    ).with_columns(_agent=agents)
+    typed = events.lazy().with_columns(
+        *(_repaired(events[name]) for name in _TEXTS if name in types),
+        event_id=pl.Series(
+            [sha256(text.encode()).hexdigest()[:32] for text in events.select(written).to_series()], dtype=pl.String
+        ),
+        event_time=pl.col("ts").cast(pl.Datetime("ms", "UTC")),
+        registered_at=pl.col("registration").cast(pl.Datetime("ms", "UTC")),
+        _agent=pl.col("userAgent"),
     )
-    # Duplicates were of whole records; what is repaired belongs to the rows that stay.
-    if len(kept := identified.collect()) != len(events):
-        raise SystemExit(f"{event_type}: this peer expects input without duplicates, found {len(events) - len(kept)}")
-    typed = kept.with_columns(repaired).lazy().join(parsed.lazy(), on="userAgent", how="left", maintain_order="left")
-    judged = typed.with_columns(broken_rules=pl.concat_str(
-        [pl.when(rule.fill_null(False)).then(None).otherwise(pl.lit(name)) for name, rule in _rules(event_type).items()],
-        separator=",", ignore_nulls=True,
-    )).collect()  # fmt: skip
+    typed = typed.unique("event_id", keep="first", maintain_order=True)
+    typed = typed.join(parsed.lazy(), on="_agent", how="left", maintain_order="left").drop("_agent")
+    broken = [
+        pl.when(rule.fill_null(False)).then(None).otherwise(pl.lit(name)) for name, rule in _rules(event_type).items()
+    ]
+    judged = typed.with_columns(broken_rules=pl.concat_str(broken, separator=",", ignore_nulls=True)).collect()
     if event_type == "status_change_events":
         new_level = pl.when(pl.col("level") == "free").then(pl.lit("paid")).otherwise(pl.lit("free"))
         judged = judged.with_columns(new_level=new_level).rename({"level": "previous_level"})
-    good = pl.col("broken_rules") == ""
-    silver = judged.filter(good).drop("broken_rules", "ts", "registration").rename(_RENAMED, strict=False)
-    narrow = [pl.col(name).cast(pl.Int32) for name in ("item_in_session", "status") if name in silver.columns]
-    quarantine = judged.filter(~good).select(
-        pl.col("broken_rules").str.split(",").list.first().alias("rule"), "broken_rules",
-        pl.struct(*types.keys() - {"level"}).struct.json_encode().alias("raw"), "event_id", "hour",
-    )  # fmt: skip
-    return silver.with_columns(narrow).sort("event_time", "event_id"), quarantine
+    return judged
 
 
 def _rules(event_type: str) -> dict[str, pl.Expr]:
@@ -149,26 +167,24 @@ def _rules(event_type: str) -> dict[str, pl.Expr]:
             "method_allowed": column("method").is_in(["GET", "PUT"]),
             "status_allowed": column("status").is_in([200, 307, 404]),
             "user_block_exactly_when_known": user_is_absent == column("auth").is_in(["Guest", "Logged Out"]),
-            "song_block_exactly_on_next_song": pl.all_horizontal(column(name).is_not_null() == is_song for name in _SONG),
+            "song_block_exactly_on_next_song": pl.all_horizontal(
+                column(name).is_not_null() == is_song for name in _SONG
+            ),
         }
     return rules
 
 
-def _by_distinct_value(column: pl.Series, function: object) -> pl.Series:
-    distinct = column.unique().drop_nulls()
-    changed = [(text, new) for text in distinct if (new := repair_text(text)) != text]
-    if not changed:
-        return column
-    return column.replace([old for old, _ in changed], [new for _, new in changed])
+def _repaired(column: pl.Series) -> pl.Series:
+    """Each distinct value is looked at once."""
+    changed = {text: new for text in column.unique().drop_nulls() if (new := repair_text(text)) != text}
+    return column.replace(list(changed), list(changed.values())) if changed else column
 
 
 def repair_text(text: str) -> str:
     """Mojibake, then wrapping quotes, then C0 controls, then surrounding blanks."""
     if not text.isascii():
-        try:
+        with suppress(UnicodeError):
             text = text.encode("latin-1").decode()
-        except UnicodeError:
-            pass
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1].replace('\\"', '"')
     return _CONTROLS.sub("", text.translate(_PUNCTUATION)).strip(" ")
@@ -181,20 +197,19 @@ def _families(agent: str) -> tuple[str, str, str]:
     return device, system, browser
 
 
-def _write_hours(rows: pl.DataFrame, hours: pl.Series, folder: Path) -> None:
+def _write_hours(rows: pl.DataFrame, folder: Path) -> None:
     """One file an hour; the rows come in the order of their hours."""
-    runs = hours.rle().struct.unnest()
+    runs = rows["hour"].rle().struct.unnest()
+    rows = rows.drop("hour")
 
     def write(start: int, length: int, hour: int) -> None:
-        at = datetime.fromtimestamp(hour * 3600, tz=None)
-        target = folder / f"date={at:%Y-%m-%d}" / f"hour={at:%H}"
+        target = folder / f"{datetime.fromtimestamp(hour * 3600, UTC):date=%Y-%m-%d/hour=%H}"
         target.mkdir(parents=True, exist_ok=True)
         rows.slice(start, length).write_parquet(target / "part-0.parquet", compression="zstd")
 
-    lengths = runs["len"].to_list()
-    starts: Iterable[int] = [sum(lengths[:index]) for index in range(len(lengths))]
+    starts = runs["len"].cum_sum() - runs["len"]
     with ThreadPoolExecutor() as pool:
-        list(pool.map(write, starts, lengths, runs["value"].to_list()))
+        list(pool.map(write, starts, runs["len"], runs["value"]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,14 @@
-"""Landing to silver as the assets do it, without Dagster around: stage bronze, publish, stage silver and quarantine, publish."""
+"""Landing to silver as the assets do it, without Dagster around: stage bronze, publish, stage silver and quarantine, publish.
+
+As a command it prints the seconds that it took on an engine, after an hour to warm up. A process has one Spark session, so each
+engine needs a process of its own.
+
+    python -m benchmarks.spine LAKE FIRST_HOUR LAST_HOUR [SPARK_CONNECT_URL]
+"""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +20,10 @@ from music_platform.io_managers.landing_io_manager import open_landed
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.io_managers.parquet_writer import WrittenPartition
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions, stage
+from music_platform.partitions import keys_in_range
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
+from music_platform.settings import Settings
 from music_platform.transforms import silver as transform
 from music_platform.transforms.bronze import bronze_events
 
@@ -53,7 +62,7 @@ def build_spine(lake: Lake, spark: SparkResource, partitions: Sequence[str], pha
         with phases.timed("open bronze"):
             stored = StoredPartitions.open(BRONZE[name], keys, lake, spark)
         silver = StagedPartitions.begin(SILVER[name], RUN_ID, stored.sources())
-        quarantine = StagedPartitions.begin(QUARANTINE[name], RUN_ID, stored.sources())
+        quarantine = StagedPartitions(QUARANTINE[name], silver.write_id, stored.sources())
         with phases.timed("silver and quarantine"):
             for batch in stored.batches():
                 _stage_silver(stored, batch, silver, quarantine)
@@ -78,3 +87,15 @@ def _stage_silver(
     quarantine.written |= written[transform.QUARANTINE]
     for partition, duplicates in written[transform.DUPLICATE].items():
         silver.written.setdefault(partition, WrittenPartition()).counts["duplicates"] = duplicates.counts["rows"]
+
+
+def _main(location: str, first: str, last: str, url: str = "") -> None:
+    lake, spark = Lake(Settings(lake=location)), SparkResource(remote=url)
+    build_spine(lake, spark, [first])
+    started = time.perf_counter()
+    build_spine(lake, spark, keys_in_range(first, last))
+    print(time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

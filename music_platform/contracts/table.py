@@ -113,10 +113,12 @@ def column_rules(columns: tuple[Column, ...]) -> tuple[Rule, ...]:
                 )
             )
         if column.pattern is not None:
+            # Java's $ lets a line feed follow, which Rust's does not; both know \z.
+            pattern = column.pattern.removesuffix("$") + (r"\\z" if column.pattern.endswith("$") else "")
             rules.append(
                 Rule(
                     name=f"{name}_pattern",
-                    condition=f"{name} IS NULL OR {name} RLIKE '{column.pattern}'",
+                    condition=f"{name} IS NULL OR {name} RLIKE '{pattern}'",
                     description=f"`{name}` matches `{column.pattern}`.",
                 )
             )

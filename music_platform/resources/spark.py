@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import lru_cache
 from typing import Any
 
 import dagster as dg
 from dagster_pyspark import PySparkResource
-from dagster_pyspark.resources import spark_session_from_config
 from pydantic import Field
 from pyspark.sql import SparkSession
 
@@ -34,6 +34,17 @@ def embedded_engine_url() -> str:
             _embedded_server = server
         host, port = _embedded_server.listening_address
         return f"sc://{host}:{port}"
+
+
+@lru_cache(maxsize=4)
+def _session_at(url: str, config: tuple[tuple[str, Any], ...]) -> SparkSession:
+    """One session a process and url. Not getOrCreate: it would hand out a session of whatever engine came first."""
+    builder = SparkSession.builder.remote(url)
+    for key, value in config:
+        builder = builder.config(key, value)
+    session = builder.create()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    return session
 
 
 class SparkResource(PySparkResource):
@@ -68,14 +79,12 @@ class SparkResource(PySparkResource):
         if self._spark_session is None:
             url = self.remote or embedded_engine_url()
             try:
-                session = spark_session_from_config({**self.spark_config, "spark.remote": url})
-                session.conf.set("spark.sql.session.timeZone", "UTC")
+                self._spark_session = _session_at(url, tuple(sorted(self.spark_config.items())))
             except Exception as error:
                 raise MusicPlatformError(
                     f"no Spark session at {url}: {error}. Check MUSIC_PLATFORM_SPARK_REMOTE, or leave it empty for the "
                     "embedded engine."
                 ) from error
-            self._spark_session = session
         return self._spark_session
 
     def session_for(self, lake: Lake) -> SparkSession:

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from music_platform.contracts.events import EventContract
 from music_platform.contracts.table import ColumnType
 from music_platform.contracts.tables import silver_contract
-from music_platform.transforms.text import USER_AGENT_PARTS, parse_user_agent, repair_text
+from music_platform.transforms.text import USER_AGENT_PARTS, parse_user_agent, repair_texts
 
 DESTINATION_COLUMN = "_destination"
 SILVER, QUARANTINE, DUPLICATE = "silver", "quarantine", "duplicate"
@@ -33,6 +33,7 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
         *("_rescued", "_raw", "_fault", "_fault_detail", "_object", "_line_number", "landed_hour"),
         _record(event).alias("_record"),
     )
+    typed = repair_texts(typed, [field.column.name for field in event.fields if field.is_text])
     typed = typed.withColumn("_agent", parse_user_agent(F.col("user_agent")))
     typed = typed.withColumns({part: F.col(f"_agent.{part}") for part in USER_AGENT_PARTS})
     obeys_all = F.expr(" AND ".join(f"coalesce({rule.condition}, false)" for rule in contract.rules))
@@ -65,14 +66,15 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
 def event_id(event: EventContract) -> Column:
     """The fingerprint of a bronze row: 32 hex digits, the first 128 bits of SHA-256.
 
-    It covers the event type and every field of the record as it came, unknown fields included. All fields enter by their
-    bits as well (xxhash64): engines write numbers with a fraction differently, and text may hold what separates the fields
-    here or stands for an absent one. A line at fault is identified by its place too: what it says is not known well enough
-    to call it a repetition.
+    It covers the event type and every field of the record as it came, unknown fields included. Texts and numbers with a
+    fraction enter by their bits as well (xxhash64): text may hold what separates the fields here or stands for an absent
+    one, and engines write fractions differently. A line at fault is identified by its place too: what it says is not known
+    well enough to call it a repetition.
     """
     written = [field.key for field in event.fields if field.key_type is not ColumnType.DOUBLE]
     texts = [F.lit(event.name), *(F.coalesce(F.col(key).cast("string"), F.lit(_ABSENT)) for key in written)]
-    bits = F.xxhash64(*(part for key in event.keys for part in (F.col(key), F.col(key).isNull())))
+    in_bits = [field.key for field in event.fields if field.key_type in (ColumnType.STRING, ColumnType.DOUBLE)]
+    bits = F.xxhash64(*(part for key in in_bits for part in (F.col(key), F.col(key).isNull())))
     texts += [bits.cast("string"), F.coalesce("_rescued", F.lit(_ABSENT))]
     texts.append(
         F.when(
@@ -92,8 +94,6 @@ def _silver_columns(event: EventContract) -> list[Column]:
         value = F.col(field.key)
         if wanted is ColumnType.TIMESTAMP:
             value = F.timestamp_millis(F.when(value.between(_EARLIEST_MILLISECONDS, _LATEST_MILLISECONDS), value))
-        elif field.is_text:
-            value = repair_text(value)
         elif wanted is not field.key_type:
             value = value.try_cast(str(wanted))
         columns.append(value.alias(name))

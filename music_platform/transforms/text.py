@@ -6,12 +6,13 @@ Column expressions only, in functions that Spark and Sail share; which columns a
 # pyarrow makes its compute functions when it is imported, so no type checker finds them.
 # pyright: reportAttributeAccessIssue=false
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from pyspark.sql.types import StringType, StructField, StructType
 
@@ -29,7 +30,20 @@ def repair_text(text: Column) -> Column:
 
     Mojibake goes first: U+00A0, which trimming could take for a blank, is a continuation byte in it.
     """
-    return F.trim(repair_controls(unwrap_quotes(repair_mojibake(text))))
+    for step in _STEPS_OF_REPAIR:
+        text = step(text)
+    return text
+
+
+def repair_texts(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """The frame with ``repair_text`` of these columns.
+
+    Each step is a projection of its own. Within one expression each step repeats the former ones several times over, and
+    the engine spends more time on planning that than an hour's rows take.
+    """
+    for step in _STEPS_OF_REPAIR:
+        frame = frame.withColumns({name: step(F.col(name)) for name in columns})
+    return frame
 
 
 def repair_mojibake(text: Column) -> Column:
@@ -58,6 +72,9 @@ def repair_controls(text: Column) -> Column:
     damaged = text.rlike(_C0_CONTROLS)
     restored = F.translate(text, "".join(_PUNCTUATION_OF_CONTROL), "".join(_PUNCTUATION_OF_CONTROL.values()))
     return F.when(damaged, F.regexp_replace(restored, _C0_CONTROLS, "")).otherwise(text)
+
+
+_STEPS_OF_REPAIR: tuple[Callable[[Column], Column], ...] = (repair_mojibake, unwrap_quotes, repair_controls, F.trim)
 
 
 def parse_user_agent(user_agent: Column) -> Column:

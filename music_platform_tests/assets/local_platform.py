@@ -53,7 +53,7 @@ def to_line(record: dict[str, Any]) -> bytes:
 
 
 def gzip_lines(lines: Iterable[bytes]) -> bytes:
-    return gzip.compress(b"".join(line + b"\n" for line in lines))
+    return gzip.compress(b"".join(line + b"\n" for line in lines), mtime=0)
 
 
 @dataclass

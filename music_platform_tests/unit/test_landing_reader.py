@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music_platform.landing import reader
@@ -202,6 +202,7 @@ pieces_of_lines = st.lists(
 
 
 @given(content=pieces_of_lines, at_end=st.sampled_from([b"", b"\n", b"\n\n"]))
+@settings(deadline=None)
 def test_rows_equal_counted_lines_of_good_objects(content: bytes, at_end: bytes) -> None:
     compressed = gzip.compress(content + at_end)
     rows = _rows(compressed)
@@ -216,6 +217,7 @@ def test_rows_equal_counted_lines_of_good_objects(content: bytes, at_end: bytes)
     flip=st.none() | st.integers(0, 200),
     tail=st.binary(max_size=6),
 )
+@settings(deadline=None)
 def test_rows_equal_counted_lines_of_damaged_objects(
     members: list[bytes], cut: int, flip: int | None, tail: bytes
 ) -> None:
@@ -227,6 +229,7 @@ def test_rows_equal_counted_lines_of_damaged_objects(
 
 
 @given(content=st.binary(max_size=300), is_gzip_by_name=st.booleans())
+@settings(deadline=None)
 def test_arbitrary_bytes_never_raise(content: bytes, is_gzip_by_name: bool) -> None:
     content = b"\x1f\x8b" * is_gzip_by_name + content
     assert len(_rows(content)) == count_lines(content)

@@ -1,0 +1,83 @@
+"""An hour's run next to 30 days of history beside one next to one day: no step of it may look at the past.
+
+Two lakes hold the same landed day; one has 29 days more, landed and published, and its Dagster instance their events. The same
+hours are then materialized and checked, in turn in the one and in the other, in one process. Wanted: a ratio of at most 1.1.
+
+    python -m benchmarks.history
+    python -m benchmarks.history --rows 1000000 --repetitions 9
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from benchmarks.dagster_runs import SpineRunner, new_instance
+from benchmarks.landed_events import add_sample_options, land
+from benchmarks.measuring import alternate, median_ratio, print_table
+from music_platform.contracts.events import EVENT_TYPES
+from music_platform.landing.layout import landed_key, list_landing, parse_key
+from music_platform.partitions import hour_of_key, key_of_hour
+from music_platform.resources.lake import Lake
+from music_platform.settings import Settings
+
+_LONG_DAYS = 30
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_sample_options(parser, rows=100_000)
+    parser.add_argument("--repetitions", type=int, default=7, help="hours run in each lake (default: %(default)s)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-", dir=options.folder) as folder:
+        runners: dict[str, SpineRunner] = {}
+        for name, days in (("1 day", 1), (f"{_LONG_DAYS} days", _LONG_DAYS)):
+            settings = Settings(lake=f"{folder}/{days}/lake")
+            lake = Lake(settings)
+            hours = land(lake, options.rows, 1, options.events)
+            earlier = _repeat_before(lake, hours, days - 1)
+            runners[name] = SpineRunner(settings, new_instance(Path(folder, str(days), "instance")))
+            started = time.perf_counter()
+            runners[name].run((earlier or hours)[0], hours[-1])
+            print(
+                f"{name}: {len(earlier) + len(hours)} hours made in {time.perf_counter() - started:.0f} s", flush=True
+            )
+        measured = hours[len(hours) // 2]
+        for runner in runners.values():
+            runner.run(measured)  # the first run of a process opens what later ones have open
+        seconds = alternate(
+            {name: lambda runner=runner: runner.run(measured) for name, runner in runners.items()}, options.repetitions
+        )
+    short, long = seconds.values()
+    print_table(
+        f"One hour's run of the spine, {options.rows:,} events a day, median of {options.repetitions}",
+        ["history", "seconds"],
+        [[name, f"{statistics.median(times):.2f}"] for name, times in seconds.items()],
+    )
+    print(f"{_LONG_DAYS} days / 1 day: {median_ratio(long, short):.2f} (wanted: at most 1.1)")
+
+
+def _repeat_before(lake: Lake, hours: list[str], days: int) -> list[str]:
+    """Land a day's objects again in each of the days before; the events keep their times, so all go to quarantine there.
+
+    What an hour's run costs depends on what lies beside it, not on what that says.
+    """
+    found = [
+        entry for name in EVENT_TYPES for entries in list_landing(lake.store, name, hours).values() for entry in entries
+    ]
+    for stored in found:
+        parsed, content = parse_key(stored.key), lake.store.get(stored.key)
+        assert parsed is not None
+        assert content is not None
+        for day in range(1, days + 1):
+            chunk_id = stored.key.rsplit("_", 1)[1].removesuffix(".json.gz")
+            lake.store.put(landed_key(parsed[0], parsed[1] - timedelta(day), chunk_id), content)
+    return [key_of_hour(hour_of_key(key) - timedelta(day)) for day in range(days, 0, -1) for key in hours]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Landing to silver of a million events: the platform, a hand-written Polars script, and Apache Spark.
+
+The platform and Spark run the same transforms through the same IO layer (staging, manifests, publishing), on Sail inside this
+process and on Spark's own Connect server; Polars runs polars_peer.py. Platform and Polars alternate; each repetition gives one
+ratio, the median counts. What the two made is compared: rows by hour, and silver's contents by value. Processor time stands
+beside wall time, because it does not suffer from a busy machine. Spark is started and warmed up before it is timed.
+
+    python -m benchmarks.landing_to_silver                 # a million events in a day
+    python -m benchmarks.landing_to_silver --days 15       # in two weeks: many small hours
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from benchmarks.landed_events import add_sample_options, land
+from benchmarks.measuring import median_ratio, print_table
+from benchmarks.polars_peer import SCHEMAS
+from benchmarks.spark_server import java_is_there, spark_connect_server
+from benchmarks.spine import Phases, build_spine
+from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.io_managers.manifest import read_manifest
+from music_platform.landing.layout import LANDING_PREFIX
+from music_platform.resources.lake import Lake
+from music_platform.resources.spark import SparkResource
+from music_platform.settings import Settings
+
+_NOT_COMPARED = ("event_id",)  # each has its own way to write a fraction into the fingerprint
+
+
+@dataclass
+class Run:
+    """One measured run."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def main() -> None:
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-", dir=options.folder) as folder:
+        landed = Lake(Settings(lake=f"{folder}/landed"))
+        partitions = land(landed, options.rows, options.days, options.events)
+        sail = SparkResource()
+        events = 0
+        platform: list[Run] = []
+        peer: list[Run] = []
+        phases: list[Phases] = []
+        _build(_new_lake(landed, folder, "warm-up"), sail, partitions[:1])
+        for repetition in range(options.repetitions):
+            lake = _new_lake(landed, folder, f"platform-{repetition}")
+            phases.append(Phases())
+            platform.append(_timed(lambda lake=lake: _build(lake, sail, partitions, phases[-1])))
+            output = Path(folder, f"peer-{repetition}")
+            peer.append(_run_peer(landed, output))
+            if repetition == 0:
+                events = _compare(lake, output, partitions)
+        runs = {"platform (Sail)": platform, "Polars script": peer}
+        start_seconds = None
+        if options.spark and java_is_there():
+            with spark_connect_server() as (url, start_seconds):
+                seconds = _run_on_spark(_new_lake(landed, folder, "spark"), url, partitions)
+            runs["Spark, same transforms"] = [Run(seconds, float("nan"))]
+        _print(events, len(partitions), runs, phases, start_seconds)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_sample_options(parser)
+    parser.add_argument("--repetitions", type=int, default=3, help="of platform and Polars (default: %(default)s)")
+    parser.add_argument("--no-spark", dest="spark", action="store_false", help="leave Apache Spark out")
+    return parser.parse_args()
+
+
+def _new_lake(landed: Lake, folder: str, name: str) -> Lake:
+    """An empty lake with the same landed objects."""
+    path = Path(folder, name)
+    path.mkdir()
+    (path / LANDING_PREFIX).symlink_to(Path(landed.location, LANDING_PREFIX))
+    return Lake(Settings(lake=str(path)))
+
+
+def _build(lake: Lake, spark: SparkResource, partitions: Sequence[str], phases: Phases | None = None) -> None:
+    build_spine(lake, spark, partitions, phases)
+
+
+def _timed(function: Callable[[], None]) -> Run:
+    started, cpu_started = time.perf_counter(), time.process_time()
+    function()
+    return Run(time.perf_counter() - started, time.process_time() - cpu_started)
+
+
+def _run_peer(landed: Lake, output: Path) -> Run:
+    """In a process of its own, timed without Python's start and imports."""
+    code = (
+        "import sys, time, pathlib, benchmarks.polars_peer as peer; started = time.perf_counter(), time.process_time();"
+        "peer.build(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]));"
+        "print(time.perf_counter() - started[0], time.process_time() - started[1])"
+    )
+    command = [sys.executable, "-c", code, landed.location, str(output)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).resolve().parents[1])
+    seconds, cpu_seconds = done.stdout.split()
+    return Run(float(seconds), float(cpu_seconds))
+
+
+def _run_on_spark(lake: Lake, url: str, partitions: Sequence[str]) -> float:
+    command = [sys.executable, "-m", "benchmarks.spine", lake.location, partitions[0], partitions[-1], url]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).resolve().parents[1])
+    if done.returncode:
+        raise SystemExit(f"the run on Spark failed:\n{done.stderr[-4000:]}")
+    return float(done.stdout.splitlines()[-1])
+
+
+def _compare(lake: Lake, peer: Path, partitions: Sequence[str]) -> int:
+    """Ends the program where the two results differ; gives the number of events."""
+    events = 0
+    for name in SCHEMAS:
+        for contracts, layer in ((BRONZE, "bronze"), (SILVER, "silver"), (QUARANTINE, "quarantine")):
+            contract = contracts[name]
+            found = lake.map_parallel(lambda key, of=contract: read_manifest(lake.store, of, key), partitions)
+            ours = {entry[0].folder.split("/", 2)[2]: entry[0].rows for entry in found if entry and entry[0].rows}
+            files = sorted((peer / layer / name).glob("date=*/hour=*/*.parquet"))
+            theirs = {
+                str(file.parent.relative_to(peer / layer / name)): pl.scan_parquet(file)
+                .select(pl.len())
+                .collect()
+                .item()
+                for file in files
+            }
+            if ours != theirs:
+                raise SystemExit(f"{layer}/{name}: rows by hour differ: {sorted(ours.items() ^ theirs.items())[:4]}")
+            events += sum(ours.values()) if layer == "bronze" else 0
+        _compare_silver(lake, peer, name)
+    return events
+
+
+def _compare_silver(lake: Lake, peer: Path, name: str) -> None:
+    columns = [column.name for column in SILVER[name].columns if column.name not in _NOT_COMPARED]
+    order = ["event_time", "session_id", "item_in_session"]
+
+    def read(folder: Path) -> pl.DataFrame:
+        rows = pl.scan_parquet(f"{folder}/silver/{name}/**/*.parquet", hive_partitioning=False).select(columns)
+        return rows.with_columns(pl.col(pl.Datetime).dt.cast_time_unit("us")).sort(order).collect()
+
+    ours, theirs = read(Path(lake.location)), read(peer)
+    differing = [column for column in columns if not ours[column].equals(theirs[column])]
+    if differing:
+        raise SystemExit(f"silver/{name}: {', '.join(differing)} differ between the platform and the Polars script")
+
+
+def _print(
+    events: int, hours: int, runs: dict[str, list[Run]], phases: list[Phases], spark_start_seconds: float | None
+) -> None:
+    platform = runs["platform (Sail)"]
+    rows = []
+    for name, measured in runs.items():
+        seconds = statistics.median(run.seconds for run in measured)
+        cpu = statistics.median(run.cpu_seconds for run in measured)
+        pairs = measured if len(measured) == len(platform) else measured * len(platform)
+        of_platform = median_ratio([run.seconds for run in platform], [run.seconds for run in pairs])
+        of_cpu = statistics.median(
+            ours.cpu_seconds / other.cpu_seconds for ours, other in zip(platform, pairs, strict=True)
+        )
+        rows.append(
+            [name, f"{seconds:.1f}", f"{events / seconds:,.0f}", f"{of_platform:.2f}"]
+            + (["", ""] if cpu != cpu else [f"{cpu:.1f}", f"{of_cpu:.2f}"])
+        )
+    head = ["", "seconds", "events/s", "platform / this", "processor s", "platform / this"]
+    print_table(f"Landing to silver: {events:,} events in {hours} hours, median of {len(platform)}", head, rows)
+    if "Spark, same transforms" in runs:
+        ratio = runs["Spark, same transforms"][0].seconds / statistics.median(run.seconds for run in platform)
+        print(
+            f"The platform is {ratio:.1f} times as fast as Spark, whose start ({spark_start_seconds:.1f} s) is not counted."
+        )
+    names = list(phases[0].seconds)
+    print_table(
+        "The platform by phase",
+        ["phase", "seconds", "processor s"],
+        [
+            [
+                name,
+                f"{statistics.median(one.seconds[name] for one in phases):.2f}",
+                f"{statistics.median(one.cpu_seconds[name] for one in phases):.2f}",
+            ]
+            for name in names
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Contracts: what is generated from them, and that they describe what the producers really write."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from music_platform.contracts.dagster_schema import table_schema
+from music_platform.contracts.events import EVENT_CONTRACTS, LISTEN_EVENTS, EventContract
+from music_platform.contracts.schemas import arrow_schema, fingerprint, spark_schema
+from music_platform.contracts.table import Column, ColumnType, Rule, TableContract, column_rules
+from music_platform.contracts.tables import BRONZE, FAULTS, QUARANTINE, SILVER, TABLES
+
+EVENTS = pytest.mark.parametrize("event", EVENT_CONTRACTS.values(), ids=lambda event: event.name)
+CONTRACTS = pytest.mark.parametrize("contract", TABLES.values(), ids=lambda contract: contract.path)
+
+
+@CONTRACTS
+def test_a_contract_is_sound(contract: TableContract) -> None:
+    names = [column.name for column in contract.columns]
+    assert len(set(names)) == len(names)
+    assert contract.column(contract.partition_column).type is ColumnType.TIMESTAMP
+    assert {*contract.sort_columns, *contract.unique_columns} <= set(names)
+    assert contract.unique_columns
+    rules = [rule.name for rule in contract.rules]
+    assert len(set(rules)) == len(rules)
+    assert not any("," in rule for rule in rules)  # quarantine joins their names by commas
+    assert contract.description.endswith(".")
+    for described in (*contract.columns, *contract.rules):
+        assert described.description.endswith("."), described
+
+
+@CONTRACTS
+def test_schemas_have_the_contract_s_columns_in_order(contract: TableContract) -> None:
+    names = [column.name for column in contract.columns]
+    assert arrow_schema(contract.columns).names == names
+    assert [part.split("`")[1] for part in spark_schema(contract.columns).split(", ")] == names
+    schema = table_schema(contract)
+    assert [column.name for column in schema.columns] == names
+    assert [column.constraints.nullable for column in schema.columns] == [
+        column.nullable for column in contract.columns
+    ]
+
+
+def test_types_in_each_schema() -> None:
+    columns = tuple(Column(name=str(column_type), type=column_type, description="") for column_type in ColumnType)
+    assert arrow_schema(columns).types == [
+        pa.string(), pa.int64(), pa.int32(), pa.float64(), pa.bool_(), pa.timestamp("us", tz="UTC"),
+    ]  # fmt: skip
+    assert spark_schema(columns) == (
+        "`string` string, `bigint` bigint, `int` int, `double` double, `boolean` boolean, `timestamp` timestamp"
+    )
+
+
+def test_rules_that_a_column_implies() -> None:
+    column = Column(
+        name="level", type=ColumnType.STRING, description="", allowed=("free", "paid"), pattern="^[a-z]+", minimum=1, maximum=2.5
+    )  # fmt: skip
+    assert {rule.name: rule.condition for rule in column_rules((column,))}.keys() == {
+        "level_present", "level_allowed", "level_pattern", "level_range",
+    }  # fmt: skip
+    assert column_rules((Column(name="tag", type=ColumnType.STRING, description="", nullable=True),)) == ()
+    allowed = column_rules((replace(column, nullable=True, pattern=None, minimum=None, maximum=None),))
+    assert [rule.condition for rule in allowed] == ["level IS NULL OR level IN ('free', 'paid')"]
+    numbers = column_rules((Column(name="status", type=ColumnType.INTEGER, description="", allowed=(200, 404)),))
+    assert numbers[1].condition == "status IS NULL OR status IN (200, 404)"
+
+
+def test_a_column_that_is_not_there_is_named() -> None:
+    with pytest.raises(KeyError, match="silver/listen_events has no column 'nothing'"):
+        SILVER["listen_events"].column("nothing")
+
+
+def test_the_fingerprint_changes_with_columns_and_rules_alone() -> None:
+    contract = SILVER["listen_events"]
+    first, *others = contract.columns
+    same = [
+        replace(contract, description="Another."),
+        replace(contract, columns=(replace(first, description="Another."), *others)),
+    ]
+    changed = [
+        replace(contract, columns=(replace(first, nullable=True), *others)),
+        replace(contract, columns=(replace(first, pattern="another"), *others)),
+        replace(contract, columns=(*others, first)),
+        replace(contract, columns=tuple(others)),
+        replace(contract, rules=contract.rules[1:]),
+        replace(contract, rules=(*contract.rules, Rule(name="new", condition="true", description=""))),
+    ]
+    assert {fingerprint(other) for other in same} == {fingerprint(contract)}
+    prints = {fingerprint(other) for other in changed}
+    assert len(prints) == len(changed)
+    assert fingerprint(contract) not in prints
+
+
+@EVENTS
+def test_layers_follow_from_the_event_type(event: EventContract) -> None:
+    bronze, silver, quarantine = BRONZE[event.name], SILVER[event.name], QUARANTINE[event.name]
+    assert tuple(column.name for column in bronze.columns)[: len(event.keys)] == event.keys
+    assert all(column.nullable for column in bronze.columns[: len(event.keys)])
+    assert bronze.column("_fault").allowed == tuple(FAULTS)
+    assert {field.column for field in event.fields} <= set(silver.columns)
+    assert silver.column("event_id") == quarantine.column("event_id")
+    names = [rule.name for rule in silver.rules]
+    assert names[0] == "line_readable"
+    assert names[-1] == "event_in_landed_hour"
+    assert {rule.name for rule in event.rules} <= set(names)
+    for field in event.fields:
+        assert (f"{field.column.name}_present" in names) == (not field.column.nullable)
+
+
+def test_keys_and_columns_have_other_names_where_that_is_clearer() -> None:
+    columns = {field.key: field.column.name for field in LISTEN_EVENTS.fields}
+    assert columns["sessionId"] == "session_id"
+    assert columns["ts"] == "event_time"
+    assert columns["lon"] == "longitude"
+    assert all(name == name.lower() for name in columns.values())
+
+
+@EVENTS
+def test_the_real_producer_writes_these_keys_in_this_order(event: EventContract, shared_folder: Path) -> None:
+    with lzma.open(shared_folder / "eventsim" / "sample" / f"{event.name}.jsonl.xz") as file:
+        records = [json.loads(line) for line in file.read().split(b"\n")[:5000] if line]
+    seen: set[str] = set()
+    required = {field.key for field in event.fields if not field.column.nullable}
+    for record in records:
+        seen |= set(record)
+        assert required <= set(record)
+        assert list(record) == [key for key in event.keys if key in record]
+    assert seen == set(event.keys) - {"tag"}
