@@ -14,17 +14,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from music_platform.assets.silver import stage_silver_and_quarantine
 from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.landing_io_manager import open_landed
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.parquet_writer import WrittenPartition
-from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions, stage
+from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.partitions import keys_in_range
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
-from music_platform.transforms import silver as transform
 from music_platform.transforms.bronze import bronze_events
 
 RUN_ID = "benchmark"
@@ -65,28 +64,10 @@ def build_spine(lake: Lake, spark: SparkResource, partitions: Sequence[str], pha
         quarantine = StagedPartitions(QUARANTINE[name], silver.write_id, stored.sources())
         with phases.timed("silver and quarantine"):
             for batch in stored.batches():
-                _stage_silver(stored, batch, silver, quarantine)
+                stage_silver_and_quarantine(event, stored, batch, silver, quarantine)
         with phases.timed("publish silver and quarantine"):
             io_manager.publish(silver, keys, RUN_ID)
             io_manager.publish(quarantine, keys, RUN_ID)
-
-
-def _stage_silver(
-    stored: StoredPartitions, batch: list[str], silver: StagedPartitions, quarantine: StagedPartitions
-) -> None:
-    written = stage(
-        transform.silver_or_quarantine(stored.read(batch), EVENT_CONTRACTS[stored.contract.name]),
-        {transform.SILVER: silver.contract, transform.QUARANTINE: quarantine.contract, transform.DUPLICATE: None},
-        batch,
-        stored.lake,
-        write_id=silver.write_id,
-        partition_column="landed_hour",
-        destination_column=transform.DESTINATION_COLUMN,
-    )
-    silver.written |= written[transform.SILVER]
-    quarantine.written |= written[transform.QUARANTINE]
-    for partition, duplicates in written[transform.DUPLICATE].items():
-        silver.written.setdefault(partition, WrittenPartition()).counts["duplicates"] = duplicates.counts["rows"]
 
 
 def _main(location: str, first: str, last: str, url: str = "") -> None:

@@ -4,7 +4,7 @@ A run may select one of them; the pass publishes both all the same, since a row 
 in both or in neither. The one that was not selected is reported as materialized too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -53,21 +53,7 @@ def _silver_assets(event: EventContract, partitions: dg.PartitionsDefinition) ->
         silver = StagedPartitions.begin(contract, context.run_id, bronze.sources())
         quarantine = StagedPartitions(quarantine_contract, silver.write_id, bronze.sources())  # one write makes both
         for batch in with_progress(context, contract.path, bronze.batches()):
-            written = stage(
-                transform.silver_or_quarantine(bronze.read(batch), event),
-                {transform.SILVER: contract, transform.QUARANTINE: quarantine_contract, transform.DUPLICATE: None},
-                batch,
-                bronze.lake,
-                write_id=silver.write_id,
-                partition_column="landed_hour",
-                destination_column=transform.DESTINATION_COLUMN,
-            )
-            silver.written |= written[transform.SILVER]
-            quarantine.written |= written[transform.QUARANTINE]
-            for partition, duplicates in written[transform.DUPLICATE].items():
-                silver.written.setdefault(partition, WrittenPartition()).counts["duplicates"] = duplicates.counts[
-                    "rows"
-                ]
+            stage_silver_and_quarantine(event, bronze, batch, silver, quarantine)
         for output, staged in ((transform.SILVER, silver), (transform.QUARANTINE, quarantine)):
             if output in context.op_execution_context.selected_output_names:
                 yield dg.Output(staged, output_name=output, data_version=dg.DataVersion(staged.data_version))
@@ -75,6 +61,29 @@ def _silver_assets(event: EventContract, partitions: dg.PartitionsDefinition) ->
                 _publish_unselected(context, staged, lake_io_manager)
 
     return silver_and_quarantine
+
+
+def stage_silver_and_quarantine(
+    event: EventContract,
+    bronze: StoredPartitions,
+    partitions: Sequence[str],
+    silver: StagedPartitions,
+    quarantine: StagedPartitions,
+) -> None:
+    """Write some of bronze's partitions into both tables in one engine pass, and count the duplicates with silver."""
+    written = stage(
+        transform.silver_or_quarantine(bronze.read(partitions), event),
+        {transform.SILVER: silver.contract, transform.QUARANTINE: quarantine.contract, transform.DUPLICATE: None},
+        partitions,
+        bronze.lake,
+        write_id=silver.write_id,
+        partition_column="landed_hour",
+        destination_column=transform.DESTINATION_COLUMN,
+    )
+    silver.written |= written[transform.SILVER]
+    quarantine.written |= written[transform.QUARANTINE]
+    for partition, duplicates in written[transform.DUPLICATE].items():
+        silver.written.setdefault(partition, WrittenPartition()).counts["duplicates"] = duplicates.counts["rows"]
 
 
 def _publish_unselected(

@@ -24,17 +24,16 @@ from local_platform import LocalPlatform, evaluations, gzip_lines, materialized
 
 from music_platform.asset_checks.layers import CHECKS_BY_LAYER
 from music_platform.asset_checks.outcome import CheckOutcome
+from music_platform.assets.silver import stage_silver_and_quarantine
 from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.contracts.table import Layer
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER, TABLES
 from music_platform.io_managers.landing_io_manager import open_landed
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.parquet_writer import WrittenPartition
-from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions, stage
+from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.partitions import key_of_hour, keys_in_range
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
-from music_platform.transforms import silver as transform
 from music_platform.transforms.bronze import bronze_events
 
 SOME_HOURS = keys_in_range("2026-11-02-20:00", "2026-11-03-01:00")
@@ -96,18 +95,7 @@ def made(sample: LandedSample, tmp_path_factory: pytest.TempPathFactory) -> Samp
         bronze = StoredPartitions.open(BRONZE[event_type], hours, platform.lake, spark)
         silver = StagedPartitions.begin(SILVER[event_type], "silver", bronze.sources())
         quarantine = StagedPartitions(QUARANTINE[event_type], silver.write_id, bronze.sources())
-        written = stage(
-            transform.silver_or_quarantine(bronze.read(), event),
-            {transform.SILVER: silver.contract, transform.QUARANTINE: quarantine.contract, transform.DUPLICATE: None},
-            hours,
-            platform.lake,
-            write_id=silver.write_id,
-            partition_column="landed_hour",
-            destination_column=transform.DESTINATION_COLUMN,
-        )
-        silver.written, quarantine.written = written[transform.SILVER], written[transform.QUARANTINE]
-        for hour, duplicates in written[transform.DUPLICATE].items():
-            silver.written.setdefault(hour, WrittenPartition()).counts["duplicates"] = duplicates.counts["rows"]
+        stage_silver_and_quarantine(event, bronze, hours, silver, quarantine)
         io_manager.publish(silver, hours, "run")
         io_manager.publish(quarantine, hours, "run")
         for layer in (Layer.BRONZE, Layer.SILVER):

@@ -27,19 +27,18 @@ import pyarrow.parquet as pq
 import pyspark
 import pytest
 
+from music_platform.assets.silver import stage_silver_and_quarantine
 from music_platform.contracts.events import EVENT_CONTRACTS, EVENT_TYPES
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER, TABLES
 from music_platform.io_managers.landing_io_manager import open_landed
 from music_platform.io_managers.manifest import Manifest, read_manifest
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.parquet_writer import WrittenPartition
-from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions, stage
+from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.landing.layout import landed_key
 from music_platform.partitions import hour_of_key
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
-from music_platform.transforms import silver as transform
 from music_platform.transforms.bronze import bronze_events
 
 pytestmark = pytest.mark.integration
@@ -97,18 +96,7 @@ def make_tables(lake: Lake, spark: SparkResource) -> None:
         bronze = StoredPartitions.open(BRONZE[event_type], hours, lake, spark)
         silver = StagedPartitions.begin(SILVER[event_type], "silver", bronze.sources())
         quarantine = StagedPartitions(QUARANTINE[event_type], silver.write_id, bronze.sources())
-        written = stage(
-            transform.silver_or_quarantine(bronze.read(), event),
-            {transform.SILVER: silver.contract, transform.QUARANTINE: quarantine.contract, transform.DUPLICATE: None},
-            hours,
-            lake,
-            write_id=silver.write_id,
-            partition_column="landed_hour",
-            destination_column=transform.DESTINATION_COLUMN,
-        )
-        silver.written, quarantine.written = written[transform.SILVER], written[transform.QUARANTINE]
-        for hour, duplicates in written[transform.DUPLICATE].items():
-            silver.written.setdefault(hour, WrittenPartition()).counts["duplicates"] = duplicates.counts["rows"]
+        stage_silver_and_quarantine(event, bronze, hours, silver, quarantine)
         io_manager.publish(silver, hours, "run")
         io_manager.publish(quarantine, hours, "run")
 
