@@ -13,14 +13,14 @@ import lzma
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from isal import igzip
 
 from music_platform.contracts.events import EVENT_TYPES
-from music_platform.landing.layout import landed_key
+from music_platform.landing.layout import landed_key, parse_key
 from music_platform.partitions import key_of_hour, keys_in_range
 from music_platform.resources.lake import Lake
 
@@ -29,7 +29,7 @@ _TIME = re.compile(rb'"ts":(\d+)')
 _NUMBERS = re.compile(rb'"(sessionId|userId)":(\d+)')
 _REPLICA_DISTANCE = {b"sessionId": 10_000_000, b"userId": 1_000_000}
 _SAMPLE_DAYS = 15
-_EVENTS_PER_LISTENER_DAY = 4.0  # of our own generator, about
+EVENTS_PER_LISTENER_DAY = 18.5  # of our own generator, about
 
 
 def add_sample_options(parser: argparse.ArgumentParser, *, rows: int = 1_000_000, days: int = 1) -> None:
@@ -55,13 +55,33 @@ def land(lake: Lake, events: int, days: int = _SAMPLE_DAYS, sample: Path | None 
     with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-") as generated:
         start = datetime(2026, 1, 1, tzinfo=UTC)
         options = GeneratorOptions(
-            users=max(int(events / days / _EVENTS_PER_LISTENER_DAY), 1),
+            users=max(int(events / days / EVENTS_PER_LISTENER_DAY), 1),
             seed=1,
             start=start,
             end=start + timedelta(days),
         )
         made = generate_files(options, Path(generated))
         return _land_hours(lake, {name: path.read_bytes() for name, path in made.files.items()}, made.total_rows, days)
+
+
+def land_hour(lake: Lake, event_type: str, hour: datetime, lines: bytes) -> None:
+    """Land an hour's lines as one object."""
+    chunk_id = hashlib.md5(lines, usedforsecurity=False).hexdigest()
+    lake.store.put(landed_key(event_type, hour, chunk_id), igzip.compress(lines, compresslevel=2))
+
+
+def hour_of_landed_key(key: str) -> datetime:
+    """The hour of a landed object's folder."""
+    parsed = parse_key(key)
+    if parsed is None:
+        raise ValueError(f"'{key}' is no landed object's key")
+    return parsed[1]
+
+
+def moved(lines: bytes, back: timedelta) -> bytes:
+    """The same events, earlier."""
+    milliseconds = round(back.total_seconds() * 1000)
+    return _TIME.sub(lambda match: b'"ts":%d' % (int(match[1]) - milliseconds), lines)
 
 
 def _lines_of(folder: Path, event_type: str) -> bytes:
@@ -77,9 +97,7 @@ def _land_hours(lake: Lake, content: dict[str, bytes], events: int, days: int) -
     replicas = max(round(events / available), 1)
     for event_type, by_hour in hours.items():
         for hour, block in by_hour.items():
-            text = b"".join(_replica(block, number) for number in range(replicas))
-            chunk_id = hashlib.md5(text, usedforsecurity=False).hexdigest()
-            lake.store.put(landed_key(event_type, hour, chunk_id), igzip.compress(text, compresslevel=2))
+            land_hour(lake, event_type, hour, b"".join(_replica(block, number) for number in range(replicas)))
     all_hours = sorted({hour for by_hour in hours.values() for hour in by_hour})
     return keys_in_range(key_of_hour(all_hours[0]), key_of_hour(all_hours[-1]))
 
@@ -103,5 +121,4 @@ def _replica(block: bytes, number: int) -> bytes:
     def shift(match: re.Match[bytes]) -> bytes:
         return b'"%s":%d' % (match[1], int(match[2]) + number * _REPLICA_DISTANCE[match[1]])
 
-    replace: Callable[[bytes], bytes] = lambda text: _NUMBERS.sub(shift, text)  # noqa: E731
-    return replace(block) if number else block
+    return _NUMBERS.sub(shift, block) if number else block

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.dagster_runs import SpineRunner, new_instance
+from benchmarks.landed_events import EVENTS_PER_LISTENER_DAY
 from benchmarks.measuring import peak_memory_bytes, print_table
 from music_platform.eventsim import GeneratorOptions, generate_files
 from music_platform.landing.event_files import event_files
@@ -28,7 +29,6 @@ from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
 
 _START = datetime(2026, 1, 5, tzinfo=UTC)
-_EVENTS_PER_LISTENER_DAY = 4.0
 _PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -64,7 +64,7 @@ def main() -> None:
 def _land(lake: Lake, generated: Path, days: int, rows: int) -> int:
     """Generate and land about so many events a day; gives how many they are."""
     generated.mkdir()
-    listeners = max(round(rows / _EVENTS_PER_LISTENER_DAY), 1)
+    listeners = max(round(rows / EVENTS_PER_LISTENER_DAY), 1)
     made = generate_files(GeneratorOptions(users=listeners, seed=1, start=_START, days=days), generated)
     landed = land_files(lake.store, event_files(list(made.files.values())))
     for path in made.files.values():

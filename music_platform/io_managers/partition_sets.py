@@ -60,7 +60,9 @@ class StoredPartitions:
 
     def read(self, partitions: Sequence[str] | None = None) -> DataFrame:
         """One lazy DataFrame of exactly the files that the manifests of these partitions (default: all) name."""
-        keys = [key for partition in partitions or self.manifests for key in self.manifests[partition].keys]
+        keys = [
+            key for partition in dict.fromkeys(partitions or self.manifests) for key in self.manifests[partition].keys
+        ]
         session, schema = self.spark.session_for(self.lake), spark_schema(self.contract.columns)
         if not keys:
             return session.createDataFrame([], schema)

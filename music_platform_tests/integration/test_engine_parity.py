@@ -34,8 +34,8 @@ from music_platform.io_managers.landing_io_manager import open_landed
 from music_platform.io_managers.manifest import Manifest, read_manifest
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.landing.layout import landed_key
-from music_platform.partitions import hour_of_key
+from music_platform.landing.layout import landed_key, parse_key
+from music_platform.partitions import hour_of_key, key_of_hour
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
@@ -102,8 +102,8 @@ def make_tables(lake: Lake, spark: SparkResource) -> None:
 
 
 def landed_hours(lake: Lake, event_type: str) -> list[str]:
-    folders = {re.search(r"dt=(.*)/hour=(..)/", stored.key) for stored in lake.store.list(f"landing/{event_type}")}
-    return sorted(f"{folder[1]}-{folder[2]}:00" for folder in folders if folder is not None)
+    places = [parse_key(stored.key) for stored in lake.store.list(f"landing/{event_type}")]
+    return sorted({key_of_hour(place[1]) for place in places if place is not None})
 
 
 def main(remote: str, folder: str) -> None:
