@@ -3,7 +3,8 @@
 The platform and Spark run the same transforms through the same IO layer (staging, manifests, publishing), on Sail inside this
 process and on Spark's own Connect server; Polars runs polars_peer.py. Platform and Polars alternate; each repetition gives one
 ratio, the median counts. What the two made is compared: rows by hour, and silver's contents by value. Processor time stands
-beside wall time, because it does not suffer from a busy machine. Spark is started and warmed up before it is timed.
+beside wall time, because it does not suffer from a busy machine. Spark is started and warmed up before it is timed,
+and runs between two runs of the platform.
 
     python -m benchmarks.landing_to_silver                 # a million events in a day
     python -m benchmarks.landing_to_silver --days 15       # in two weeks: many small hours
@@ -66,12 +67,9 @@ def main() -> None:
             if repetition == 0:
                 events = _compare(lake, output, partitions)
         runs = {"platform (Sail)": platform, "Polars script": peer}
-        start_seconds = None
+        _print(events, len(partitions), runs, phases)
         if options.spark and java_is_there():
-            with spark_connect_server() as (url, start_seconds):
-                seconds = _run_on_spark(_new_lake(landed, folder, "spark"), url, partitions)
-            runs["Spark, same transforms"] = [Run(seconds, float("nan"))]
-        _print(events, len(partitions), runs, phases, start_seconds)
+            _compare_with_spark(landed, folder, partitions)
 
 
 def _options() -> argparse.Namespace:
@@ -113,11 +111,32 @@ def _run_peer(landed: Lake, output: Path) -> Run:
     return Run(float(seconds), float(cpu_seconds))
 
 
-def _run_on_spark(lake: Lake, url: str, partitions: Sequence[str]) -> float:
+def _compare_with_spark(landed: Lake, folder: str, partitions: Sequence[str]) -> None:
+    """Spark between two runs of the platform, each in a process of its own: a machine's busy times meet both."""
+    with spark_connect_server() as (url, start_seconds):
+        seconds = [
+            _run_spine(_new_lake(landed, folder, f"beside-spark-{number}"), engine, partitions)
+            for number, engine in enumerate(("", url, ""))
+        ]
+    platform = (seconds[0] + seconds[2]) / 2
+    print_table(
+        "The same transforms on Apache Spark, between two runs of the platform",
+        ["", "seconds"],
+        [
+            ["platform (Sail)", f"{seconds[0]:.1f}"],
+            ["Spark", f"{seconds[1]:.1f}"],
+            ["platform (Sail)", f"{seconds[2]:.1f}"],
+        ],
+    )
+    print(f"Spark / platform: {seconds[1] / platform:.1f}; Spark's start ({start_seconds:.1f} s) is not counted.")
+
+
+def _run_spine(lake: Lake, url: str, partitions: Sequence[str]) -> float:
+    """Seconds of the spine on an engine; an empty url is the embedded one."""
     command = [sys.executable, "-m", "benchmarks.spine", lake.location, partitions[0], partitions[-1], url]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).resolve().parents[1])
     if done.returncode:
-        raise SystemExit(f"the run on Spark failed:\n{done.stderr[-4000:]}")
+        raise SystemExit(f"the run on {url or 'Sail'} failed:\n{done.stderr[-4000:]}")
     return float(done.stdout.splitlines()[-1])
 
 
@@ -158,30 +177,21 @@ def _compare_silver(lake: Lake, peer: Path, name: str) -> None:
         raise SystemExit(f"silver/{name}: {', '.join(differing)} differ between the platform and the Polars script")
 
 
-def _print(
-    events: int, hours: int, runs: dict[str, list[Run]], phases: list[Phases], spark_start_seconds: float | None
-) -> None:
-    platform = runs["platform (Sail)"]
+def _print(events: int, hours: int, runs: dict[str, list[Run]], phases: list[Phases]) -> None:
+    platform, peer = runs.values()
     rows = []
     for name, measured in runs.items():
         seconds = statistics.median(run.seconds for run in measured)
-        cpu = statistics.median(run.cpu_seconds for run in measured)
-        pairs = measured if len(measured) == len(platform) else measured * len(platform)
-        of_platform = median_ratio([run.seconds for run in platform], [run.seconds for run in pairs])
-        of_cpu = statistics.median(
-            ours.cpu_seconds / other.cpu_seconds for ours, other in zip(platform, pairs, strict=True)
-        )
-        rows.append(
-            [name, f"{seconds:.1f}", f"{events / seconds:,.0f}", f"{of_platform:.2f}"]
-            + (["", ""] if cpu != cpu else [f"{cpu:.1f}", f"{of_cpu:.2f}"])
-        )
-    head = ["", "seconds", "events/s", "platform / this", "processor s", "platform / this"]
-    print_table(f"Landing to silver: {events:,} events in {hours} hours, median of {len(platform)}", head, rows)
-    if "Spark, same transforms" in runs:
-        ratio = runs["Spark, same transforms"][0].seconds / statistics.median(run.seconds for run in platform)
-        print(
-            f"The platform is {ratio:.1f} times as fast as Spark, whose start ({spark_start_seconds:.1f} s) is not counted."
-        )
+        cpu_seconds = statistics.median(run.cpu_seconds for run in measured)
+        rows.append([name, f"{seconds:.1f}", f"{events / seconds:,.0f}", f"{cpu_seconds:.1f}"])
+    print_table(
+        f"Landing to silver: {events:,} events in {hours} hours, median of {len(platform)}",
+        ["", "seconds", "events/s", "processor s"],
+        rows,
+    )
+    ratio = median_ratio([run.seconds for run in platform], [run.seconds for run in peer])
+    cpu_ratio = median_ratio([run.cpu_seconds for run in platform], [run.cpu_seconds for run in peer])
+    print(f"platform / Polars script: {ratio:.2f} of the time, {cpu_ratio:.2f} of the processor time")
     names = list(phases[0].seconds)
     print_table(
         "The platform by phase",
