@@ -96,8 +96,6 @@ def _show_progress(instance: dg.DagsterInstance, run_id: str, thread: threading.
         while thread.is_alive():
             thread.join(_POLL_SECONDS)
             run = instance.get_run_by_id(run_id)
-            if run is not None and run.step_keys_to_execute is None and run.execution_plan_snapshot_id is None:
-                continue
             stats = instance.get_run_step_stats(run_id) if run is not None else []
             done = [step for step in stats if step.end_time is not None]
             running = [step.step_key for step in stats if step.end_time is None]

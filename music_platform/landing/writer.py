@@ -17,12 +17,10 @@ from datetime import datetime
 
 from isal import isal_zlib
 
-from music_platform.landing.event_files import EventFile, LandingInputError, blocks, event_files, opened
+from music_platform.landing.event_files import EventFile, blocks, opened
 from music_platform.landing.event_lines import HourLines, SortedBlock, hour_time, sort_block
 from music_platform.landing.layout import day_prefix, errors_key, errors_prefix, landed_key
 from music_platform.resources.object_store import ObjectStore
-
-__all__ = ["EventFile", "LandingInputError", "LandingSummary", "Progress", "event_files", "land_files"]
 
 # These three decide where one object ends and the next begins, and so the objects' names: a file that was landed before one
 # of them changed lands a second time under other names.

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 from dagster_pyspark import PySparkResource
 from pydantic import Field
 from pyspark.sql import SparkSession
@@ -27,6 +28,7 @@ def embedded_engine_url() -> str:
     global _embedded_server
     with _START_LOCK:
         if _embedded_server is None:
+            _return_freed_memory()
             from pysail.spark import SparkConnectServer  # half a second that only runs on the embedded engine pay
 
             server = SparkConnectServer("127.0.0.1", 0)
@@ -34,6 +36,16 @@ def embedded_engine_url() -> str:
             _embedded_server = server
         host, port = _embedded_server.listening_address
         return f"sc://{host}:{port}"
+
+
+def _return_freed_memory() -> None:
+    """Let the engine and Arrow give back what they freed; before the engine is loaded.
+
+    Sail and Arrow have an allocator (mimalloc) each that keeps freed memory for later, thread by thread. The engine's
+    threads come and go, so over a long range that adds up to gigabytes (benchmarks/memory.py).
+    """
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "1")  # milliseconds
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 @lru_cache(maxsize=4)

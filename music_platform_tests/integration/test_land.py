@@ -296,7 +296,8 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     code = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from music_platform.landing.writer import event_files, land_files\n"
+        "from music_platform.landing.event_files import event_files\n"
+        "from music_platform.landing.writer import land_files\n"
         "from music_platform.resources.object_store import ObjectStore\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "land_files(ObjectStore(sys.argv[2]), event_files([Path(sys.argv[1])]), workers=2)\n"
