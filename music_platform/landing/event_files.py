@@ -29,6 +29,7 @@ _READ_FAILURES: tuple[Any, ...] = (OSError, EOFError, zlib.error, isal_zlib.erro
 _GZIP_MAGIC = b"\x1f\x8b"
 _XZ_MAGIC = b"\xfd7zXZ\x00"
 _FILE_NAME = re.compile(rf"({'|'.join(EVENT_TYPES)})(\.jsonl|\.json)?(\.gz|\.xz)?")
+_NAME_OF_TYPE = re.compile(rf"({'|'.join(EVENT_TYPES)})(?![a-z])")  # such as listen_events_2026.jsonl
 
 
 class LandingInputError(MusicPlatformError):
@@ -50,8 +51,9 @@ class EventFile:
 def event_files(paths: Iterable[Path], event_type: str | None = None) -> list[EventFile]:
     """The inputs that paths name: files, folders (all event files directly in them) and ``-`` for standard input.
 
-    The type is told by the name (``listen_events``, with .jsonl or .json and .gz or .xz behind it), unless ``event_type``
-    says it for all. Raises LandingInputError that names what is missing or cannot be told.
+    The type is told by the name (``listen_events``, with .jsonl or .json and .gz or .xz behind it). ``event_type`` says it
+    for files of other names; those in a folder have to be given themselves. Raises LandingInputError that names what is
+    missing, what cannot be told, and a file whose name begins with another type than ``event_type``.
     """
     if event_type is not None and event_type not in EVENT_TYPES:
         raise LandingInputError(f"there is no event type '{event_type}'; it is one of {', '.join(EVENT_TYPES)}")
@@ -60,11 +62,13 @@ def event_files(paths: Iterable[Path], event_type: str | None = None) -> list[Ev
         if path == Path("-"):
             found.append(EventFile(None, _known_type(path, event_type)))
         elif path.is_dir():
-            inside = [EventFile(file, event_type or match[1]) for file in sorted(path.iterdir())
-                      if file.is_file() and (match := _FILE_NAME.fullmatch(file.name))]  # fmt: skip
+            inside = [file for file in sorted(path.iterdir()) if _is_event_file(file)]
             if not inside:
-                raise LandingInputError(f"the folder '{path}' holds no file named as {', '.join(EVENT_TYPES)}")
-            found += inside
+                raise LandingInputError(
+                    f"the folder '{path}' holds no file named as {', '.join(EVENT_TYPES)}; give files of other names "
+                    "themselves, with --event-type"
+                )
+            found += [EventFile(file, _known_type(file, event_type)) for file in inside]
         elif path.exists():
             found.append(EventFile(path, _known_type(path, event_type)))
         else:
@@ -72,8 +76,31 @@ def event_files(paths: Iterable[Path], event_type: str | None = None) -> list[Ev
     return found
 
 
+def left_out_of_folders(paths: Iterable[Path]) -> list[Path]:
+    """What lies beside the event files in the folders among the paths and is none: other files, and folders.
+
+    Names that begin with a dot are hidden by custom, unfinished files of the generator among them, and not given.
+    """
+    return [
+        found
+        for path in paths
+        if path.is_dir()
+        for found in sorted(path.iterdir())
+        if not found.name.startswith(".") and not _is_event_file(found)
+    ]
+
+
+def _is_event_file(path: Path) -> bool:
+    return _FILE_NAME.fullmatch(path.name) is not None and path.is_file()
+
+
 def _known_type(path: Path, event_type: str | None) -> str:
     if event_type is not None:
+        told = _NAME_OF_TYPE.match(path.name)
+        if told is not None and told[1] != event_type:
+            raise LandingInputError(
+                f"'{path}' is named after {told[1]}, and --event-type says {event_type}; rename the file if its name is wrong"
+            )
         return event_type
     match = _FILE_NAME.fullmatch(path.name)
     if match is None:

@@ -156,7 +156,11 @@ def _sort_line(line: bytes, event_type: str, arrival: datetime) -> list[HourLine
         if not isinstance(element, dict):
             outcomes.append(_error_of_line(line, event_type, arrival))
             continue
-        text = json.dumps(element, separators=(",", ":"), ensure_ascii=False)
+        try:
+            text = json.dumps(element, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        except (ValueError, RecursionError):  # a number such as 1e400 has become infinite, which JSON cannot say
+            outcomes.append(_error_of_line(line, event_type, arrival))
+            continue
         content = text.encode("utf-8", "backslashreplace")  # a lone surrogate goes back to its escape
         ts = _epoch_milliseconds(element)
         if ts is None:

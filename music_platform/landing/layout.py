@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from music_platform.contracts.events import EVENT_TYPES
-from music_platform.partitions import hour_of_key, key_of_hour
-from music_platform.resources.object_store import ObjectStore, StoredObject
+from music_platform.partitions import hour_of_key
+from music_platform.resources.object_store import ObjectStore, StoredObject, is_half_written
 
 LANDING_PREFIX = "landing"
 ERRORS_PREFIX = "errors"
@@ -20,6 +20,7 @@ _KEY = re.compile(
     rf"{LANDING_PREFIX}/(?P<event_type>{'|'.join(EVENT_TYPES)})/dt=(?P<day>\d{{4}}-\d\d-\d\d)/hour=(?P<hour>\d\d)/"
     r"(?P<slice>\d{10})_(?P<chunk_id>[0-9a-f]{32})\.json\.gz"
 )
+_FOLDERS_OF_AN_HOUR = 4  # landing, event type, day, hour
 _MOST_HOURS_LISTED_ONE_BY_ONE = 3  # of a day; beyond it one listing of the day is cheaper
 
 
@@ -68,11 +69,30 @@ def parse_key(key: str) -> tuple[str, datetime] | None:
 def list_landing(store: ObjectStore, event_type: str, partition_keys: Sequence[str]) -> dict[str, list[StoredObject]]:
     """The landed objects of hours, by hourly partition key, sorted by key; an hour without objects has an empty list.
 
-    Costs one listing an hour for a few hours, one a day for many.
+    Costs one listing an hour for a few hours, one a day for many. What is not named as the collector names its objects is
+    left out (``list_landing_strangers``).
     """
-    wanted = {key: hour_of_key(key) for key in partition_keys}
+    return {
+        partition: [stored for stored in found if parse_key(stored.key) is not None]
+        for partition, found in _list_folders(store, event_type, partition_keys).items()
+    }
+
+
+def list_landing_strangers(store: ObjectStore, event_type: str, partition_keys: Sequence[str]) -> dict[str, list[str]]:
+    """The keys in the hours' folders that ``list_landing`` leaves out; an hour without any has an empty list.
+
+    Files that a killed write to a local lake left half-written are none of them. Costs as much as ``list_landing``.
+    """
+    return {
+        partition: [stored.key for stored in found if parse_key(stored.key) is None and not is_half_written(stored.key)]
+        for partition, found in _list_folders(store, event_type, partition_keys).items()
+    }
+
+
+def _list_folders(store: ObjectStore, event_type: str, partition_keys: Sequence[str]) -> dict[str, list[StoredObject]]:
+    """Everything in the folders of hours and below them, by partition key, sorted by key."""
     by_day: dict[datetime, list[datetime]] = defaultdict(list)
-    for hour in wanted.values():
+    for hour in dict.fromkeys(map(hour_of_key, partition_keys)):
         by_day[hour.replace(hour=0)].append(hour)
     prefixes: list[str] = []
     for day, hours in by_day.items():
@@ -80,13 +100,13 @@ def list_landing(store: ObjectStore, event_type: str, partition_keys: Sequence[s
             prefixes.append(day_prefix(event_type, day))
         else:
             prefixes += [hour_prefix(event_type, hour) for hour in hours]
-    found: dict[str, list[StoredObject]] = {key: [] for key in partition_keys}
+    found: dict[str, list[StoredObject]] = {partition: [] for partition in partition_keys}
+    folders = {hour_prefix(event_type, hour_of_key(partition)): objects for partition, objects in found.items()}
     for prefix in prefixes:
         for stored in store.list(prefix):
-            parsed = parse_key(stored.key)
-            key = None if parsed is None else key_of_hour(parsed[1])
-            if key in found:
-                found[key].append(stored)
+            folder = "/".join(stored.key.split("/")[:_FOLDERS_OF_AN_HOUR])
+            if folder in folders and folder != stored.key:
+                folders[folder].append(stored)
     for objects in found.values():
         objects.sort(key=lambda stored: stored.key)
     return found

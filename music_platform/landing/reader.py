@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 from isal import isal_zlib
 from pyspark.sql import DataFrame, SparkSession
 
+from music_platform.errors import LandedObjectGoneError
 from music_platform.resources.object_store import ObjectStore
 
 LINES_SCHEMA = pa.schema(
@@ -34,8 +36,11 @@ LINES_DDL = (
 )
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
 _COMPRESSED_STEP_BYTES = 256 * 1024
+_DECOMPRESSED_STEP_BYTES = 2 * 1024 * 1024  # the most that one step gives, however well its bytes are compressed
 _BATCH_BYTES = 8 * 1024 * 1024
+_BATCH_ROWS = 256 * 1024  # lines of a few bytes take more memory for what is known of them than for themselves
 _KEPT_OF_A_FAULT_BYTES = 64 * 1024
+_KEPT_OF_A_LONG_LINE_BYTES = 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _BLANKS = np.frombuffer(b" \t\n\r\v\f", dtype=np.uint8)  # what bytes.strip() takes for one
 _GZIP_ERRORS: tuple[Any, ...] = (isal_zlib.IsalError, zlib.error)
@@ -52,11 +57,16 @@ class LandedObject:
 
 @dataclass(frozen=True)
 class ObjectFault:
-    """What is wrong with an object as a whole, with the bytes that are left over after its last whole line."""
+    """What is wrong with an object, as a whole or at one of its lines.
+
+    ``rest`` is the beginning of the bytes that become no line because of it: those of the line that is too long, or those
+    left over after the last whole line. ``rest_bytes`` is how many they are in the object.
+    """
 
     name: str
     detail: str
     rest: bytes
+    rest_bytes: int
 
 
 def read_lines(spark: SparkSession, store: ObjectStore, objects: Sequence[LandedObject], tasks: int) -> DataFrame:
@@ -96,46 +106,51 @@ def decode_objects(store: ObjectStore, objects: Iterable[LandedObject]) -> Itera
     for landed in objects:
         content = store.get(landed.key)
         if content is None:
-            raise FileNotFoundError(
+            raise LandedObjectGoneError(
                 f"landed object '{landed.key}' was listed and is gone; landed objects are immutable. "
                 "Run the partition again, and find out what deletes them."
             )
         line_number = 1
         for piece in decode(content):
             if isinstance(piece, ObjectFault):
-                pending.add_fault(piece, landed, line_number)
-                continue
-            line_number += pending.add_lines(piece, landed, line_number)
-            if pending.bytes_held >= _BATCH_BYTES:
+                line_number += pending.add_fault(piece, landed, line_number)
+            else:
+                line_number += pending.add_lines(piece, landed, line_number)
+            if pending.bytes_held >= _BATCH_BYTES or pending.rows_held >= _BATCH_ROWS:
                 yield pending.take()
     if pending.bytes_held or pending.rows_held:
         yield pending.take()
 
 
 def decode(content: bytes) -> Iterator[bytes | ObjectFault]:
-    """A landed object's content as blocks of whole lines, and at most one fault after them.
+    """A landed object's content as blocks of whole lines, and its faults where they lie.
 
-    The last line gets a line feed when it lacks one. Several gzip members in a row are one stream (RFC 1952, 2.2).
+    A line longer than ``LONGEST_LINE_BYTES`` is a fault, and the lines behind it follow; any other fault is the end. The
+    last line gets a line feed when it lacks one. Several gzip members in a row are one stream (RFC 1952, 2.2).
+    Whatever the content decompresses to, no more than some 40 MB of it are held at once.
     """
     if not content:
-        yield ObjectFault("empty_object", "0 bytes", b"")
+        yield ObjectFault("empty_object", "0 bytes", b"", 0)
         return
     if content[:2] != _GZIP_MAGIC:
-        yield ObjectFault("not_gzip", f"begins with {content[:8]!r}", content)
+        yield ObjectFault("not_gzip", f"begins with {content[:8]!r}", content[:_KEPT_OF_A_FAULT_BYTES], len(content))
         return
-    rest = b""
-    fault: ObjectFault | None = None
+    unfinished = _UnfinishedLine()
     for piece in _inflate_and_salvage(content):
         if isinstance(piece, ObjectFault):
-            fault = piece
-            continue
-        whole, rest = _split_at_last_line_feed(rest + piece if rest else piece)
-        if whole:
-            yield whole
-    if fault is not None:
-        yield ObjectFault(fault.name, fault.detail, rest)
-    elif rest:
-        yield rest + b"\n"
+            yield replace(piece, rest=unfinished.beginning(_KEPT_OF_A_FAULT_BYTES), rest_bytes=unfinished.size)
+            return
+        begin, end = 0, piece.rfind(b"\n") + 1
+        if unfinished.size and end:
+            begin = piece.find(b"\n") + 1
+            unfinished.add(piece[:begin])
+            yield unfinished.take()
+        if begin < end:
+            yield piece[begin:end]
+        unfinished.add(piece[end:])
+    if unfinished.size:
+        unfinished.add(b"\n")
+        yield unfinished.take()
 
 
 def count_lines(content: bytes) -> int:
@@ -172,33 +187,35 @@ def _inflate_and_salvage(content: bytes) -> Iterator[bytes | ObjectFault]:
 
 
 def _inflate(content: bytes, new_decompressor: Callable[[], Any]) -> Iterator[bytes | ObjectFault]:
-    """Every member of a gzip stream, step by step."""
+    """Every member of a gzip stream, step by step; no step gives more than ``LONGEST_LINE_BYTES``."""
+    most = min(_DECOMPRESSED_STEP_BYTES, LONGEST_LINE_BYTES)
     start = 0
     while start < len(content):
         if content[start : start + 2] != _GZIP_MAGIC:
             if content[start:].strip(b"\0"):  # padding with zeros is allowed, as gzip's own tool allows it
-                yield ObjectFault("corrupt_gzip", f"{len(content) - start} bytes after the gzip stream", b"")
+                yield ObjectFault("corrupt_gzip", f"{len(content) - start} bytes after the gzip stream", b"", 0)
             return
         decompressor = new_decompressor()
-        while start < len(content) and not decompressor.eof:
+        while not decompressor.eof:
             step = content[start : start + _COMPRESSED_STEP_BYTES]
             try:
-                block = decompressor.decompress(step)
+                block = decompressor.decompress(step, most)
             except _DamageError as damage:
                 if damage.salvaged:
                     yield damage.salvaged
-                yield ObjectFault("corrupt_gzip", f"{damage} (within byte {start} and {start + len(step)})", b"")
+                detail = f"{damage} (within byte {start} and {start + len(step)})"
+                yield ObjectFault("corrupt_gzip", detail, b"", 0)
                 return
             except _GZIP_ERRORS as error:
-                yield ObjectFault("corrupt_gzip", str(error), b"")
+                yield ObjectFault("corrupt_gzip", str(error), b"", 0)
                 return
-            start += len(step)
+            start += len(step) - len(decompressor.unused_data if decompressor.eof else decompressor.unconsumed_tail)
             if block:
                 yield block
-        if not decompressor.eof:
-            yield ObjectFault("truncated_gzip", f"ends within its gzip stream, after {len(content)} bytes", b"")
-            return
-        start -= len(decompressor.unused_data)
+            elif not step:  # nothing is left, neither before the decompressor nor in it
+                detail = f"ends within its gzip stream, after {len(content)} bytes"
+                yield ObjectFault("truncated_gzip", detail, b"", 0)
+                return
 
 
 def _new_fast_decompressor() -> Any:
@@ -227,23 +244,46 @@ class _CarefulDecompressor:
     def unused_data(self) -> bytes:
         return self._decompressor.unused_data
 
-    def decompress(self, step: bytes) -> bytes:
+    @property
+    def unconsumed_tail(self) -> bytes:
+        return self._decompressor.unconsumed_tail
+
+    def decompress(self, step: bytes, most: int) -> bytes:
         before = self._decompressor.copy()
         try:
-            return self._decompressor.decompress(step)
-        except zlib.error:
+            return self._decompressor.decompress(step, most)
+        except zlib.error as damage:
             salvaged = bytearray()
-            try:
+            with suppress(zlib.error):
                 for position in range(len(step)):
                     salvaged += before.decompress(step[position : position + 1])
-            except zlib.error as error:
-                raise _DamageError(str(error), bytes(salvaged)) from error
-            return bytes(salvaged)
+            raise _DamageError(str(damage), bytes(salvaged)) from damage
 
 
-def _split_at_last_line_feed(block: bytes) -> tuple[bytes, bytes]:
-    end = block.rfind(b"\n") + 1
-    return block[:end], block[end:]
+class _UnfinishedLine:
+    """What has come so far of a line whose line feed has not; of a line that is too long only the beginning is held."""
+
+    def __init__(self) -> None:
+        self.size = 0  # bytes, also those that are not held
+        self._held = bytearray()
+
+    def add(self, part: bytes) -> None:
+        if self.size <= LONGEST_LINE_BYTES:
+            self._held += part
+        self.size += len(part)
+        if self.size > LONGEST_LINE_BYTES:
+            del self._held[_KEPT_OF_A_LONG_LINE_BYTES:]
+
+    def beginning(self, most: int) -> bytes:
+        """At most that many bytes."""
+        return bytes(self._held[:most])
+
+    def take(self) -> bytes | ObjectFault:
+        """The line, complete with its line feed, or the fault that it is; afterwards there is none."""
+        held, size = bytes(self._held), self.size
+        self.size = 0
+        self._held.clear()
+        return held if size <= LONGEST_LINE_BYTES else ObjectFault("line_too_long", f"{size} bytes", held, size)
 
 
 class _PendingLines:
@@ -272,17 +312,18 @@ class _PendingLines:
             kept = np.array([bool(line.strip()) for line in lines], dtype=bool)
             block = b"".join(line + b"\n" for line, keep in zip(lines, kept, strict=True) if keep)
             lengths, numbers = lengths[kept], numbers[kept]
-        if len(lengths) and lengths.max() > LONGEST_LINE_BYTES:
-            for row in np.flatnonzero(lengths > LONGEST_LINE_BYTES):
-                self._faults.append((self.rows_held + int(row), "line_too_long", f"{lengths[row]} bytes"))
         self._append(block, lengths, numbers, landed)
         return len(ends)
 
-    def add_fault(self, fault: ObjectFault, landed: LandedObject, line_number: int) -> None:
-        """Take what is left of a damaged object as one row."""
-        kept = fault.rest[:_KEPT_OF_A_FAULT_BYTES] + b"\n"
-        self._faults.append((self.rows_held, fault.name, fault.detail))
+    def add_fault(self, fault: ObjectFault, landed: LandedObject, line_number: int) -> int:
+        """Take what is kept of a fault as one row; returns 1, as for one line."""
+        detail = fault.detail
+        if len(fault.rest) < fault.rest_bytes:
+            detail += f"; the first {len(fault.rest)} of {fault.rest_bytes} bytes are kept"
+        self._faults.append((self.rows_held, fault.name, detail))
+        kept = fault.rest.removesuffix(b"\n") + b"\n"
         self._append(kept, np.array([len(kept)]), np.array([line_number]), landed)
+        return 1
 
     def _append(self, block: bytes, lengths: np.ndarray, numbers: np.ndarray, landed: LandedObject) -> None:
         self._blocks.append(block)

@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 
 from music_platform.cli.land import land
 from music_platform.landing import writer
-from music_platform.landing.event_files import EventFile, LandingInputError, blocks, event_files
+from music_platform.landing.event_files import EventFile, LandingInputError, blocks, event_files, left_out_of_folders
 from music_platform.landing.layout import ERRORS_PREFIX, LANDING_PREFIX, parse_key
 from music_platform.landing.writer import LandingSummary, land_files
 from music_platform.resources.object_store import ObjectStore
@@ -348,6 +348,25 @@ def test_files_are_found_by_their_names(tmp_path: Path) -> None:
     assert event_files([tmp_path / "README.md"], "auth_events") == [EventFile(tmp_path / "README.md", "auth_events")]
 
 
+def test_what_lies_beside_event_files_is_found(tmp_path: Path) -> None:
+    for name in ["auth_events", "listen_events_2026.jsonl", ".listen_events.partial", "README.md"]:
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "listen_events").mkdir()
+    left_out = [tmp_path / name for name in ("README.md", "listen_events", "listen_events_2026.jsonl")]
+    assert left_out_of_folders([tmp_path, tmp_path / "auth_events", Path("-")]) == left_out
+
+
+def test_a_name_of_another_type_is_refused(tmp_path: Path) -> None:
+    for name in ("auth_events.jsonl", "listen_events_2026.jsonl", "listen_events.jsonl"):
+        (tmp_path / name).write_bytes(b"")
+    message = "'.*listen_events.*' is named after listen_events, and --event-type says auth_events"
+    for path in (tmp_path, tmp_path / "listen_events_2026.jsonl", tmp_path / "listen_events.jsonl"):
+        with pytest.raises(LandingInputError, match=message):
+            event_files([path], "auth_events")
+    older = tmp_path / "listen_events_2026.jsonl"
+    assert event_files([older], "listen_events") == [EventFile(older, "listen_events")]
+
+
 # --- the command
 
 
@@ -379,6 +398,21 @@ def test_the_command_lands_and_reports(command: Callable[..., Any], store: Objec
     second = command(tmp_path)
     assert "0 objects landed (0.0 MB), 4 unchanged" in second.output
     assert set(_landed(store)) == {_hour(0), _hour(1), ("auth_events", _hour(0)[1])}
+
+
+def test_the_command_names_what_it_leaves_out(command: Callable[..., Any], store: ObjectStore, tmp_path: Path) -> None:
+    folder = tmp_path / "[bold]"
+    folder.mkdir()
+    _file(folder, _line(_TS), "auth_events")
+    for number in range(12):
+        (folder / f"listen_events_{number:02}.jsonl").write_bytes(_line(_TS))
+    result = command(folder)
+    assert result.exit_code == 0, result.output
+    assert f"not named after an event type: '{folder}/listen_events_00.jsonl'" in result.stderr
+    assert "_09.jsonl' and 2 more" in result.stderr
+    assert set(_landed(store)) == {("auth_events", _hour(0)[1])}
+    (folder / "listen_events.jsonl").write_bytes(_line(_TS))
+    assert command(folder, "--event-type", "auth_events").exit_code == 1
 
 
 def test_the_command_reads_standard_input(command: Callable[..., Any], store: ObjectStore) -> None:

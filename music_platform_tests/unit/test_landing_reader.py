@@ -6,14 +6,19 @@ What a line means is tested with the transforms.
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from music_platform.errors import LandedObjectGoneError
 from music_platform.landing import reader
 from music_platform.landing.layout import landed_key
 from music_platform.landing.reader import (
@@ -87,7 +92,7 @@ def test_padding_with_zeros_is_no_fault() -> None:
 
 
 def test_an_empty_object_is_a_fault() -> None:
-    assert _read(b"") == (b"", ObjectFault("empty_object", "0 bytes", b""))
+    assert _read(b"") == (b"", ObjectFault("empty_object", "0 bytes", b"", 0))
 
 
 def test_an_object_that_is_not_gzip_keeps_what_it_holds() -> None:
@@ -96,6 +101,14 @@ def test_an_object_that_is_not_gzip_keeps_what_it_holds() -> None:
     assert fault is not None
     assert (fault.name, fault.rest) == ("not_gzip", b'{"ts":1}\n{"ts":2}\n')
     assert "ts" in fault.detail
+
+
+def test_what_is_kept_of_an_object_that_is_not_gzip_is_told() -> None:
+    [row] = _rows(b"not gzip, " * 45_000)
+    assert row["line"] == (b"not gzip, " * 45_000)[:65_536] + b"\n"
+    assert row["_fault_detail"].endswith("; the first 65536 of 450000 bytes are kept")
+    [whole] = _rows(b"not gzip")
+    assert "kept" not in whole["_fault_detail"]
 
 
 def test_junk_after_the_stream_is_a_fault_after_all_lines() -> None:
@@ -158,6 +171,19 @@ def test_a_fault_stands_after_the_lines_of_its_object_with_what_is_left() -> Non
     assert {row["landed_hour"] for row in rows} == {HOUR}
 
 
+@pytest.fixture
+def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A longest line of 100 bytes, of which 30 are kept, and steps of a few bytes."""
+    _set_short_limits(monkeypatch)
+
+
+def _set_short_limits(patch: pytest.MonkeyPatch, step: int = 7) -> None:
+    patch.setattr(reader, "LONGEST_LINE_BYTES", 100)
+    patch.setattr(reader, "_KEPT_OF_A_LONG_LINE_BYTES", 30)
+    patch.setattr(reader, "_KEPT_OF_A_FAULT_BYTES", 20)
+    patch.setattr(reader, "_DECOMPRESSED_STEP_BYTES", step)
+
+
 def test_a_line_that_is_too_long_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "LONGEST_LINE_BYTES", 100)
     rows = _rows(gzip.compress(b"a\n" + b"x" * 200 + b"\nb\n"))
@@ -165,8 +191,93 @@ def test_a_line_that_is_too_long_is_marked(monkeypatch: pytest.MonkeyPatch) -> N
     assert "201 bytes" in rows[1]["_fault_detail"]
 
 
+def test_lines_around_one_that_is_too_long_come_through(short_limits: None) -> None:
+    longest = b"y" * 99 + b"\n"
+    content = gzip.compress(b"a\n" + longest + b"x" * 5000 + b"\n" + longest + b"b\n" + b"z" * 100)
+    rows = _rows(content)
+    assert [(row["line"], row["_line_number"]) for row in rows] == [
+        (b"a\n", 1), (longest, 2), (b"x" * 30 + b"\n", 3), (longest, 4), (b"b\n", 5), (b"z" * 30 + b"\n", 6),
+    ]  # fmt: skip
+    assert [row["_fault"] for row in rows] == [None, None, "line_too_long", None, None, "line_too_long"]
+    assert rows[2]["_fault_detail"] == "5001 bytes; the first 30 of 5001 bytes are kept"
+    assert rows[5]["_fault_detail"] == "101 bytes; the first 30 of 101 bytes are kept"
+    assert count_lines(content) == 6
+
+
+def test_damage_within_a_line_that_is_too_long_is_one_fault(short_limits: None) -> None:
+    whole = zlib.compress(b"a\n" + b"x" * 5000 + b"\nb\n", level=0, wbits=31)  # stored, so that each byte is readable
+    rows = _rows(whole[:3000])
+    assert [(row["line"], row["_fault"]) for row in rows] == [(b"a\n", None), (b"x" * 20 + b"\n", "truncated_gzip")]
+    readable = len(zlib.decompressobj(wbits=31).decompress(whole[:3000]))
+    assert rows[1]["_fault_detail"].endswith(f"; the first 20 of {readable - 2} bytes are kept")
+    assert count_lines(whole[:3000]) == 2
+
+
+@given(
+    lengths=st.lists(st.integers(0, 30) | st.integers(90, 110) | st.integers(150, 500), max_size=8),
+    members=st.integers(1, 3),
+    level=st.integers(0, 9),
+    step=st.integers(1, 300),
+)
+@settings(deadline=None)
+def test_every_line_is_a_row_or_a_fault_whatever_its_length(
+    lengths: list[int], members: int, level: int, step: int
+) -> None:
+    lines = [bytes([ord("a") + number]) * length + b"\n" for number, length in enumerate(lengths)]
+    whole = b"".join(lines)
+    cuts = [len(whole) * part // members for part in range(members + 1)]
+    content = b"".join(gzip.compress(whole[begin:end], level) for begin, end in pairwise(cuts))
+    with pytest.MonkeyPatch.context() as patch:
+        _set_short_limits(patch, step)
+        rows = _rows(content)
+        assert count_lines(content) == len(rows)
+    assert [(row["line"], row["_fault"], row["_line_number"]) for row in rows] == [
+        (line, None, number) if len(line) <= 100 else (line[:30] + b"\n", "line_too_long", number)
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "units", "is_damaged", "rows", "most_megabytes"),
+    [
+        pytest.param(b"x" * 2**20, 300, False, 3, 100, id="one line"),
+        pytest.param(b"x" * 2**20, 300, True, 4, 100, id="one line, damaged at the end"),
+        pytest.param(b"x" * (15 * 2**20) + b"\n", 10, False, 12, 150, id="lines just within the limit"),
+        pytest.param(b"a\n" * 2**19, 40, False, 40 * 2**19 + 2, 250, id="lines of one character"),
+    ],
+)
+def test_a_small_object_never_takes_much_memory(
+    tmp_path: Path, unit: bytes, units: int, is_damaged: bool, rows: int, most_megabytes: int
+) -> None:
+    """The growth of resident memory in a process of its own, for less than a megabyte that decompresses to hundreds."""
+    compressor = zlib.compressobj(9, wbits=31)
+    parts = [b"good\n", *[unit] * units, b"\ngood\n"]
+    content = bytearray(b"".join([*map(compressor.compress, parts), compressor.flush()]))
+    assert len(content) < 2**20
+    content[-8] ^= 0xFF * is_damaged  # of the checksum
+    path = tmp_path / "object"
+    path.write_bytes(content)
+    code = (
+        "import resource, sys\n"
+        "from datetime import UTC, datetime\n"
+        "from pathlib import Path\n"
+        "from music_platform.landing.reader import LandedObject, count_lines, decode_objects\n"
+        "from music_platform.resources.object_store import ObjectStore\n"
+        "objects = [LandedObject('object', 1, datetime(2026, 11, 1, tzinfo=UTC))]\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "rows = sum(batch.num_rows for batch in decode_objects(ObjectStore(sys.argv[1]), objects))\n"
+        "counted = count_lines((Path(sys.argv[1]) / 'object').read_bytes())\n"
+        "print(rows, counted, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    found, counted, grown = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    assert found == counted == rows
+    assert grown < most_megabytes, f"grew by {grown} MB"
+
+
 def test_a_landed_object_that_is_gone_is_named() -> None:
-    with pytest.raises(FileNotFoundError, match="'gone'"):
+    with pytest.raises(LandedObjectGoneError, match="'gone'"):
         list(decode_objects(_Objects({}), [LandedObject("gone", 1, HOUR)]))
 
 

@@ -191,6 +191,16 @@ def test_the_elements_of_an_array_are_taken_one_by_one() -> None:
     assert [_origin(error) for error in errors] == [{"message": line.decode()}, {"ts": 5}]
 
 
+@pytest.mark.parametrize(
+    "element", [b'{"ts":1793491201000,"x":1e400}', b'{"ts":1793491201000,"x":[{"y":-1e400}]}', b'{"x":1e400}']
+)
+def test_an_element_with_a_number_that_json_cannot_repeat_is_an_error_record(element: bytes) -> None:
+    line = b'[{"ts":1793491201000},' + element + b"]"
+    landed, errors = _sort(line)
+    assert landed == {_HOUR: [b'{"ts":1793491201000}']}
+    assert [_origin(error) for error in errors] == [{"message": line.decode()}]
+
+
 def test_a_carriage_return_before_the_line_feed_goes() -> None:
     assert _sort(b'{"ts":1793491201000}\r', b"\r")[0] == {_HOUR: [b'{"ts":1793491201000}']}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +14,7 @@ from music_platform.landing.layout import (
     hour_prefix,
     landed_key,
     list_landing,
+    list_landing_strangers,
     parse_key,
     type_prefix,
 )
@@ -79,8 +81,41 @@ def test_listing_finds_the_wanted_hours_only(settings: Settings, hours: int) -> 
     }
 
 
+@pytest.mark.parametrize("hours", [1, 24], ids=lambda hours: f"{hours} hours")
+def test_what_listing_leaves_out_is_made_known(settings: Settings, hours: int) -> None:
+    store = ObjectStore.from_settings(settings)
+    folder = hour_prefix("listen_events", _HOUR)
+    good = landed_key("listen_events", _HOUR, _CHUNK)
+    strangers = [
+        f"{folder}/.{_CHUNK}.json.gz",
+        f"{folder}/2026110217_{_CHUNK}.json",
+        f"{folder}/2026110217_{_CHUNK.upper()}.json.gz",
+        f"{folder}/below/2026110217_{_CHUNK}.json.gz",
+        f"{folder}/listen_events.jsonl.gz",
+    ]
+    elsewhere = [
+        f"{day_prefix('listen_events', _HOUR)}/listen_events.jsonl.gz",
+        f"{day_prefix('listen_events', _HOUR)}/hour=7/2026110207_{_CHUNK}.json.gz",
+        f"{hour_prefix('auth_events', _HOUR)}/auth_events.jsonl.gz",
+        f"{folder}0/listen_events.jsonl.gz",
+    ]
+    half_written = f"{folder}/.2026110217_{_CHUNK}.json.gz.{'0' * 32}"
+    for key in [good, *strangers, *elsewhere, half_written]:
+        store.put(key, b"")
+    wanted = [f"2026-11-02-{(17 + hour) % 24:02}:00" for hour in range(hours)]
+    found = list_landing_strangers(store, "listen_events", wanted)
+    assert list(found) == wanted
+    assert found.pop("2026-11-02-17:00") == sorted(strangers)
+    assert not any(found.values())
+    listed = list_landing(store, "listen_events", wanted)
+    assert [stored.key for stored in listed["2026-11-02-17:00"]] == [good]
+
+
+@pytest.mark.parametrize("listing_of", [list_landing, list_landing_strangers])
 @pytest.mark.parametrize(("hours", "listings"), [(3, 3), (4, 1), (30, 4)])
-def test_many_hours_cost_one_listing_a_day(monkeypatch: pytest.MonkeyPatch, hours: int, listings: int) -> None:
+def test_many_hours_cost_one_listing_a_day(
+    monkeypatch: pytest.MonkeyPatch, hours: int, listings: int, listing_of: Callable[..., object]
+) -> None:
     prefixes: list[str] = []
 
     def listing(_: ObjectStore, prefix: str) -> list[StoredObject]:
@@ -90,5 +125,5 @@ def test_many_hours_cost_one_listing_a_day(monkeypatch: pytest.MonkeyPatch, hour
     monkeypatch.setattr(ObjectStore, "list", listing)
     store = ObjectStore("/nowhere")
     wanted = [f"2026-11-{1 + hour // 24:02}-{hour % 24:02}:00" for hour in range(hours)]
-    list_landing(store, "listen_events", wanted if hours < 30 else wanted[:27])
+    listing_of(store, "listen_events", wanted if hours < 30 else wanted[:27])
     assert len(prefixes) == listings
