@@ -5,6 +5,9 @@ rules) does not belong here.
 """
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +15,10 @@ from typing import Any
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_S3_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"  # goes before the other two, and concerns S3 alone
+_ENDPOINT_VARIABLES = (_S3_ENDPOINT_VARIABLE, "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_ENVIRONMENT_LOCK = threading.Lock()
 
 
 class Settings(BaseSettings):
@@ -24,6 +31,7 @@ class Settings(BaseSettings):
 
     lake: str = Field(
         default_factory=lambda: str(Path.cwd() / ".music-platform" / "lake"),
+        validate_default=True,
         description="The lake: `s3://bucket/prefix` or a local folder.",
     )
     start: datetime = Field(
@@ -34,9 +42,18 @@ class Settings(BaseSettings):
         default="",
         description="Spark Connect url (`sc://host:15002`); empty starts Sail inside the process.",
     )
+    song_catalogue: str = Field(
+        default="",
+        description="CSV file of songs (plain, .gz or .xz) in the Million Song Dataset's columns, for dim_songs and "
+        "dim_artists; empty takes songs from the plays alone.",
+    )
     s3_endpoint: str = Field(default="", description="Endpoint of an S3-compatible server; empty means AWS.")
     s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
-    s3_access_key_id: str = Field(default="", description="Access key; empty uses AWS's default credential chain.")
+    s3_access_key_id: str = Field(
+        default="",
+        description="Access key. Empty takes the credentials that AWS provides: `AWS_*` variables, web identity, container "
+        "or instance role.",
+    )
     s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="Secret of the access key.")
     s3_retry_seconds: float = Field(
         default=120.0, gt=0, description="How long requests to S3 are retried with backoff before the run fails."
@@ -70,45 +87,78 @@ class Settings(BaseSettings):
     @field_validator("lake")
     @classmethod
     def _lake_is_a_bucket_or_a_folder(cls, value: str) -> str:
-        if value.startswith("s3://"):
-            if not value.removeprefix("s3://").strip("/"):
-                raise ValueError("names no bucket; write s3://bucket/prefix")
-            return value.rstrip("/")
-        if "://" in value:
+        is_bucket = value.startswith("s3://")
+        if is_bucket and not value.removeprefix("s3://").strip("/"):
+            raise ValueError("names no bucket; write s3://bucket/prefix")
+        if "://" in value and not is_bucket:
             raise ValueError("is neither s3://bucket/prefix nor a local folder")
-        return str(Path(value).expanduser().absolute())
+        lake = value.rstrip("/") if is_bucket else str(Path(value).expanduser().absolute())
+        if special := sorted(set(lake) & set("*?[]{}#" if is_bucket else "*?[]{}")):
+            raise ValueError(
+                f"'{lake}' has {' '.join(special)}, with which the engine would read other objects or none"
+            )
+        return lake
 
-    def object_store_environment(self) -> dict[str, str]:
-        """The AWS_* variables with which an engine inside this process reaches the lake; empty for a local lake."""
+    def export_engine_environment(self) -> None:
+        """Set the AWS_* variables of this process to a lake on S3, and how much Sail logs.
+
+        The engine inside this process takes them from nowhere else. With an access key, no credentials that the process
+        was started with stay.
+        """
+        os.environ.setdefault("RUST_LOG", "error")  # it tells of every start and end of its server otherwise
         if not self.lake.startswith("s3://"):
-            return {}
-        environment = {"AWS_REGION": self.s3_region, "AWS_DEFAULT_REGION": self.s3_region}
-        if self.s3_endpoint:
-            environment |= {"AWS_ENDPOINT_URL": self.s3_endpoint, "AWS_ENDPOINT": self.s3_endpoint}
-            environment["AWS_ALLOW_HTTP"] = str(self.s3_endpoint.startswith("http://")).lower()
+            return
+        environment = {
+            "AWS_REGION": self.s3_region,
+            "AWS_DEFAULT_REGION": self.s3_region,
+            "AWS_ALLOW_HTTP": str(self.s3_endpoint_url.startswith("http://")).lower(),
+            "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false",
+        }
         if self.s3_access_key_id:
             environment["AWS_ACCESS_KEY_ID"] = self.s3_access_key_id
             environment["AWS_SECRET_ACCESS_KEY"] = self.s3_secret_access_key.get_secret_value()
-        return environment
-
-    def export_engine_environment(self) -> None:
-        """Set those variables in this process: Sail takes its S3 settings, and how much it logs, from nowhere else."""
-        os.environ.update(self.object_store_environment())
-        os.environ.setdefault("RUST_LOG", "error")  # it tells of every start and end of its server otherwise
+        with _ENVIRONMENT_LOCK:
+            if self.s3_endpoint or any(name in os.environ for name in _ENDPOINT_VARIABLES):
+                environment[_S3_ENDPOINT_VARIABLE] = self.s3_endpoint_url
+            os.environ.update(environment)
+            if self.s3_access_key_id:
+                for foreign in ("AWS_SESSION_TOKEN", "AWS_SKIP_SIGNATURE"):
+                    os.environ.pop(foreign, None)
 
     def object_store_options(self) -> dict[str, Any]:
-        """Keyword arguments of obstore's S3Store for this lake; empty for a local lake."""
+        """Options of obstore's S3Store for this lake; empty for a local lake."""
         if not self.lake.startswith("s3://"):
             return {}
-        options: dict[str, Any] = {"region": self.s3_region}
-        if self.s3_endpoint:
-            options["endpoint"] = self.s3_endpoint
-            options["virtual_hosted_style_request"] = False
-            options["client_options"] = {"allow_http": self.s3_endpoint.startswith("http://")}
+        options: dict[str, Any] = {
+            "region": self.s3_region,
+            "endpoint": self.s3_endpoint_url,
+            "virtual_hosted_style_request": False,
+            "client_options": {"allow_http": self.s3_endpoint_url.startswith("http://")},
+        }
         if self.s3_access_key_id:
             options["access_key_id"] = self.s3_access_key_id
             options["secret_access_key"] = self.s3_secret_access_key.get_secret_value()
         return options
+
+    @property
+    def s3_endpoint_url(self) -> str:
+        """The endpoint, also that of AWS, so that none in the environment takes its place."""
+        return self.s3_endpoint or f"https://s3.{self.s3_region}.amazonaws.com"
+
+
+@contextmanager
+def without_foreign_s3_endpoint(endpoint: str) -> Iterator[None]:
+    """Hide a shell's AWS_ENDPOINT_URL_S3 while a store is opened: obstore heeds it above the endpoint that it is given."""
+    with _ENVIRONMENT_LOCK:
+        found = os.environ.get(_S3_ENDPOINT_VARIABLE)
+        if found is None or found == endpoint:
+            yield
+            return
+        del os.environ[_S3_ENDPOINT_VARIABLE]
+        try:
+            yield
+        finally:
+            os.environ[_S3_ENDPOINT_VARIABLE] = found
 
 
 @lru_cache(maxsize=1)

@@ -33,6 +33,10 @@ class Lake:
         """The objects of the lake."""
         return ObjectStore.from_settings(self.settings)
 
+    def days_of(self, table: str) -> list[str]:
+        """The days of which a table has folders, sorted, as YYYY-MM-DD; one request, whatever they hold."""
+        return [name.removeprefix("date=") for name in self.store.folders(table) if name.startswith("date=")]
+
     def map_parallel(self, function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
         """The function of each item, in order; several requests to the store are under way at once."""
         if len(items) <= 1:

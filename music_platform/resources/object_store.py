@@ -9,10 +9,11 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -23,10 +24,13 @@ import obstore
 from obstore.store import LocalStore, S3Store
 
 from music_platform.errors import LakeUnreachableError
-from music_platform.settings import Settings
+from music_platform.settings import Settings, without_foreign_s3_endpoint
 
 _LONGEST_REQUEST_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
+_NO_BUCKET = "<Code>NoSuchBucket</Code>"  # S3's answer
+_HALF_WRITTEN_SECONDS = 3600.0  # no write takes that long
+_HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
 _Result = TypeVar("_Result")
 
 
@@ -38,6 +42,11 @@ class StoredObject:
     size: int
     etag: str
     last_modified: datetime
+
+
+def is_half_written(key: str) -> bool:
+    """Whether the name is that of a file which a write to a local lake left when it was killed."""
+    return _HALF_WRITTEN.fullmatch(key.rpartition("/")[2]) is not None
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,9 @@ class ObjectStore:
         with self._failures("read", key):
             try:
                 result = obstore.get(self._store, key)
-            except (FileNotFoundError, obstore.exceptions.NotFoundError):
+            except (FileNotFoundError, obstore.exceptions.NotFoundError) as error:
+                if _NO_BUCKET in str(error):
+                    raise
                 return None
             return bytes(result.bytes()), result.meta["e_tag"] or ""
 
@@ -121,6 +132,12 @@ class ObjectStore:
             found = self._insist(lambda: obstore.list(self._store, prefix.rstrip("/") or None).collect())
         for meta in found:
             yield StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names of the folders right below the folder ``prefix``, sorted; what lies in them is not listed."""
+        with self._failures("list", prefix):
+            found = self._insist(lambda: obstore.list_with_delimiter(self._store, prefix.rstrip("/") or None))
+        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"])
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects; those that are gone already are no failure."""
@@ -172,6 +189,7 @@ class ObjectStore:
         """
         path = Path(self.location, key)
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_half_written(path.parent)
         half_written = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
             half_written.write_bytes(content)
@@ -187,6 +205,12 @@ class ObjectStore:
             yield
         except (obstore.exceptions.BaseError, OSError) as error:
             reason = str(error).split("\n\nDebug source")[0]
+            if _NO_BUCKET in reason:
+                bucket = self.location.removeprefix("s3://").split("/")[0]
+                raise LakeUnreachableError(
+                    f"cannot {operation} '{key}' in the lake {self.location}: there is no bucket '{bucket}'. Correct "
+                    "MUSIC_PLATFORM_LAKE and MUSIC_PLATFORM_S3_ENDPOINT, or create the bucket."
+                ) from error
             raise LakeUnreachableError(
                 f"cannot {operation} '{key}' in the lake {self.location}: {reason}. Check that the lake is reachable, "
                 "that the credentials may do this, and the disk's space; then run the same partitions again."
@@ -230,6 +254,16 @@ class _ObjectReader(io.RawIOBase):
         return length
 
 
+@lru_cache(maxsize=4096)
+def _sweep_half_written(folder: Path) -> None:
+    """Remove what killed writes left in a folder; once a process, so that many writes cost one listing."""
+    oldest_kept = time.time() - _HALF_WRITTEN_SECONDS
+    with suppress(OSError), os.scandir(folder) as entries:  # what cannot be swept must not keep a write from its end
+        for entry in entries:
+            if is_half_written(entry.name) and entry.stat().st_mtime < oldest_kept:
+                Path(entry.path).unlink()
+
+
 @lru_cache(maxsize=8)
 def _open_store(location: ObjectStore) -> LocalStore | S3Store:
     if location.is_local:
@@ -238,17 +272,27 @@ def _open_store(location: ObjectStore) -> LocalStore | S3Store:
     # Half, so that a request whose answer never comes is tried again as well.
     timeout = timedelta(seconds=min(_LONGEST_REQUEST_SECONDS, location.retry_seconds / 2))
     client_options: Any = dict(options.pop("client_options", ())) | {"timeout": timeout}
-    return S3Store.from_url(
-        location.location,
-        client_options=client_options,
-        retry_config={
-            "max_retries": 50,
-            "retry_timeout": timedelta(seconds=location.retry_seconds),
-            "backoff": {
-                "init_backoff": timedelta(seconds=_FIRST_PAUSE_SECONDS),
-                "max_backoff": timedelta(seconds=_LONGEST_PAUSE_SECONDS),
-                "base": 2,
+    if "access_key_id" in options:
+        # As options, a key pair would be completed by a session token from the environment.
+        credential = {
+            "access_key_id": options.pop("access_key_id"),
+            "secret_access_key": options.pop("secret_access_key"),
+            "token": None,
+            "expires_at": None,
+        }
+        options |= {"credential_provider": lambda: credential, "skip_signature": False}
+    with without_foreign_s3_endpoint(options["endpoint"]):
+        return S3Store.from_url(
+            location.location,
+            client_options=client_options,
+            retry_config={
+                "max_retries": 50,
+                "retry_timeout": timedelta(seconds=location.retry_seconds),
+                "backoff": {
+                    "init_backoff": timedelta(seconds=_FIRST_PAUSE_SECONDS),
+                    "max_backoff": timedelta(seconds=_LONGEST_PAUSE_SECONDS),
+                    "base": 2,
+                },
             },
-        },
-        **options,
-    )
+            **options,
+        )

@@ -5,9 +5,11 @@ first used.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pyarrow as pa
@@ -19,6 +21,8 @@ from music_platform.errors import MusicPlatformError
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
 
+_DEFAULT_PORT = 15002  # of Spark Connect
+_CONNECT_SECONDS = 10.0
 _START_LOCK = threading.Lock()
 _embedded_server: Any = None  # lives as long as the process: Sail serves every run in it
 
@@ -46,6 +50,17 @@ def _return_freed_memory() -> None:
     """
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", "1")  # milliseconds
     pa.set_memory_pool(pa.system_memory_pool())
+
+
+def _require_listener(url: str) -> None:
+    """Raises ``OSError`` when no server accepts a connection: Spark's client would go on trying for ten minutes.
+
+    What is wrong with the url itself is left to the client to tell.
+    """
+    server = urlsplit(url)
+    if server.scheme == "sc" and server.hostname:
+        address = (server.hostname, server.port or _DEFAULT_PORT)
+        socket.create_connection(address, timeout=_CONNECT_SECONDS).close()
 
 
 @lru_cache(maxsize=4)
@@ -91,6 +106,8 @@ class SparkResource(PySparkResource):
         if self._spark_session is None:
             url = self.remote or embedded_engine_url()
             try:
+                if self.remote:
+                    _require_listener(url)
                 self._spark_session = _session_at(url, tuple(sorted(self.spark_config.items())))
             except Exception as error:
                 raise MusicPlatformError(

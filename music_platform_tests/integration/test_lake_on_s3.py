@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -93,7 +94,7 @@ def test_hours_on_s3_become_what_they_become_in_a_local_folder(
         result = materialize(settings)
         assert result.success
         evaluations = result.get_asset_check_evaluations()
-        assert len(evaluations) == 6
+        assert len(evaluations) == 7
         assert all(evaluation.passed for evaluation in evaluations)
 
     stored = manifests(on_s3)
@@ -125,3 +126,21 @@ def test_the_same_hours_once_more_change_nothing_but_the_run(s3_settings: Callab
         for hour, manifest in by_hour.items():
             assert manifest.files == before[table][hour].files
             assert manifest.run_id == again.run_id != before[table][hour].run_id
+
+
+def test_what_the_shell_knows_of_aws_does_not_enter_a_lake_with_an_access_key(
+    s3_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither into the platform's own requests nor into the engine's."""
+    for name in ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "shell")
+    settings = s3_settings()
+    land(settings)
+    assert materialize(settings).success
+    frame = StoredPartitions.open(
+        SILVER[EVENT_TYPE], HOURS, Lake(settings), SparkResource.from_settings(settings)
+    ).read()
+    assert frame.count() == len(HOURS) * OBJECTS_OF_AN_HOUR * EVENTS_OF_AN_OBJECT
+    assert "AWS_SESSION_TOKEN" not in os.environ

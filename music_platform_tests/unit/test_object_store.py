@@ -1,0 +1,73 @@
+"""The object store in a local folder: what killed writes leave behind is swept.
+
+What it has in common with S3 is tested with publishing and landing, S3 alone in integration/test_object_store_on_s3.py.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from music_platform.resources.object_store import ObjectStore, is_half_written
+
+_FOLDER = "landing/listen_events/dt=2026-11-01/hour=05"
+
+
+def _leave_half_written(lake: Path, name: str, age_seconds: float) -> Path:
+    path = lake / _FOLDER / f".{name}.{uuid.uuid4().hex}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"half")
+    moment = time.time() - age_seconds
+    os.utime(path, (moment, moment))
+    return path
+
+
+def test_what_a_killed_write_leaves_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ObjectStore(str(tmp_path)).put(f"{_FOLDER}/a.json.gz", b"whole")
+    [left] = (tmp_path / _FOLDER).iterdir()
+    assert is_half_written(f"{_FOLDER}/{left.name}")
+    assert not any(map(is_half_written, ["a.json.gz", ".a.json.gz", f"{_FOLDER}/_SUCCESS", f"a.{uuid.uuid4().hex}"]))
+
+
+def test_old_leftovers_go_with_the_next_write_into_their_folder(tmp_path: Path) -> None:
+    old = [_leave_half_written(tmp_path, name, 3700) for name in ("a.json.gz", "b.json.gz")]
+    young = _leave_half_written(tmp_path, "a.json.gz", 3500)  # may be one that another process is writing
+    other = tmp_path / _FOLDER / ".a.json.gz"
+    other.write_bytes(b"")
+    os.utime(other, (0, 0))
+    store = ObjectStore(str(tmp_path))
+    store.put("landing/listen_events/dt=2026-11-01/hour=06/a.json.gz", b"")
+    assert all(path.exists() for path in old)
+    store.put(f"{_FOLDER}/c.json.gz", b"c")
+    assert sorted((tmp_path / _FOLDER).iterdir()) == sorted([young, other, tmp_path / _FOLDER / "c.json.gz"])
+
+
+def test_many_writes_into_a_folder_cost_one_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: (listed.append(str(folder)), scandir(folder))[1])
+    store = ObjectStore(str(tmp_path))
+    for number in range(50):
+        store.put(f"{_FOLDER}/{number}.json.gz", b"")
+    assert listed == [str(tmp_path / _FOLDER)]
+
+
+def test_a_leftover_that_cannot_be_removed_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _leave_half_written(tmp_path, "a.json.gz", 3700)
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    store = ObjectStore(str(tmp_path))
+    store.put(f"{_FOLDER}/b.json.gz", b"b")
+    assert store.get(f"{_FOLDER}/b.json.gz") == b"b"
