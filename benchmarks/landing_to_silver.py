@@ -1,10 +1,10 @@
 """Landing to silver of a million events: the platform, a hand-written Polars script, and Apache Spark.
 
-The platform and Spark run the same transforms through the same IO layer (staging, manifests, publishing), on Sail inside this
-process and on Spark's own Connect server; Polars runs polars_peer.py. Platform and Polars alternate; each repetition gives one
-ratio, the median counts. What the two made is compared: rows by hour, and silver's contents by value. Processor time stands
-beside wall time, because it does not suffer from a busy machine. Spark is started and warmed up before it is timed,
-and runs between two runs of the platform.
+The platform runs on Sail inside this process, and on Spark's own Connect server as its engine; spark_job.py runs the same
+transforms as a plain Spark job, without the platform's IO layer; Polars runs polars_peer.py. Platform and Polars alternate;
+each repetition gives one ratio, the median counts. What the two made is compared: rows by hour, and silver's contents by
+value. Processor time stands beside wall time, because it does not suffer from a busy machine. Spark is started and warmed up
+before it is timed.
 
     python -m benchmarks.landing_to_silver                 # a million events in a day
     python -m benchmarks.landing_to_silver --days 15       # in two weeks: many small hours
@@ -112,32 +112,36 @@ def _run_peer(landed: Lake, output: Path) -> Run:
 
 
 def _compare_with_spark(landed: Lake, folder: str, partitions: Sequence[str]) -> None:
-    """Spark between two runs of the platform, each in a process of its own: a machine's busy times meet both."""
+    """Spark between runs of the platform, each in a process of its own: a machine's busy times meet all of them."""
+
+    def spine(engine: str, name: str) -> float:
+        lake = _new_lake(landed, folder, f"beside-spark-{name}")
+        return float(_run("benchmarks.spine", lake.location, partitions[0], partitions[-1], engine)[-1])
+
     with spark_connect_server() as (url, start_seconds):
-        seconds = [
-            _run_spine(_new_lake(landed, folder, f"beside-spark-{number}"), engine, partitions)
-            for number, engine in enumerate(("", url, ""))
-        ]
-    platform = (seconds[0] + seconds[2]) / 2
+        job = _run("benchmarks.spark_job", landed.location, f"{folder}/job", partitions[0], partitions[-1], url)
+        seconds = {
+            "a plain Spark job, Spark's own reader and writer": float(job[-1]),
+            "platform (Sail)": spine("", "before"),
+            "platform, Spark as its engine": spine(url, "spark"),
+            "platform (Sail) again": spine("", "after"),
+        }
+    platform = (seconds["platform (Sail)"] + seconds["platform (Sail) again"]) / 2
     print_table(
-        "The same transforms on Apache Spark, between two runs of the platform",
-        ["", "seconds"],
-        [
-            ["platform (Sail)", f"{seconds[0]:.1f}"],
-            ["Spark", f"{seconds[1]:.1f}"],
-            ["platform (Sail)", f"{seconds[2]:.1f}"],
-        ],
+        "The same transforms on Apache Spark",
+        ["", "seconds", "platform = 1"],
+        [[name, f"{measured:.1f}", f"{measured / platform:.1f}"] for name, measured in seconds.items()],
     )
-    print(f"Spark / platform: {seconds[1] / platform:.1f}; Spark's start ({start_seconds:.1f} s) is not counted.")
+    print(f"Spark's start ({start_seconds:.1f} s) is not counted.")
 
 
-def _run_spine(lake: Lake, url: str, partitions: Sequence[str]) -> float:
-    """Seconds of the spine on an engine; an empty url is the embedded one."""
-    command = [sys.executable, "-m", "benchmarks.spine", lake.location, partitions[0], partitions[-1], url]
+def _run(module: str, *arguments: str) -> list[str]:
+    """The words of the last line that a benchmark's process prints."""
+    command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).resolve().parents[1])
     if done.returncode:
-        raise SystemExit(f"the run on {url or 'Sail'} failed:\n{done.stderr[-4000:]}")
-    return float(done.stdout.splitlines()[-1])
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
+    return done.stdout.splitlines()[-1].split()
 
 
 def _compare(lake: Lake, peer: Path, partitions: Sequence[str]) -> int:

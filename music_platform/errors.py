@@ -30,6 +30,10 @@ class ContractError(MusicPlatformError):
     """Data or code contradicts a table's contract."""
 
 
+class LandedObjectGoneError(MusicPlatformError):
+    """A landed object was listed and is gone when the engine came to read it."""
+
+
 class MissingFileError(MusicPlatformError):
     """A file that a manifest names was gone when the engine came to read it."""
 
@@ -44,9 +48,15 @@ def told_by_engine(error: Exception) -> Exception:
         found = re.search(rf"music_platform\.errors\.{error_type.__name__}: (.+)", text)
         if found:
             return error_type(found[1].strip())
-    if re.search(r"No such file or directory|NotFound|not found.*\.parquet|\.parquet.*not found", text):
+    if lacking := re.search(r"ModuleNotFoundError: (.+)", text):
+        return MusicPlatformError(
+            f"the engine's workers lack a package: {lacking[1].strip()}. Install this project there, in the version that "
+            "runs here."
+        )
+    if missing := re.search(r"^.*\.parquet.*(?:No such file|not found|NotFound|does not exist).*$"
+                            r"|^.*(?:No such file|not found|NotFound|does not exist).*\.parquet.*$", text, re.M):  # fmt: skip
         return MissingFileError(
-            f"a file that a partition's manifest names is gone: {text.splitlines()[0][:500]}. If another run published the "
+            f"a file that a partition's manifest names is gone: {missing[0].strip()[:500]}. If another run published the "
             "partition in the meantime, run again; if not, materialize that partition again to replace the lost file."
         )
     return error

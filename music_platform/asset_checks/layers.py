@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg
 
 from music_platform.asset_checks.contract import CONTRACT_CHECK, check_contract
-from music_platform.asset_checks.outcome import CheckOutcome
+from music_platform.asset_checks.outcome import CheckOutcome, partitions_of_check
 from music_platform.asset_checks.reconciliation import (
     BRONZE_CHECK,
     LANDING_CHECK,
     RATE_CHECK,
+    UP_TO_DATE_CHECK,
+    check_bronze_is_up_to_date,
     check_bronze_reconciles,
     check_silver_reconciles,
 )
@@ -27,9 +29,9 @@ _CheckFunction = Callable[[str, Sequence[str], Lake, SparkResource], list[CheckO
 
 
 def check_bronze(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkResource) -> list[CheckOutcome]:
-    """Contract and reconciliation with landing."""
+    """Contract, reconciliation with landing, and whether landing has gone on since."""
     bronze = StoredPartitions.open(BRONZE[event_type], partitions, lake, spark)
-    return [check_contract(bronze), check_bronze_reconciles(bronze)]
+    return [check_contract(bronze), check_bronze_reconciles(bronze), check_bronze_is_up_to_date(event_type, bronze)]
 
 
 def check_silver(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkResource) -> list[CheckOutcome]:
@@ -57,6 +59,12 @@ def hourly_checks() -> list[dg.AssetChecksDefinition]:
                 [
                     _spec(bronze, CONTRACT_CHECK, "Types, nullability, allowed values, one row a landed line."),
                     _spec(bronze, LANDING_CHECK, "Landed lines = bronze rows, hour by hour."),
+                    _spec(
+                        bronze,
+                        UP_TO_DATE_CHECK,
+                        "Bronze was made from all landed objects of its hours.",
+                        blocking=False,
+                    ),
                 ],
             )
         )
@@ -103,13 +111,7 @@ def _checks_step(
     def checks(
         context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], spark: SparkResource
     ) -> Iterator[dg.AssetCheckResult]:
-        if not (context.op_execution_context.has_partition_key or context.op_execution_context.has_partition_key_range):
-            raise dg.Failure(
-                f"{name} checks partitions, and this run has none. Materialize partitions (their checks come with them), or "
-                "run: music-platform check --partition HOUR",
-                allow_retries=False,
-            )
-        partitions = list(context.op_execution_context.partition_keys)
+        partitions = partitions_of_check(context, name)
         selected = context.op_execution_context.selected_asset_check_keys
         for outcome in function(event_type, partitions, lake, spark):
             result = outcome.to_dagster()

@@ -1,17 +1,18 @@
 """Reconciliation: nothing is lost between the layers, hour by hour and to the last line.
 
-landed lines = bronze rows; bronze rows = silver rows + duplicates + quarantined rows. And the warning when too much of an
-hour is in quarantine.
+landed lines = bronze rows; bronze rows = silver rows + duplicates + quarantined rows. And the warnings when landing has gone
+on since, or when too much of an hour is in quarantine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from music_platform.asset_checks.outcome import CheckOutcome
+from music_platform.asset_checks.outcome import CheckOutcome, tell
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.manifest import Manifest
 from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.landing.layout import list_landing, list_landing_strangers
 from music_platform.landing.reader import count_lines
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
@@ -19,7 +20,7 @@ from music_platform.resources.spark import SparkResource
 LANDING_CHECK = "reconciles_with_landing"
 BRONZE_CHECK = "reconciles_with_bronze"
 RATE_CHECK = "quarantine_rate"
-_MOST_PROBLEMS_TOLD = 20
+UP_TO_DATE_CHECK = "has_all_landed_objects"
 
 
 def check_bronze_reconciles(bronze: StoredPartitions) -> CheckOutcome:
@@ -51,8 +52,40 @@ def check_bronze_reconciles(bronze: StoredPartitions) -> CheckOutcome:
         table=bronze.contract.path,
         check=LANDING_CHECK,
         passed=not problems,
-        description=_tell(problems) or f"{landed:,} landed lines = {landed:,} bronze rows",
+        description=tell(problems) or f"{landed:,} landed lines = {landed:,} bronze rows",
         numbers={"landed_lines": landed, "bronze_rows": sum(bronze.rows.values())},
+    )
+
+
+def check_bronze_is_up_to_date(event_type: str, bronze: StoredPartitions) -> CheckOutcome:
+    """Whether landing holds objects that bronze was not made from. A warning: while an hour fills, they keep coming."""
+    store, partitions = bronze.lake.store, list(bronze.manifests)
+    listed = list_landing(store, event_type, partitions)
+    problems = []
+    newer = 0
+    for partition, manifest in bronze.manifests.items():
+        read = {source.key for source in manifest.sources}
+        keys = [found.key for found in listed[partition] if found.key not in read]
+        newer += len(keys)
+        if keys:
+            problems.append(
+                f"partition {partition}: {len(keys)} landed objects came after bronze was made, such as '{keys[0]}'; "
+                "materialize the partition again"
+            )
+    strangers = list_landing_strangers(store, event_type, partitions)
+    for partition, keys in strangers.items():
+        if keys:
+            problems.append(
+                f"partition {partition}: {len(keys)} objects are not named as the collector names them and are not read, "
+                f"such as '{keys[0]}'; rename or remove them"
+            )
+    return CheckOutcome(
+        table=bronze.contract.path,
+        check=UP_TO_DATE_CHECK,
+        passed=not problems,
+        description=tell(problems) or "bronze was made from all objects of its hours",
+        is_blocking=False,
+        numbers={"newer_objects": newer, "unread_objects": sum(map(len, strangers.values()))},
     )
 
 
@@ -97,7 +130,7 @@ def check_silver_reconciles(
             table=SILVER[event_type].path,
             check=BRONZE_CHECK,
             passed=not problems,
-            description=_tell(problems) or told.format(**totals),
+            description=tell(problems) or told.format(**totals),
             numbers=dict(totals),
         ),
         CheckOutcome(
@@ -105,7 +138,7 @@ def check_silver_reconciles(
             check=RATE_CHECK,
             passed=not exceeded,
             description=(
-                f"above {limit:.2%} of an hour's rows: {_tell(exceeded)}. See why with: music-platform quarantine list"
+                f"above {limit:.2%} of an hour's rows: {tell(exceeded)}. See why with: music-platform quarantine list"
                 if exceeded
                 else f"{rate:.2%} of the rows, no hour above {limit:.2%}"
             ),
@@ -113,8 +146,3 @@ def check_silver_reconciles(
             numbers={"quarantined_rows": totals["quarantined_rows"], "rate": rate},
         ),
     )
-
-
-def _tell(problems: list[str]) -> str:
-    told = "; ".join(problems[:_MOST_PROBLEMS_TOLD])
-    return told if len(problems) <= _MOST_PROBLEMS_TOLD else f"{told}; and {len(problems) - _MOST_PROBLEMS_TOLD} more"

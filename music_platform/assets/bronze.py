@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, spec_arguments, with_progress
+from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, data_version_of, spec_arguments, with_progress
 from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
 from music_platform.contracts.table import Layer
 from music_platform.contracts.tables import BRONZE
@@ -21,7 +21,7 @@ def _bronze_asset(event: EventContract, partitions: dg.PartitionsDefinition) -> 
     contract = BRONZE[event.name]
 
     @dg.asset(
-        **spec_arguments(contract, transform_version=TRANSFORM_VERSION, kinds={"spark", "parquet", "bronze"}),
+        **spec_arguments(contract, transform_versions=[TRANSFORM_VERSION], kinds={"spark", "parquet", "bronze"}),
         ins={"landed": dg.AssetIn(key=[str(Layer.LANDING), event.name])},
         partitions_def=partitions,
         backfill_policy=SINGLE_RUN,
@@ -31,6 +31,6 @@ def _bronze_asset(event: EventContract, partitions: dg.PartitionsDefinition) -> 
         staged = StagedPartitions.begin(contract, context.run_id, landed.sources())
         for batch in with_progress(context, contract.path, landed.batches()):
             staged.write(bronze_events(landed.read(batch), event), batch, landed.lake)
-        return dg.Output(staged, data_version=dg.DataVersion(staged.data_version))
+        return dg.Output(staged, data_version=data_version_of(staged, context.partition_keys))
 
     return bronze

@@ -4,13 +4,15 @@ A run may select one of them; the pass publishes both all the same, since a row 
 in both or in neither. The one that was not selected is reported as materialized too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, spec_arguments, with_progress
+from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, data_version_of, spec_arguments, with_progress
 from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
+from music_platform.contracts.schemas import fingerprint
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.errors import ManifestCorruptError
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.io_managers.parquet_writer import WrittenPartition
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions, stage
@@ -32,7 +34,12 @@ def _silver_assets(event: EventContract, partitions: dg.PartitionsDefinition) ->
         ins={"bronze": dg.AssetIn(key=bronze_contract.asset_key)},
         outs={
             layer: dg.AssetOut(
-                **spec_arguments(table, transform_version=TRANSFORM_VERSION, kinds={"spark", "parquet", kind}),
+                # Silver's rules decide which rows are in quarantine as well.
+                **spec_arguments(
+                    table,
+                    transform_versions=[fingerprint(contract), event.fingerprint, TRANSFORM_VERSION],
+                    kinds={"spark", "parquet", kind},
+                ),
                 io_manager_key=LAKE_IO_MANAGER,
                 is_required=False,
             )
@@ -56,7 +63,9 @@ def _silver_assets(event: EventContract, partitions: dg.PartitionsDefinition) ->
             stage_silver_and_quarantine(event, bronze, batch, silver, quarantine)
         for output, staged in ((transform.SILVER, silver), (transform.QUARANTINE, quarantine)):
             if output in context.op_execution_context.selected_output_names:
-                yield dg.Output(staged, output_name=output, data_version=dg.DataVersion(staged.data_version))
+                yield dg.Output(
+                    staged, output_name=output, data_version=data_version_of(staged, context.partition_keys)
+                )
             else:
                 _publish_unselected(context, staged, lake_io_manager)
 
@@ -80,10 +89,27 @@ def stage_silver_and_quarantine(
         partition_column="landed_hour",
         destination_column=transform.DESTINATION_COLUMN,
     )
+    _require_all_rows(bronze, partitions, written)
     silver.written |= written[transform.SILVER]
     quarantine.written |= written[transform.QUARANTINE]
     for partition, duplicates in written[transform.DUPLICATE].items():
         silver.written.setdefault(partition, WrittenPartition()).counts["duplicates"] = duplicates.counts["rows"]
+
+
+def _require_all_rows(
+    bronze: StoredPartitions, partitions: Sequence[str], written: Mapping[str, Mapping[str, WrittenPartition]]
+) -> None:
+    """Every bronze row has one destination, so an engine that read less than the manifests promise is found out here."""
+    for partition in partitions:
+        destinations = [by_partition[partition] for by_partition in written.values() if partition in by_partition]
+        rows = sum(made.counts.get("rows", 0) + sum(file.rows for file in made.files) for made in destinations)
+        if rows != bronze.rows[partition]:
+            raise ManifestCorruptError(
+                f"{bronze.contract.path} partition {partition}: its manifest promises {bronze.rows[partition]} rows, the "
+                f"engine read {rows}. Nothing was published; if a run is replacing the partition, run this one again, "
+                f"else materialize it again: dagster asset materialize --select '{bronze.contract.path}' --partition "
+                f"'{partition}'."
+            )
 
 
 def _publish_unselected(
@@ -91,6 +117,7 @@ def _publish_unselected(
 ) -> None:
     partitions = list(context.partition_keys)
     metadata = io_manager.publish(staged, partitions, context.run_id)
+    version = data_version_of(staged, partitions)
     for partition in partitions:
         context.log_event(
             dg.AssetMaterialization(
@@ -98,5 +125,6 @@ def _publish_unselected(
                 description="Published with the other table of the same pass.",
                 partition=partition,
                 metadata=metadata,
+                tags={} if version is None else {"dagster/data_version": version.value},
             )
         )

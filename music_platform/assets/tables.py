@@ -10,6 +10,7 @@ import dagster as dg
 from music_platform.contracts.dagster_schema import table_schema
 from music_platform.contracts.schemas import fingerprint
 from music_platform.contracts.table import TableContract
+from music_platform.io_managers.partition_sets import StagedPartitions
 from music_platform.partitions import describe_partitions
 
 LAKE_IO_MANAGER = "lake_io_manager"
@@ -35,7 +36,7 @@ def code_version(contract: TableContract, *transform_versions: str) -> str:
     return "-".join([fingerprint(contract), *transform_versions])
 
 
-def spec_arguments(contract: TableContract, *, transform_version: str, kinds: set[str]) -> SpecArguments:
+def spec_arguments(contract: TableContract, *, transform_versions: Sequence[str], kinds: set[str]) -> SpecArguments:
     """What the contract says of the table's asset, as arguments that AssetSpec and AssetOut share."""
     return {
         "key": contract.asset_key,
@@ -44,13 +45,18 @@ def spec_arguments(contract: TableContract, *, transform_version: str, kinds: se
         "kinds": kinds,
         "owners": OWNERS,
         "tags": {"cadence": str(contract.cadence)},
-        "code_version": code_version(contract, transform_version),
+        "code_version": code_version(contract, *transform_versions),
         "metadata": {
             "dagster/column_schema": table_schema(contract),
             "path": f"{contract.path}/{'date=YYYY-MM-DD/hour=HH' if contract.cadence == 'hourly' else 'date=YYYY-MM-DD'}/",
             "sorted_by": ", ".join(contract.sort_columns) or "order of landing",
         },
     }
+
+
+def data_version_of(staged: StagedPartitions, partitions: Sequence[str]) -> dg.DataVersion | None:
+    """The content's digest, for a run of one partition: Dagster would give each partition of a range the same one."""
+    return dg.DataVersion(staged.data_version) if len(partitions) == 1 else None
 
 
 def with_progress(context: dg.AssetExecutionContext, name: str, batches: Sequence[list[str]]) -> Iterator[list[str]]:

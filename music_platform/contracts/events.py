@@ -7,6 +7,7 @@ Source: the records of Eventsim (https://github.com/viirya/eventsim), newline-de
 key.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from music_platform.contracts.table import Column, ColumnType, Rule
@@ -38,6 +39,12 @@ class EventContract:
     @property
     def keys(self) -> tuple[str, ...]:
         return tuple(field.key for field in self.fields)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change when a record comes to be read or repaired in another way."""
+        text = repr([(field.key, str(field.key_type), field.column.name, field.is_text) for field in self.fields])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 _STRING, _LONG, _INTEGER = ColumnType.STRING, ColumnType.LONG, ColumnType.INTEGER

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.contracts.schemas import arrow_schema, fingerprint
-from music_platform.contracts.table import Cadence, TableContract
+from music_platform.contracts.table import Cadence, ColumnType, TableContract
 from music_platform.errors import ContractError, told_by_engine
 from music_platform.io_managers.manifest import DataFile, partition_folder
 from music_platform.partitions import DAILY_KEY_FORMAT, HOURLY_KEY_FORMAT
@@ -61,17 +63,28 @@ def write_partitions(
     cadence: Cadence = Cadence.HOURLY,
     destination_column: str | None = None,
     target_file_bytes: int = 128 * 1024 * 1024,
+    rows_are_scattered: bool = False,
 ) -> dict[str, dict[str, WrittenPartition]]:
     """Run the frame's plan and write its rows: ``{destination: {partition key: files and counts}}``.
 
     ``partition_column`` is a timestamp whose hour or day is the row's partition. Without ``destination_column`` all rows go
     to the only destination. Rows of one partition that come in one task become one file (more where it grows beyond
-    ``target_file_bytes``), sorted by the contract's sort columns.
+    ``target_file_bytes``), sorted by the contract's sort columns; they are to come one after the other, unless
+    ``rows_are_scattered``: then a task holds all its rows until the last has come.
     """
     by_name = {destination.name: destination for destination in destinations}
 
     def write_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        writer = _TaskWriter(by_name, store, write_id, partition_column, cadence, destination_column, target_file_bytes)
+        writer = _TaskWriter(
+            by_name,
+            store,
+            write_id,
+            partition_column,
+            cadence,
+            destination_column,
+            target_file_bytes,
+            rows_are_scattered,
+        )
         for batch in batches:
             writer.take(batch)
         yield writer.finish()
@@ -94,8 +107,20 @@ def write_partitions(
     return written
 
 
+def gathered(frame: DataFrame, contract: TableContract, partitions: int) -> DataFrame:
+    """The frame's rows with those of a partition in one task, for a write of scattered rows into one file each.
+
+    ``partitions`` is how many the rows are of.
+    """
+    if partitions == 1:
+        return frame.repartition(1)
+    unit = "HOUR" if contract.cadence is Cadence.HOURLY else "DAY"
+    rows = frame.withColumn("_partition", F.date_trunc(unit, contract.partition_column))
+    return rows.repartition("_partition").drop("_partition")
+
+
 class _TaskWriter:
-    """Writes the batches of one task, holding one open file's rows per destination."""
+    """Writes the batches of one task, holding the rows of the files that are open: one a destination, or one a partition."""
 
     def __init__(
         self,
@@ -106,6 +131,7 @@ class _TaskWriter:
         cadence: Cadence,
         destination_column: str | None,
         target_file_bytes: int,
+        rows_are_scattered: bool,
     ) -> None:
         self._destinations = destinations
         self._store = store
@@ -114,9 +140,9 @@ class _TaskWriter:
         self._cadence = cadence
         self._destination_column = destination_column
         self._most_held_bytes = target_file_bytes * _COMPRESSION_RATIO_GUESS
-        self._held: dict[str, list[pa.RecordBatch]] = {name: [] for name in destinations}
-        self._held_bytes: dict[str, int] = dict.fromkeys(destinations, 0)
-        self._held_partition: dict[str, str] = {}
+        self._rows_are_scattered = rows_are_scattered
+        self._held: dict[tuple[str, str], list[pa.RecordBatch]] = {}  # by destination and partition
+        self._held_bytes: dict[tuple[str, str], int] = {}
         self._counted: dict[tuple[str, str], int] = {}
         self._results: list[dict[str, str | int | None]] = []
 
@@ -143,6 +169,9 @@ class _TaskWriter:
                 f"{times.null_count} rows for '{name}' have no {self._partition_column}, so they belong to no partition"
             )
         ordinals = times.cast(pa.int64()).to_numpy() // _MICROSECONDS[self._cadence]
+        if (ordinals[1:] < ordinals[:-1]).any():
+            order = np.argsort(ordinals, kind="stable")
+            ordinals, batch = ordinals[order], batch.take(pa.array(order))
         edges = [0, *(np.flatnonzero(np.diff(ordinals)) + 1).tolist(), len(ordinals)]
         for start, end in pairwise(edges):
             if end > start:
@@ -158,20 +187,23 @@ class _TaskWriter:
         if contract is None:
             self._counted[name, partition] = self._counted.get((name, partition), 0) + rows.num_rows
             return
-        if self._held_partition.get(name, partition) != partition or self._held_bytes[name] > self._most_held_bytes:
-            self._write_held(name, contract)
-        self._held_partition[name] = partition
+        file = (name, partition)
+        if self._held_bytes.get(file, 0) > self._most_held_bytes:
+            self._write_held(*file)
+        if not self._rows_are_scattered:
+            for other in [held for held in self._held if held[0] == name and held != file]:
+                self._write_held(*other)
         rows = rows.select([column.name for column in contract.columns])
-        self._held[name].append(rows)
-        self._held_bytes[name] += rows.nbytes
+        self._held.setdefault(file, []).append(rows)
+        self._held_bytes[file] = self._held_bytes.get(file, 0) + rows.nbytes
 
-    def _write_held(self, name: str, contract: TableContract) -> None:
-        if not self._held[name]:
-            return
-        table = pa.Table.from_batches(self._held[name]).cast(arrow_schema(contract.columns))
-        self._held[name], self._held_bytes[name] = [], 0
+    def _write_held(self, name: str, partition: str) -> None:
+        contract = self._destinations[name].contract
+        if contract is None:
+            raise AssertionError(f"rows of '{name}' are only counted")
+        table = pa.Table.from_batches(self._held.pop((name, partition))).cast(arrow_schema(contract.columns))
+        del self._held_bytes[name, partition]
         content, file = encode(table, contract, f"part-{self._write_id}-{uuid.uuid4().hex[:12]}.parquet")
-        partition = self._held_partition[name]
         self._store.put(f"{partition_folder(contract.path, partition)}/{file.name}", content)
         self._results.append(
             {"destination": name, "partition": partition, "name": file.name, "rows": file.rows, "bytes": file.bytes,
@@ -180,9 +212,8 @@ class _TaskWriter:
 
     def finish(self) -> pa.RecordBatch:
         """Write what is held and return one row for each file and each count."""
-        for name, destination in self._destinations.items():
-            if destination.contract is not None:
-                self._write_held(name, destination.contract)
+        for held in list(self._held):
+            self._write_held(*held)
         self._results += [
             {"destination": name, "partition": partition, "name": None, "rows": rows, "bytes": 0, "sha256": None}
             for (name, partition), rows in self._counted.items()
@@ -204,7 +235,27 @@ def encode(table: pa.Table, contract: TableContract, name: str) -> tuple[bytes, 
         order = pc.sort_indices(table, [(column, "ascending") for column in contract.sort_columns]).to_numpy()
         if (order[1:] < order[:-1]).any():  # the engine may have sorted the rows already
             table = table.take(order)
+    # Pages end where the engine's batches end, and those depend on what else was read with the partition.
+    table = table.combine_chunks()
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS, write_page_index=True)
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        row_group_size=ROW_GROUP_ROWS,
+        write_page_index=True,
+        **_column_encodings(contract),
+    )
     content = sink.getvalue().to_pybytes()
     return content, DataFile(name, table.num_rows, len(content), hashlib.sha256(content).hexdigest())
+
+
+def _column_encodings(contract: TableContract) -> dict[str, Any]:
+    """The column that tells rows apart has no value twice: a dictionary of it only costs time and room."""
+    if not contract.unique_columns:
+        return {}
+    distinct = contract.column(contract.unique_columns[-1])
+    with_dictionary = [column.name for column in contract.columns if column is not distinct]
+    if distinct.type is ColumnType.LONG:
+        return {"use_dictionary": with_dictionary, "column_encoding": {distinct.name: "DELTA_BINARY_PACKED"}}
+    return {"use_dictionary": with_dictionary}

@@ -68,7 +68,10 @@ def unwrap_quotes(text: Column) -> Column:
 
 
 def repair_controls(text: Column) -> Column:
-    """C0 controls to the punctuation that they are the remains of (``It\\x19s`` to ``It's``), the others removed."""
+    """C0 controls to the punctuation that they are the remains of (``It\\x19s`` to ``It's``).
+
+    The others are removed, but for tab and line breaks.
+    """
     damaged = text.rlike(_C0_CONTROLS)
     restored = F.translate(text, "".join(_PUNCTUATION_OF_CONTROL), "".join(_PUNCTUATION_OF_CONTROL.values()))
     return F.when(damaged, F.regexp_replace(restored, _C0_CONTROLS, "")).otherwise(text)

@@ -202,7 +202,7 @@ def test_an_hour_without_objects_is_explicitly_empty(hour: BadHour) -> None:
 
 def test_all_checks_pass_but_for_the_warning(hour: BadHour) -> None:
     found = evaluations(hour.run)
-    assert len(found) == 6
+    assert len(found) == 7
     rate = found.pop(f"quarantine/{EVENT_TYPE} quarantine_rate")
     assert not rate.passed
     assert rate.severity is dg.AssetCheckSeverity.WARN

@@ -28,6 +28,7 @@ from music_platform.contracts.tables import TABLES
 from music_platform.errors import ManifestCorruptError, PartitionMissingError
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.io_managers.parquet_writer import WrittenPartition
+from music_platform.io_managers.partition_sets import StoredPartitions
 from music_platform.io_managers.publish import publish_partition
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
@@ -107,6 +108,7 @@ def test_all_is_well(made: LocalPlatform) -> None:
     assert {name: outcome.passed for name, outcome in outcomes.items()} == {
         "bronze contract": True,
         "bronze reconciles_with_landing": True,
+        "bronze has_all_landed_objects": True,
         "silver contract": True,
         "quarantine contract": True,
         "silver reconciles_with_bronze": True,
@@ -248,6 +250,38 @@ def test_lost_bronze_rows_are_found(made: LocalPlatform) -> None:
     found = failed(made)
     assert set(found) == {"bronze reconciles_with_landing", "silver reconciles_with_bronze"}
     assert found["bronze reconciles_with_landing"] == f"partition {HOUR}: 42 landed lines, 40 bronze rows"
+
+
+def test_late_and_unread_objects_give_a_warning(made_anew: LocalPlatform) -> None:
+    late = made_anew.land(EVENT_TYPE, HOUR, gzip_lines([to_line(good_record(EVENT_TYPE, HOUR))]), chunk=3)
+    stranger = late.rsplit("/", 1)[0] + "/mine.json.gz"
+    made_anew.lake.store.put(stranger, gzip_lines([b"{}"]))
+    outcome = check(made_anew)["bronze has_all_landed_objects"]
+    assert (outcome.passed, outcome.is_blocking) == (False, False)
+    assert f"partition {HOUR}: 1 landed objects came after bronze was made, such as '{late}'" in outcome.description
+    assert (
+        f"1 objects are not named as the collector names them and are not read, such as '{stranger}'"
+        in outcome.description
+    )
+    assert outcome.numbers == {"newer_objects": 1, "unread_objects": 1}
+
+
+def test_values_that_the_engine_did_not_read_are_found(made: LocalPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded engine reads a file that vanishes between two looks as no rows."""
+    read = StoredPartitions.read
+    monkeypatch.setattr(StoredPartitions, "read", lambda self, partitions=None: read(self, partitions).limit(7))
+    description = failed(made)["silver contract"]
+    assert f"{HOUR}...{EMPTY_HOUR} (3 partitions): the engine read 7 rows, the manifests promise 80" in description
+
+
+def test_a_range_is_checked_batch_by_batch(made: LocalPlatform) -> None:
+    rows = made.table(SILVER, NEXT_HOUR)
+    rows = changed(changed(rows, "event_id", 1, rows["event_id"][0].as_py()), "level", 5, "gold")
+    made.tamper(SILVER, NEXT_HOUR, rows)
+    lake = Lake(made.settings.model_copy(update={"batch_rows": 1}))
+    [silver, *_] = CHECKS_BY_LAYER[Layer.SILVER](EVENT_TYPE, [HOUR, NEXT_HOUR, EMPTY_HOUR], lake, SparkResource())
+    assert f"1 rows repeat another one's event_id, first in partition {NEXT_HOUR}" in silver.description
+    assert "1 rows break the rule level_allowed" in silver.description
 
 
 def test_silver_of_another_bronze_is_found(made_anew: LocalPlatform) -> None:

@@ -119,7 +119,7 @@ def test_every_line_is_accounted_for_hour_by_hour(sample: LandedSample, made: Sa
 
 
 def test_all_of_the_sample_is_good(made: SampleRun) -> None:
-    assert len(made.outcomes) == 24
+    assert len(made.outcomes) == 28
     assert [outcome for outcome in made.outcomes if not outcome.passed] == []
     told = {
         outcome.table: outcome.description for outcome in made.outcomes if outcome.check == "reconciles_with_bronze"

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, TableContract
+from music_platform.contracts.table import Column, ColumnType, Layer, TableContract
 from music_platform.errors import ContractError, ManifestCorruptError
 from music_platform.io_managers.manifest import DataFile, Manifest, Source, data_version, manifest_key, read_manifest
 from music_platform.io_managers.parquet_writer import WrittenPartition, encode
@@ -204,4 +204,13 @@ def test_rows_without_a_partition_are_refused(tmp_path: Path) -> None:
     rows = pa.table({"event_time": pa.array([None], pa.timestamp("us", tz="UTC")), "number": [1]})
     with pytest.raises(ContractError, match="1 rows for 'numbers' have no event_time"):
         _stage(rows, [HOUR], Lake(Settings(lake=str(tmp_path / "lake"))))
-    assert CONTRACT.cadence is Cadence.HOURLY
+
+
+def test_the_same_rows_give_the_same_bytes_however_the_engine_cuts_them() -> None:
+    rows = table(range(60_000))
+    rows = rows.append_column("text", pa.array([f"{number * 7919:040}" for number in range(60_000)]))
+    contract = replace(
+        CONTRACT, columns=(*CONTRACT.columns, Column(name="text", type=ColumnType.STRING, description="A text."))
+    )
+    batches = {size: pa.Table.from_batches(rows.to_batches(max_chunksize=size)) for size in (777, 8192, 60_000)}
+    assert len({encode(cut, contract, "part-a.parquet")[1].sha256 for cut in batches.values()}) == 1
