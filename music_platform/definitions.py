@@ -10,15 +10,17 @@ from typing import Any
 
 import dagster as dg
 
+from music_platform.asset_checks.gold import gold_checks
 from music_platform.asset_checks.layers import hourly_checks
 from music_platform.assets.bronze import bronze_assets
+from music_platform.assets.gold import gold_assets
 from music_platform.assets.landing import LANDING_IO_MANAGER, landing_assets
 from music_platform.assets.silver import silver_assets
 from music_platform.assets.tables import LAKE_IO_MANAGER
-from music_platform.automation.jobs import HOURLY_SPINE
+from music_platform.automation.jobs import DAILY_TIER, HOURLY_SPINE
 from music_platform.io_managers.landing_io_manager import LandingIOManager
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.partitions import hourly_partitions
+from music_platform.partitions import daily_partitions, hourly_partitions
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings, current_settings
@@ -30,11 +32,11 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     lake = Lake(settings)
     spark = SparkResource.from_settings(settings)
-    hours = hourly_partitions(settings.start)
+    hours, days = hourly_partitions(settings.start), daily_partitions(settings.start)
     return dg.Definitions(
-        assets=[*landing_assets(hours), *bronze_assets(hours), *silver_assets(hours)],
-        asset_checks=hourly_checks(),
-        jobs=[HOURLY_SPINE],
+        assets=[*landing_assets(hours), *bronze_assets(hours), *silver_assets(hours), *gold_assets(hours, days)],
+        asset_checks=[*hourly_checks(), *gold_checks()],
+        jobs=[HOURLY_SPINE, DAILY_TIER],
         resources={
             "lake": lake,
             "spark": spark,

@@ -65,6 +65,23 @@ def keys_in_range(first_key: str, last_key: str) -> list[str]:
     return [key_of_hour(first + timedelta(hours=offset)) for offset in range(hours)]
 
 
+def day_of_key(partition_key: str) -> str:
+    """The daily partition key of the day that a daily or an hourly key lies in."""
+    return partition_key[: len("2026-11-01")]
+
+
+def days_around(day: str, *, before: int, after: int) -> set[str]:
+    """The daily key of a day and those of so many days before and after it."""
+    moment = datetime.strptime(day, DAILY_KEY_FORMAT).replace(tzinfo=UTC)
+    return {(moment + timedelta(days=offset)).strftime(DAILY_KEY_FORMAT) for offset in range(-before, after + 1)}
+
+
+def hours_of_day(day: str) -> list[str]:
+    """The 24 hourly keys of a day."""
+    first = datetime.strptime(day, DAILY_KEY_FORMAT).replace(tzinfo=UTC)
+    return [key_of_hour(first + timedelta(hours=hour)) for hour in range(24)]
+
+
 def describe_partitions(partition_keys: Sequence[str]) -> str:
     """A short text for messages: one key, or the first and the last with their number."""
     if not partition_keys:

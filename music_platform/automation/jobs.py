@@ -7,3 +7,9 @@ HOURLY_SPINE = dg.define_asset_job(
     selection=dg.AssetSelection.tag("cadence", "hourly") - dg.AssetSelection.groups("landing"),
     description="Materializes the hourly tables from landing on, for an hour or a range of hours.",
 )
+
+DAILY_TIER = dg.define_asset_job(
+    "daily_tier",
+    selection=dg.AssetSelection.tag("cadence", "daily"),
+    description="Materializes the daily tables from the hourly ones, for a day or a range of days.",
+)

@@ -15,6 +15,7 @@ class Layer(StrEnum):
     BRONZE = "bronze"
     SILVER = "silver"
     QUARANTINE = "quarantine"
+    GOLD = "gold"
 
 
 class Cadence(StrEnum):

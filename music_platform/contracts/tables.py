@@ -1,9 +1,12 @@
-"""The bronze, silver and quarantine tables, made from the event types.
+"""The bronze, silver and quarantine tables, made from the event types; and every table of the lake by its path.
 
 Contracts only; the transforms that fill these tables stand in music_platform.transforms.
 """
 
+from music_platform.contracts.aggregates import AGGREGATES
+from music_platform.contracts.dimensions import DIMENSIONS
 from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
+from music_platform.contracts.facts import FACTS
 from music_platform.contracts.table import Column, ColumnType, Layer, Rule, TableContract, column_rules
 
 FAULTS: dict[str, str] = {
@@ -171,6 +174,8 @@ BRONZE: dict[str, TableContract] = {name: bronze_contract(event) for name, event
 SILVER: dict[str, TableContract] = {name: silver_contract(event) for name, event in EVENT_CONTRACTS.items()}
 QUARANTINE: dict[str, TableContract] = {name: quarantine_contract(event) for name, event in EVENT_CONTRACTS.items()}
 
+GOLD: dict[str, TableContract] = {contract.name: contract for contract in (*FACTS, *DIMENSIONS, *AGGREGATES)}
+
 TABLES: dict[str, TableContract] = {
-    contract.path: contract for layer in (BRONZE, SILVER, QUARANTINE) for contract in layer.values()
+    contract.path: contract for layer in (BRONZE, SILVER, QUARANTINE, GOLD) for contract in layer.values()
 }

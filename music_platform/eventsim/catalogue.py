@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from music_platform.compressed_text import read_bytes
 from music_platform.eventsim import song_names
-from music_platform.eventsim.compressed_text import read_bytes
 from music_platform.eventsim.errors import CatalogueError
 from music_platform.eventsim.randomness import AliasTable, FloatArray, random_bits, standard_normal, stream_key
 

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from music_platform.eventsim.compressed_text import read_bytes
+from music_platform.compressed_text import read_bytes
 from music_platform.eventsim.errors import GeneratorConfigError
 
 # A rounding error of the probabilities in a file is no mistake of its author.

@@ -12,13 +12,15 @@ from pyspark.sql import DataFrame
 from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import TABLES
 from music_platform.errors import ContractError, ManifestCorruptError
-from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, Source
+from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, Source, partition_folder
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.io_managers.publish import Published, publish_partitions
 from music_platform.partitions import describe_partitions
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
+MAY_LACK_PARTITIONS = "may_lack_partitions"
+"""Metadata of an input whose first or last partitions need not be published: those of an unfinished day, say."""
 _PREVIEW_ROWS = 5
 _PREVIEW_ROWS_OF_LONG_RANGES = 1  # each partition of the range records it anew
 _LONG_RANGE = 24
@@ -37,7 +39,10 @@ class ParquetLakeIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> DataFrame | StoredPartitions:
         contract = contract_of(context.asset_key)
-        partitions = StoredPartitions.open(contract, list(context.asset_partition_keys), self._lake, self._spark)
+        open_them = StoredPartitions.open
+        if (context.definition_metadata or {}).get(MAY_LACK_PARTITIONS):
+            open_them = StoredPartitions.open_published
+        partitions = open_them(contract, list(context.asset_partition_keys), self._lake, self._spark)
         return partitions if context.dagster_type.typing_type is StoredPartitions else partitions.read()
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
@@ -71,7 +76,13 @@ class ParquetLakeIOManager(dg.IOManager):
 
     def _require_sources(self, staged: StagedPartitions) -> None:
         """A partition that is replaced while it is read loses its files, and the embedded engine reads those as no rows."""
-        read = [source for sources in staged.sources.values() for source in sources if source.rows is not None]
+        own = {partition_folder(staged.contract.path, partition) for partition in staged.made}
+        read = {
+            source
+            for sources in staged.sources.values()
+            for source in sources
+            if source.rows is not None and source.key not in own  # what this very run makes is yet to be published
+        }
 
         def require(source: Source) -> None:
             key = f"{source.key}/{MANIFEST_NAME}"
@@ -82,7 +93,7 @@ class ParquetLakeIOManager(dg.IOManager):
                     "may not be all. Nothing was published; run the same partitions again."
                 )
 
-        self._lake.map_parallel(require, read)
+        self._lake.map_parallel(require, sorted(read, key=lambda source: source.key))
 
     def _stage(self, contract: TableContract, frame: Any, partitions: Sequence[str], run_id: str) -> StagedPartitions:
         if not hasattr(frame, "mapInArrow"):

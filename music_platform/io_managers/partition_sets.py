@@ -54,19 +54,30 @@ class StoredPartitions:
         lake.map_parallel(lambda manifest: _require_files(manifest, lake), list(manifests.values()))
         return cls(contract, manifests, lake, spark)
 
+    @classmethod
+    def open_published(
+        cls, contract: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkResource
+    ) -> StoredPartitions:
+        """Those of the partitions that were ever published: history begins somewhere, and the present is unfinished.
+
+        Raises ``PartitionMissingError`` for one that is missing between published ones.
+        """
+        found = lake.map_parallel(lambda key: read_manifest(lake.store, contract, key) is not None, partitions)
+        there = [index for index, is_there in enumerate(found) if is_there]
+        if not there:
+            return cls(contract, {}, lake, spark)
+        return cls.open(contract, partitions[there[0] : there[-1] + 1], lake, spark)
+
     @property
     def rows(self) -> dict[str, int]:
         return {key: manifest.rows for key, manifest in self.manifests.items()}
 
     def read(self, partitions: Sequence[str] | None = None) -> DataFrame:
         """One lazy DataFrame of exactly the files that the manifests of these partitions (default: all) name."""
-        keys = [
-            key for partition in dict.fromkeys(partitions or self.manifests) for key in self.manifests[partition].keys
-        ]
-        session, schema = self.spark.session_for(self.lake), spark_schema(self.contract.columns)
-        if not keys:
-            return session.createDataFrame([], schema)
-        return session.read.schema(schema).parquet(*(self.lake.store.url(key) for key in keys))
+        wanted = self.manifests if partitions is None else dict.fromkeys(partitions)
+        return _read_files(
+            self.contract, [key for name in wanted for key in self.manifests[name].keys], self.lake, self.spark
+        )
 
     def batches(self) -> list[list[str]]:
         """The partitions cut into batches that the engine can hold at once."""
@@ -78,6 +89,13 @@ class StoredPartitions:
             key: [Source(manifest.folder, manifest.data_version, manifest.rows)]
             for key, manifest in self.manifests.items()
         }
+
+
+def _read_files(contract: TableContract, keys: Sequence[str], lake: Lake, spark: SparkResource) -> DataFrame:
+    session, schema = spark.session_for(lake), spark_schema(contract.columns)
+    if not keys:
+        return session.createDataFrame([], schema)
+    return session.read.schema(schema).parquet(*(lake.store.url(key) for key in keys))
 
 
 def _require_files(manifest: Manifest, lake: Lake) -> None:
@@ -127,20 +145,24 @@ class LandedPartitions:
 class StagedPartitions:
     """Files of one table that are written and not yet published, for the IO manager to publish.
 
-    ``sources`` are what each partition was made from, for its manifest. Partitions without files become explicitly empty.
+    ``sources`` are what each partition was made from, for its manifest. Partitions without files become explicitly empty;
+    ``made`` holds those that were written so far, empty ones included.
     """
 
     contract: TableContract
     write_id: str
     sources: dict[str, list[Source]]
     written: dict[str, WrittenPartition] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
 
     @classmethod
     def begin(cls, contract: TableContract, run_id: str, sources: dict[str, list[Source]]) -> StagedPartitions:
         """Nothing written yet. Files are named by the run's first 8 characters, to tell their run, and 8 random ones."""
         return cls(contract, f"{run_id[:8]}{uuid.uuid4().hex[:8]}", sources)
 
-    def write(self, frame: DataFrame, partitions: Sequence[str], lake: Lake) -> None:
+    def write(
+        self, frame: DataFrame, partitions: Sequence[str], lake: Lake, *, rows_are_scattered: bool = False
+    ) -> None:
         """Write the rows of some of the partitions, in one engine pass."""
         written = stage(
             frame,
@@ -149,12 +171,22 @@ class StagedPartitions:
             lake,
             write_id=self.write_id,
             partition_column=self.contract.partition_column,
+            rows_are_scattered=rows_are_scattered,
         )
         self.written |= written[self.contract.name]
+        self.made.update(partitions)
 
-    @property
-    def rows(self) -> int:
-        return sum(file.rows for partition in self.written.values() for file in partition.files)
+    def read(self, partition: str, lake: Lake, spark: SparkResource) -> DataFrame:
+        """A written partition before it is published, for the next one of the same run."""
+        folder = partition_folder(self.contract.path, partition)
+        files = self.written[partition].files if partition in self.written else []
+        return _read_files(self.contract, [f"{folder}/{file.name}" for file in files], lake, spark)
+
+    def source(self, partition: str) -> Source:
+        """A written partition as a source of the next one."""
+        files = self.written[partition].files if partition in self.written else []
+        version = data_version(fingerprint(self.contract), files)
+        return Source(partition_folder(self.contract.path, partition), version, sum(file.rows for file in files))
 
     @property
     def data_version(self) -> str:
@@ -172,6 +204,7 @@ def stage(
     write_id: str,
     partition_column: str,
     destination_column: str | None = None,
+    rows_are_scattered: bool = False,
 ) -> dict[str, dict[str, WrittenPartition]]:
     """One engine write of a frame into one or several tables: ``{destination: {partition: what was written}}``.
 
@@ -188,6 +221,7 @@ def stage(
         cadence=cadence,
         destination_column=destination_column,
         target_file_bytes=lake.settings.target_file_bytes,
+        rows_are_scattered=rows_are_scattered,
     )
     wanted = set(partitions)
     for name, by_partition in written.items():

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from music_platform.compressed_text import read_bytes
 from music_platform.eventsim import GeneratorOptions
-from music_platform.eventsim.compressed_text import read_bytes
 from music_platform.eventsim.generator import Run
 from music_platform.eventsim.options import make_plan
 

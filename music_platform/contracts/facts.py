@@ -1,0 +1,193 @@
+"""The fact tables of gold: streams, page views, plays and sessions.
+
+Keys are 16 hex digits, a hash of the natural key (transforms/keys.py), so that facts know them without a look-up.
+"""
+
+from dataclasses import replace
+
+from music_platform.contracts.events import LISTEN_EVENTS, PAGE_VIEW_EVENTS, EventContract
+from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Rule, TableContract
+
+KEY_PATTERN = "^[0-9a-f]{16}$"
+_DAY = 86_400
+
+
+def key_column(name: str, description: str) -> Column:
+    """A surrogate key."""
+    return Column(name=name, type=ColumnType.STRING, description=description, pattern=KEY_PATTERN)
+
+
+def count_column(name: str, description: str, *, unit: str | None = None) -> Column:
+    """A number of something, never negative."""
+    return Column(name=name, type=ColumnType.LONG, description=description, unit=unit, minimum=0)
+
+
+def _from_silver(event: EventContract, *names: str) -> tuple[Column, ...]:
+    by_name = {field.column.name: field.column for field in event.fields}
+    return tuple(by_name[name] for name in names)
+
+
+EVENT_ID = Column(
+    name="event_id",
+    type=ColumnType.STRING,
+    description="Identity of the event, as in silver.",
+    pattern="^[0-9a-f]{32}$",
+)
+USER_KEY = key_column("user_key", "Listener in dim_users; the unknown member when anonymous.")
+SONG_KEY = key_column("song_key", "Song in dim_songs.")
+ARTIST_KEY = key_column("artist_key", "Artist in dim_artists.")
+LOCATION_KEY = key_column("location_key", "Place in dim_locations.")
+SESSION_KEY = key_column("session_key", "Session in fact_sessions: session number, producer's tag and device.")
+DATETIME_KEY = Column(
+    name="datetime_key", type=ColumnType.LONG, description="Hour in dim_datetime, as YYYYMMDDHH.", minimum=1900010100
+)
+_DEVICE = tuple(
+    Column(name=name, type=ColumnType.STRING, description=description)
+    for name, description in (
+        ("device", "Device family."),
+        ("operating_system", "Operating system family."),
+        ("browser", "Browser family."),
+    )
+)
+_PLACE = _from_silver(LISTEN_EVENTS, "city", "state", "latitude", "longitude")
+_STATE_NAME = Column(
+    name="state_name", type=ColumnType.STRING, description="Name of the state, `Unknown` for a code without."
+)
+PLAYED_SECONDS = Column(
+    name="played_seconds",
+    type=ColumnType.DOUBLE,
+    nullable=True,
+    description="Time until the session's next event, at most the song's length. Null where no later event of the session is "
+    "known: in the hourly fact where it lies in another hour, in the daily tier only at the session's end.",
+    unit="seconds",
+    minimum=0,
+    maximum=_DAY,
+)
+IS_SKIPPED = Column(
+    name="is_skipped",
+    type=ColumnType.BOOLEAN,
+    nullable=True,
+    description="Whether the session went on before the song's last whole second; null where played_seconds is.",
+)
+_PLAYED_WITHIN_DURATION = Rule(
+    name="played_within_duration",
+    condition="played_seconds IS NULL OR played_seconds <= duration_seconds",
+    description="No song is played for longer than it lasts.",
+)
+_SKIP_KNOWN_WITH_SECONDS = Rule(
+    name="skip_known_with_seconds",
+    condition="(played_seconds IS NULL) = (is_skipped IS NULL)",
+    description="`is_skipped` is known exactly where `played_seconds` is.",
+)
+
+FACT_STREAMS = TableContract(
+    layer=Layer.GOLD,
+    name="fact_streams",
+    description="One row a listen: keys of every dimension, and the columns that analyses filter on.",
+    columns=(
+        EVENT_ID, *_from_silver(LISTEN_EVENTS, "event_time"), USER_KEY, SONG_KEY, ARTIST_KEY, LOCATION_KEY, SESSION_KEY,
+        DATETIME_KEY, *_from_silver(LISTEN_EVENTS, "session_id", "item_in_session", "level", "user_id", "first_name",
+        "last_name", "gender", "registered_at", "artist", "song", "duration_seconds"), PLAYED_SECONDS, IS_SKIPPED, *_PLACE,
+        _STATE_NAME, *_DEVICE,
+    ),
+    partition_column="event_time",
+    rules=(_PLAYED_WITHIN_DURATION, _SKIP_KNOWN_WITH_SECONDS),
+    sort_columns=("event_time", "event_id"),
+    unique_columns=("event_id",),
+)  # fmt: skip
+
+FACT_PAGE_VIEWS = TableContract(
+    layer=Layer.GOLD,
+    name="fact_page_views",
+    description="One row a page view; a song that starts is a view of the page NextSong.",
+    columns=(
+        EVENT_ID, *_from_silver(PAGE_VIEW_EVENTS, "event_time"), USER_KEY,
+        replace(SONG_KEY, description="Song in dim_songs; the unknown member on a page without a song."),
+        LOCATION_KEY, SESSION_KEY, DATETIME_KEY,
+        *_from_silver(PAGE_VIEW_EVENTS, "session_id", "item_in_session", "page", "auth", "method", "status", "level",
+        "user_id", "registered_at"), *_PLACE, _STATE_NAME, *_DEVICE,
+    ),
+    partition_column="event_time",
+    sort_columns=("event_time", "event_id"),
+    unique_columns=("event_id",),
+)  # fmt: skip
+
+FACT_PLAYS = TableContract(
+    layer=Layer.GOLD,
+    name="fact_plays",
+    description="The day's streams with the seconds really played, also where the session went on in another hour or after "
+    "midnight. The daily tier's measure of listening.",
+    columns=(
+        EVENT_ID, *_from_silver(LISTEN_EVENTS, "event_time"), USER_KEY, SONG_KEY, ARTIST_KEY, LOCATION_KEY, SESSION_KEY,
+        *_from_silver(LISTEN_EVENTS, "level", "state", "duration_seconds"), PLAYED_SECONDS, IS_SKIPPED,
+    ),
+    partition_column="event_time",
+    cadence=Cadence.DAILY,
+    rules=(_PLAYED_WITHIN_DURATION, _SKIP_KNOWN_WITH_SECONDS),
+    sort_columns=("event_time", "event_id"),
+    unique_columns=("event_id",),
+)  # fmt: skip
+
+_TIME_ORDER = Rule(
+    name="ends_after_it_starts", condition="ended_at >= started_at", description="A session ends after it starts."
+)
+_MEASURES = (
+    count_column("page_views", "Page views, songs included."),
+    count_column("pages", "Page views other than songs."),
+    count_column("songs", "Songs started."),
+    count_column("skips", "Songs skipped."),
+    Column(name="played_seconds", type=ColumnType.DOUBLE, description="Listened, where it is known.", unit="seconds",
+           minimum=0),
+    count_column("errors", "Views of the page Error, or with status 404."),
+    Column(name="is_converted", type=ColumnType.BOOLEAN, description="Whether Submit Upgrade was reached."),
+    Column(name="is_downgraded", type=ColumnType.BOOLEAN, description="Whether Submit Downgrade was reached."),
+    Column(name="is_cancelled", type=ColumnType.BOOLEAN, description="Whether Cancellation Confirmation was reached."),
+)  # fmt: skip
+_ENDS = (
+    *_from_silver(LISTEN_EVENTS, "session_id"),
+    replace(USER_KEY, description="Listener in dim_users, as soon as the session knows it; else the unknown member."),
+    LOCATION_KEY,
+    Column(name="started_at", type=ColumnType.TIMESTAMP, description="First event.", unit="UTC"),
+    Column(name="ended_at", type=ColumnType.TIMESTAMP, description="Last event so far.", unit="UTC"),
+    Column(name="entry_page", type=ColumnType.STRING, description="Page of the first event."),
+    Column(name="exit_page", type=ColumnType.STRING, description="Page of the last event."),
+    Column(
+        name="level_at_start", type=ColumnType.STRING, description="Level at the first event.", allowed=("free", "paid")
+    ),
+    Column(
+        name="level_at_end", type=ColumnType.STRING, description="Level at the last event.", allowed=("free", "paid")
+    ),
+)
+
+SESSION_DAYS = TableContract(
+    layer=Layer.GOLD,
+    name="session_days",
+    description="What each session did on a day: parts from which sessions across midnight are put together without a look "
+    "at history.",
+    columns=(SESSION_KEY, *_ENDS, *_MEASURES),
+    partition_column="started_at",
+    cadence=Cadence.DAILY,
+    rules=(_TIME_ORDER,),
+    sort_columns=("started_at", "session_key"),
+    unique_columns=("started_at", "session_key"),
+)
+
+FACT_SESSIONS = TableContract(
+    layer=Layer.GOLD,
+    name="fact_sessions",
+    description="One row a session, in the partition of the day on which it started, whole also where it ran past midnight.",
+    columns=(
+        SESSION_KEY,
+        *_ENDS,
+        Column(name="duration_seconds", type=ColumnType.DOUBLE, description="From the first event to the last.",
+               unit="seconds", minimum=0),
+        *_MEASURES,
+    ),
+    partition_column="started_at",
+    cadence=Cadence.DAILY,
+    rules=(_TIME_ORDER,),
+    sort_columns=("started_at", "session_key"),
+    unique_columns=("session_key",),
+)  # fmt: skip
+
+FACTS: tuple[TableContract, ...] = (FACT_STREAMS, FACT_PAGE_VIEWS, FACT_PLAYS, SESSION_DAYS, FACT_SESSIONS)

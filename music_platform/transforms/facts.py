@@ -1,0 +1,195 @@
+"""The facts of gold: streams and page views by the hour, plays and sessions by the day.
+
+Each fact keeps every row of its source: keys are computed from the row itself, so no look-up can lose one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
+
+from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS, FACT_SESSIONS, FACT_STREAMS, SESSION_DAYS
+from music_platform.contracts.table import TableContract
+from music_platform.transforms.dimensions import state_name
+from music_platform.transforms.keys import artist_key, datetime_key, location_key, session_key, song_key, user_key
+
+DAYS_AFTER_THE_START = 2  # in which a session may go on; the longest seen last some hours
+
+_SUMMED = ("page_views", "pages", "songs", "skips", "played_seconds", "errors")
+_REACHED = ("is_converted", "is_downgraded", "is_cancelled")
+_PAGE_REACHED = {
+    "is_converted": "Submit Upgrade",
+    "is_downgraded": "Submit Downgrade",
+    "is_cancelled": "Cancellation Confirmation",
+}
+
+
+def fact_streams(listens: DataFrame, page_views: DataFrame) -> DataFrame:
+    """Silver's listens and page views of the same hours to one row a listen.
+
+    ``played_seconds`` lasts until the next event of the session within the hour; null where that lies in another one.
+    """
+    keyed = _with_keys(listens).withColumn("artist_key", artist_key(F.col("artist")))
+    next_events = _next_events(keyed, _with_session(page_views), by=["session_key", F.date_trunc("HOUR", "event_time")])
+    streams = _with_played_seconds(keyed, next_events)
+    return streams.select(*_names(FACT_STREAMS))
+
+
+def fact_page_views(page_views: DataFrame) -> DataFrame:
+    """Silver's page views with their keys."""
+    return _with_keys(page_views).select(*_names(FACT_PAGE_VIEWS))
+
+
+def fact_plays(streams: DataFrame, page_views: DataFrame, days: Sequence[str]) -> DataFrame:
+    """The days' streams with the seconds played up to the session's next event, in whatever hour.
+
+    ``page_views`` are fact_page_views of the days and of the day after each: a session goes on after midnight.
+    """
+    next_events = _next_events(streams, page_views, by=["session_key"])
+    plays = streams.drop("played_seconds", "is_skipped")
+    # The same whether one day is made or many: a range has days at hand that a day's own run has not.
+    plays = _with_played_seconds(plays, next_events, latest=F.date_add(F.to_date("event_time"), 2).cast("timestamp"))
+    return plays.where(_is_of(days, F.col("event_time"))).select(*_names(FACT_PLAYS))
+
+
+def session_days(page_views: DataFrame, plays: DataFrame) -> DataFrame:
+    """What each session did on each of the days, from fact_page_views and fact_plays."""
+    day = F.date_trunc("DAY", "event_time")
+    # One number that orders a session's events: milliseconds, then the position in the session.
+    views = page_views.withColumns({
+        "day": day,
+        "order": F.unix_millis("event_time") * 100_000 + F.col("item_in_session"),
+    })  # fmt: skip
+    is_error = (F.col("page") == "Error") | (F.col("status") == 404)
+    sessions = views.groupBy("day", "session_key").agg(
+        F.min("session_id").alias("session_id"),
+        F.max("user_key").alias("user_key"),  # the unknown member's key is the least
+        F.min("location_key").alias("location_key"),
+        F.min("event_time").alias("started_at"),
+        F.max("event_time").alias("ended_at"),
+        F.min_by("page", "order").alias("entry_page"),
+        F.max_by("page", "order").alias("exit_page"),
+        F.min_by("level", "order").alias("level_at_start"),
+        F.max_by("level", "order").alias("level_at_end"),
+        F.count(F.lit(1)).alias("page_views"),
+        F.count_if(F.col("page") != "NextSong").alias("pages"),
+        F.count_if(is_error).alias("errors"),
+        *(F.max(F.col("page") == page).alias(name) for name, page in _PAGE_REACHED.items()),
+    )
+    listening = (
+        plays.withColumn("day", day)
+        .groupBy("day", "session_key")
+        .agg(
+            F.count(F.lit(1)).alias("songs"),
+            F.count_if(F.col("is_skipped")).alias("skips"),
+            _rounded_sum("played_seconds").alias("played_seconds"),
+        )
+    )
+    joined = sessions.join(listening, ["day", "session_key"], "left").fillna(
+        {"songs": 0, "skips": 0, "played_seconds": 0.0}
+    )
+    return joined.select(*_names(SESSION_DAYS))
+
+
+def fact_sessions(parts: DataFrame, days: Sequence[str]) -> DataFrame:
+    """The sessions that started on the days, put together from session_days of the day before to two days after.
+
+    A session started on a day when it did something then and nothing the day before: no session pauses for a day.
+    """
+    # Each part is offered to every day on which its session may have started: offset 0 is the start, 1 and 2 go on, and
+    # a part at offset -1 says that the session had started before.
+    part_day = F.date_trunc("DAY", "started_at")
+    offered = parts.withColumn("offset", F.explode(F.array(*(F.lit(offset) for offset in (-1, 0, 1, 2)))))
+    offered = offered.withColumn("start_day", F.date_sub(part_day.cast("date"), F.col("offset")))
+    offered = offered.where(F.col("start_day").isin([F.to_date(F.lit(day)) for day in days]))
+    first, second, third = (F.col("offset") == offset for offset in (0, 1, 2))
+    gathered = offered.groupBy("start_day", "session_key").agg(
+        F.max(F.col("offset") == -1).alias("started_before"),
+        F.max(first).alias("has_first"),
+        F.max(second).alias("has_second"),
+        F.max(F.when(first | second, F.col("user_key"))).alias("user_key"),
+        F.max(F.when(third, F.col("user_key"))).alias("user_key_third"),
+        *(F.max(F.when(first, F.col(name))).alias(name)
+          for name in ("session_id", "location_key", "started_at", "entry_page", "level_at_start")),
+        *(F.max(F.when(F.col("offset") == offset, F.col(name))).alias(f"{name}_{offset}")
+          for name in ("ended_at", "exit_page", "level_at_end") for offset in (0, 1, 2)),
+        *(F.sum(F.when(first | second, F.col(name))).alias(name) for name in _SUMMED),
+        *(F.sum(F.when(third, F.col(name))).alias(f"{name}_third") for name in _SUMMED),
+        *(F.max(F.when(first | second, F.col(name))).alias(name) for name in _REACHED),
+        *(F.max(F.when(third, F.col(name))).alias(f"{name}_third") for name in _REACHED),
+    )  # fmt: skip
+    started = gathered.where(F.col("has_first") & ~F.col("started_before"))
+    # The third day goes on with the session only where the second did.
+    ends = {
+        name: F.coalesce(F.when(F.col("has_second"), F.col(f"{name}_2")), F.col(f"{name}_1"), F.col(f"{name}_0"))
+        for name in ("ended_at", "exit_page", "level_at_end")
+    }
+    sums = {name: F.col(name) + _if_goes_on(f"{name}_third", 0) for name in _SUMMED}
+    reached = {name: F.col(name) | _if_goes_on(f"{name}_third", False) for name in _REACHED}
+    users = {"user_key": F.greatest("user_key", _if_goes_on("user_key_third", ""))}
+    whole = started.withColumns(ends | sums | reached | users)
+    seconds = (F.unix_micros("ended_at") - F.unix_micros("started_at")) / F.lit(1e6)
+    whole = whole.withColumns({"duration_seconds": seconds, "played_seconds": F.round("played_seconds", 6)})
+    return whole.select(*_names(FACT_SESSIONS))
+
+
+def _if_goes_on(name: str, otherwise: object) -> Column:
+    return F.coalesce(F.when(F.col("has_second"), F.col(name)), F.lit(otherwise))
+
+
+def _with_session(events: DataFrame) -> DataFrame:
+    return events.withColumn(
+        "session_key", session_key(F.col("session_id"), F.col("tag"), F.col("zip"), F.col("user_agent"))
+    )
+
+
+def _with_keys(events: DataFrame) -> DataFrame:
+    place = location_key(*(F.col(name) for name in ("zip", "city", "state", "latitude", "longitude")))
+    return _with_session(events).withColumns({
+        "user_key": user_key(F.col("user_id")),
+        "song_key": song_key(F.col("artist"), F.col("song"), F.col("duration_seconds")),
+        "location_key": place,
+        "datetime_key": datetime_key(F.col("event_time")),
+        "state_name": state_name(F.col("state")),
+    })  # fmt: skip
+
+
+def _next_events(listens: DataFrame, page_views: DataFrame, by: Sequence[str | Column]) -> DataFrame:
+    """Of each listen the time of the session's next event, and null where there is none: (event_id, next_event_time)."""
+    columns = ("session_key", "event_time", "item_in_session")
+    events = page_views.select(*columns, F.lit(None).cast("string").alias("event_id"), F.lit(0).alias("kind"))
+    # A listen comes after the page view that is its twin, so that the next event is the next item's.
+    events = events.unionByName(listens.select(*columns, "event_id", F.lit(1).alias("kind")))
+    in_order = Window.partitionBy(*by).orderBy("event_time", "item_in_session", "kind", "event_id")
+    events = events.withColumn("next_event_time", F.lead("event_time").over(in_order))
+    return events.where("kind = 1").select("event_id", "next_event_time")
+
+
+def _with_played_seconds(listens: DataFrame, next_events: DataFrame, latest: Column | None = None) -> DataFrame:
+    """``latest`` is the moment from which on a next event is not one of the same session's."""
+    joined = listens.join(next_events, "event_id", "left")
+    if latest is not None:
+        joined = joined.withColumn(
+            "next_event_time", F.when(F.col("next_event_time") < latest, F.col("next_event_time"))
+        )
+    until_next = (F.unix_micros("next_event_time") - F.unix_micros("event_time")) / F.lit(1e6)
+    joined = joined.withColumn(
+        "played_seconds", F.least(until_next, F.when(until_next.isNotNull(), F.col("duration_seconds")))
+    )
+    # Eventsim goes on after a song's whole seconds, so a played song may lack its last fraction.
+    return joined.withColumn("is_skipped", F.col("played_seconds") < F.floor("duration_seconds"))
+
+
+def _rounded_sum(name: str) -> Column:
+    """Engines add in different orders: microseconds are where they agree."""
+    return F.round(F.coalesce(F.sum(name), F.lit(0.0)), 6)
+
+
+def _is_of(days: Sequence[str], moment: Column) -> Column:
+    return F.date_format(moment, "yyyy-MM-dd").isin(list(days))
+
+
+def _names(contract: TableContract) -> list[str]:
+    return [column.name for column in contract.columns]
