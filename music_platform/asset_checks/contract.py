@@ -47,7 +47,7 @@ def _footer_problems(stored: StoredPartitions) -> list[str]:
             try:
                 with pq.ParquetFile(stored.lake.store.open(key)) as parquet:
                     found, metadata = parquet.schema_arrow, parquet.metadata
-            except pa.ArrowInvalid as error:
+            except (pa.ArrowInvalid, OSError) as error:  # a damaged footer is the latter
                 problems.append(f"partition {partition}: '{key}' is no Parquet file ({error})")
                 continue
             if (rows := metadata.num_rows) != file.rows:

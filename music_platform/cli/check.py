@@ -7,15 +7,26 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from music_platform.asset_checks.layers import CHECKS_BY_LAYER
 from music_platform.asset_checks.outcome import CheckOutcome
-from music_platform.cli.console import PartitionOption, RangeOption, console, fail, failures_told, partitions_asked_for
+from music_platform.cli.console import (
+    PartitionOption,
+    RangeOption,
+    console,
+    fail,
+    failures_told,
+    partitions_asked_for,
+    settings_of_command,
+)
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Layer
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
-from music_platform.settings import current_settings
+
+# Silver and quarantine come from one pass and are checked together.
+_CHECKS = CHECKS_BY_LAYER | {Layer.QUARANTINE: CHECKS_BY_LAYER[Layer.SILVER]}
 
 
 def check(
@@ -37,17 +48,19 @@ def check(
     unknown = sorted(set(event_types or ()) - set(EVENT_TYPES))
     if unknown:
         fail(f"no event type '{unknown[0]}'; there are {', '.join(EVENT_TYPES)}", 2)
-    wanted = [layer for layer in CHECKS_BY_LAYER if not layers or layer in layers]
-    if not wanted:
-        fail(f"no checks for {', '.join(layers or ())}; there are checks of {', '.join(CHECKS_BY_LAYER)}", 2)
-    settings = current_settings()
+    wanted = list(dict.fromkeys(layers or _CHECKS))
+    without = [layer for layer in wanted if layer not in _CHECKS]
+    if without:
+        fail(f"no checks of {', '.join(without)}; there are checks of {', '.join(_CHECKS)}", 2)
+    settings = settings_of_command()
     lake, spark = Lake(settings), SparkResource.from_settings(settings)
     outcomes: list[CheckOutcome] = []
     with failures_told(), console.status("checking") as status:
-        for event_type in event_types or EVENT_TYPES:
-            for layer in wanted:
-                status.update(f"checking {layer}/{event_type}")
-                outcomes += CHECKS_BY_LAYER[layer](event_type, partitions, lake, spark)
+        for event_type in dict.fromkeys(event_types or EVENT_TYPES):
+            for function in dict.fromkeys(_CHECKS[layer] for layer in wanted):
+                status.update(f"checking {event_type}")
+                found = function(event_type, partitions, lake, spark)
+                outcomes += [outcome for outcome in found if outcome.table.split("/")[0] in wanted]
     print_outcomes(outcomes)
     failed = [outcome for outcome in outcomes if not outcome.passed and (outcome.is_blocking or strict)]
     if failed:
@@ -61,5 +74,5 @@ def print_outcomes(outcomes: Sequence[CheckOutcome]) -> None:
         result = (
             "[green]passed[/]" if outcome.passed else "[red]FAILED[/]" if outcome.is_blocking else "[yellow]warning[/]"
         )
-        table.add_row(outcome.table, outcome.check, result, outcome.description)
+        table.add_row(outcome.table, outcome.check, result, Text(outcome.description))
     console.print(table)

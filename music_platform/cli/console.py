@@ -1,21 +1,31 @@
-"""What the commands share: the console, options for partitions, errors that end a command."""
+"""What the commands share: the console, settings, options for partitions, errors that end a command.
+
+Text from data, files or settings is printed as ``rich.text.Text`` or with ``markup=False``: in a plain string rich takes
+square brackets for its markup.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
 from music_platform.errors import MusicPlatformError
-from music_platform.partitions import hour_of_key, keys_in_range
+from music_platform.partitions import hour_of_key, key_of_hour, keys_in_range
+from music_platform.settings import Settings, current_settings
 
-console = Console()
+# emoji: rich would replace ":x:" in what it prints, data included.
+console = Console(emoji=False)
 if not console.is_terminal:
-    console = Console(width=180)  # a log or a pipe has no width; tables would be cut to 80 characters
-error_console = Console(stderr=True, soft_wrap=True)
+    console = Console(emoji=False, width=180)  # a log or a pipe has no width; tables would be cut to 80 characters
+error_console = Console(stderr=True, emoji=False, soft_wrap=True)
 
 PartitionOption = Annotated[
     str | None, typer.Option("--partition", help="One hour, such as 2026-11-01-05:00.", show_default=False)
@@ -31,18 +41,54 @@ RangeOption = Annotated[
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """End the command with a message on standard error: 1 for what went wrong, 2 for what was asked wrongly."""
-    error_console.print(f"[bold red]error:[/] {message}", highlight=False)
+    """End the command with a message on standard error.
+
+    The exit code is 1 for what went wrong, 2 for what was asked wrongly.
+    """
+    _print_error(message)
     raise typer.Exit(code)
+
+
+def warn(message: str) -> None:
+    """Tell on standard error what the command's user should look at although the command goes on."""
+    error_console.print(Text.assemble(("warning:", "yellow"), " ", message))
 
 
 @contextmanager
 def failures_told() -> Iterator[None]:
-    """The platform's own errors become the command's message and exit code 1; others stay tracebacks."""
+    """The platform's own errors become the command's message and exit code 1; others stay tracebacks.
+
+    An interrupt ends the process with exit code 130, as shells have it.
+    """
     try:
         yield
     except MusicPlatformError as error:
         fail(str(error))
+    except KeyboardInterrupt as error:
+        _print_error(str(error) or "interrupted")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # At once: the embedded engine ends at an interrupt, and Spark's client tries for ten minutes to release its results
+        # there, in a thread that Python would wait for.
+        os._exit(130)
+
+
+def settings_of_command() -> Settings:
+    """The settings of this process; ends the command with exit code 2 and the names of the variables that are wrong."""
+    try:
+        return current_settings()
+    except ValidationError as error:
+        prefix = Settings.model_config.get("env_prefix", "")
+        problems = [
+            # Not the value: it may be a secret.
+            f"{prefix}{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        ]
+        fail("; ".join(problems), 2)
+
+
+def _print_error(message: str) -> None:
+    error_console.print(Text.assemble(("error:", "bold red"), " ", message))
 
 
 def partitions_asked_for(partition: str | None, partition_range: str | None) -> list[str] | None:
@@ -51,8 +97,7 @@ def partitions_asked_for(partition: str | None, partition_range: str | None) -> 
         fail("give either --partition or --partition-range", 2)
     try:
         if partition:
-            hour_of_key(partition)
-            return [partition]
+            return [key_of_hour(hour_of_key(partition))]  # 2026-11-1-5:00 names the hour too
         if partition_range:
             first, separator, last = partition_range.partition("...")
             if not separator:

@@ -14,18 +14,23 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from music_platform.cli.console import console, fail, failures_told
+from music_platform.cli.console import console, fail, failures_told, settings_of_command, warn
+from music_platform.cli.land import inputs_told, tell_error_records
 from music_platform.contracts.events import EVENT_TYPES
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER, TABLES
+from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.manifest import Manifest, read_manifest
 from music_platform.landing.layout import LANDING_PREFIX, parse_key
+from music_platform.landing.reader import count_lines
+from music_platform.landing.writer import LandingSummary, land_files
 from music_platform.partitions import describe_partitions, key_of_hour, keys_in_range
 from music_platform.resources.lake import Lake
-from music_platform.settings import Settings, current_settings
+from music_platform.settings import Settings
 
 _DAYS = 3
 _USERS = 1_000
+_TABLES = [contract for layer in (BRONZE, SILVER, QUARANTINE) for contract in layer.values()]
 
 
 @dataclass
@@ -44,22 +49,23 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the generator.")] = 1,
 ) -> None:
     """Generate events, land them, materialize bronze, silver and quarantine in one run, check them, and show the result."""
-    settings = current_settings()
+    settings = settings_of_command()
     lake = Lake(settings)
     phases: list[_Phase] = []
     with failures_told():
-        before = set(_landed_keys(lake))
         with tempfile.TemporaryDirectory(prefix="music-platform-demo-") as folder:
             if source is None:
                 source = Path(folder)
                 with _timed(phases, "generate"):
                     _generate(source, users, days, seed)
             with _timed(phases, "land"):
-                _land(lake, source)
-        partitions = _hours_of(lake, before)
+                summary = _land(lake, source)
+        tell_error_records(summary, lake.store)
+        partitions = _hours_with_a_partition(lake, summary)
         with _timed(phases, "materialize and check"):
-            _materialize(settings, partitions)
+            warnings = _materialize(settings, partitions)
     _show(lake, partitions, phases)
+    _end(lake, warnings)
 
 
 def _generate(folder: Path, users: int, days: int, seed: int) -> None:
@@ -75,11 +81,8 @@ def _generate(folder: Path, users: int, days: int, seed: int) -> None:
         )
 
 
-def _land(lake: Lake, folder: Path) -> None:
-    from music_platform.landing.event_files import event_files
-    from music_platform.landing.writer import land_files
-
-    files = event_files([folder])
+def _land(lake: Lake, folder: Path) -> LandingSummary:
+    files = inputs_told([folder])
     total = sum(file.path.stat().st_size for file in files if file.path is not None)
     read = lines = 0
     with _bar("land", "lines") as update:
@@ -89,27 +92,56 @@ def _land(lake: Lake, folder: Path) -> None:
             read, lines = read + more_bytes, lines + more_lines
             update(lines, read, total)
 
-        land_files(lake.store, files, tell)
+        return land_files(lake.store, files, tell)
 
 
-def _materialize(settings: Settings, partitions: list[str]) -> None:
-    from music_platform.cli.runs import materialize, open_instance  # Dagster's imports take seconds
+def _materialize(settings: Settings, partitions: list[str]) -> list[str]:
+    """Build and check bronze, silver and quarantine in one run; returns what the checks warn of."""
+    # Importing it reads the settings.
+    from music_platform.cli.runs import materialize, open_instance, warnings_of
 
-    materialize(open_instance(), settings, list(TABLES), partitions, f"materialize {describe_partitions(partitions)}")
+    title = f"materialize {describe_partitions(partitions)}"
+    tables = [contract.path for contract in _TABLES]
+    return warnings_of(materialize(open_instance(), settings, tables, partitions, title))
 
 
-def _landed_keys(lake: Lake) -> Iterator[str]:
-    return (stored.key for stored in lake.store.list(LANDING_PREFIX))
+def _hours_with_a_partition(lake: Lake, summary: LandingSummary) -> list[str]:
+    """All hours from the first to the last landed event, as far as they have a partition.
+
+    Tells what lies outside, and ends the command when nothing lies within.
+    """
+    if summary.first_hour is None or summary.last_hour is None:
+        fail("nothing was landed: the files hold no event; give --from a folder with Eventsim's files")
+    start, now = lake.settings.start, datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    within: set[datetime] = set()
+    early: dict[str, datetime] = {}  # hours by key of the landed object
+    late: dict[str, datetime] = {}
+    for stored in lake.store.list(LANDING_PREFIX):
+        place = parse_key(stored.key)
+        if place is None or not summary.first_hour <= place[1] <= summary.last_hour:
+            continue
+        if place[1] < start:
+            early[stored.key] = place[1]
+        elif place[1] > now:
+            late[stored.key] = place[1]
+        else:
+            within.add(place[1])
+    if early:
+        warn(f"{_lines_and_hours(lake, early)}: before MUSIC_PLATFORM_START, which is {start:%Y-%m-%dT%H:%M}")
+    if late:
+        warn(f"{_lines_and_hours(lake, late)}: later than the current hour, {key_of_hour(now)}")
+    if not within:
+        fail(
+            f"no landed event lies between {key_of_hour(start)} (MUSIC_PLATFORM_START) and {key_of_hour(now)}, the current "
+            "hour: there is nothing to materialize"
+        )
+    return keys_in_range(key_of_hour(min(within)), key_of_hour(max(within)))
 
 
-def _hours_of(lake: Lake, known: set[str]) -> list[str]:
-    """All hours between the first and the last that the demo landed in; of all landed ones when it landed nothing new."""
-    keys = list(_landed_keys(lake))
-    parsed = [parse_key(key) for key in keys if key not in known] or [parse_key(key) for key in keys]
-    hours = sorted(place[1] for place in parsed if place is not None)
-    if not hours:
-        fail("nothing was landed; give --from a folder with Eventsim's files")
-    return keys_in_range(key_of_hour(hours[0]), key_of_hour(min(hours[-1], datetime.now(UTC))))
+def _lines_and_hours(lake: Lake, hours: dict[str, datetime]) -> str:
+    lines = sum(lake.map_parallel(lambda key: count_lines(lake.store.get(key) or b""), list(hours)))
+    first, last = key_of_hour(min(hours.values())), key_of_hour(max(hours.values()))
+    return f"{lines:,} lines of {len(set(hours.values())):,} hours ({first} to {last}) stay in landing"
 
 
 def _show(lake: Lake, partitions: list[str], phases: list[_Phase]) -> None:
@@ -117,7 +149,7 @@ def _show(lake: Lake, partitions: list[str], phases: list[_Phase]) -> None:
         "table", "partitions", "rows", "bytes", "files", title=describe_partitions(partitions), title_justify="left"
     )
     manifests: dict[str, list[Manifest]] = {}
-    for contract in TABLES.values():
+    for contract in _TABLES:
         found = lake.map_parallel(lambda key, of=contract: read_manifest(lake.store, of, key), partitions)
         of_table = manifests[contract.path] = [entry[0] for entry in found if entry is not None]
         table.add_row(
@@ -141,8 +173,18 @@ def _show(lake: Lake, partitions: list[str], phases: list[_Phase]) -> None:
     )
     for phase in phases:
         console.print(f"  {phase.name:<24}{phase.seconds:6.1f} s {totals['bronze'] / phase.seconds:12,.0f} events/s")
-    console.print("All checks passed. Now: [bold]./run dev[/] opens the asset graph in Dagster's UI; the lake is "
-                  f"{lake.location}", soft_wrap=True)  # fmt: skip
+
+
+def _end(lake: Lake, warnings: list[str]) -> None:
+    passed = "All checks passed."
+    if warnings:
+        passed = (
+            f"All blocking checks passed; {len(warnings)} warning{'s' * (len(warnings) > 1)}: {'; '.join(warnings)}."
+        )
+    ending = Text.assemble(
+        f"{passed} Now: ", ("./run dev", "bold"), f" opens the asset graph in Dagster's UI; the lake is {lake.location}"
+    )
+    console.print(ending, soft_wrap=True)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from music_platform.eventsim.errors import GeneratorError
 from music_platform.eventsim.generator import GenerationSummary, ProgressCallback, generate_files
@@ -106,7 +107,7 @@ def generate(
                 with _on_signals(_interrupt, signal.SIGTERM):
                     summary = generate_files(options, output, progress)
     except GeneratorError as error:
-        errors.print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
+        errors.print(Text.assemble(("Error:", "red"), f" {error}"), soft_wrap=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
         errors.print("Interrupted; no file was written.", highlight=False)
@@ -190,5 +191,5 @@ def _summary_table(summary: GenerationSummary) -> Table:
     table.add_column("file")
     for event_type, rows in summary.rows.items():
         size = summary.bytes[event_type] / 1e6
-        table.add_row(event_type, f"{rows:,}", f"{size:,.1f}", str(summary.files.get(event_type, "")))
+        table.add_row(event_type, f"{rows:,}", f"{size:,.1f}", Text(str(summary.files.get(event_type, ""))))
     return table

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Display
 
-from music_platform.cli.console import console, error_console, fail
-from music_platform.errors import MusicPlatformError
-from music_platform.landing.event_files import EventFile, event_files
+from music_platform.cli.console import console, error_console, failures_told, settings_of_command, warn
+from music_platform.landing.event_files import EventFile, event_files, left_out_of_folders
 from music_platform.landing.layout import ERRORS_PREFIX
 from music_platform.landing.writer import LandingSummary, Progress, land_files
 from music_platform.resources.object_store import ObjectStore
-from music_platform.settings import current_settings
+
+_MOST_NAMES_TOLD = 10
 
 
 def land(
@@ -30,25 +29,54 @@ def land(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Eventsim's files, plain, .gz or .xz; a folder stands for all event files in it, - for standard input.",
+            help="Eventsim's files, plain, .gz or .xz; - for standard input. A folder stands for the files directly in it "
+            "that are named after an event type (listen_events.jsonl.gz); what else lies there, hidden files apart, is not "
+            "landed, but named.",
             show_default=False,
         ),
     ],
     event_type: Annotated[
         str | None,
-        typer.Option("--event-type", help="Type of all these files; without it their names tell.", show_default=False),
+        typer.Option(
+            "--event-type",
+            help="Type of all these files; without it their names tell. A file named after another type is an error.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Land files of events in the lake exactly as Fluentd does, by the hour of each event. Twice changes nothing."""
     began = time.monotonic()
-    try:
-        inputs = event_files(files, event_type)
-        store = ObjectStore.from_settings(current_settings())
+    settings = settings_of_command()
+    with failures_told():
+        inputs = inputs_told(files, event_type)
+        store = ObjectStore.from_settings(settings)
         with _shown_progress(inputs) as progress:
             summary = land_files(store, inputs, progress)
-    except MusicPlatformError as error:
-        fail(escape(str(error)))
     _tell(summary, store, time.monotonic() - began)
+
+
+def inputs_told(paths: list[Path], event_type: str | None = None) -> list[EventFile]:
+    """The event files that paths name; what a folder holds beside them is told.
+
+    Raises LandingInputError as ``event_files``.
+    """
+    inputs = event_files(paths, event_type)
+    left_out = left_out_of_folders(paths)
+    if left_out:
+        names = ", ".join(f"'{path}'" for path in left_out[:_MOST_NAMES_TOLD])
+        if len(left_out) > _MOST_NAMES_TOLD:
+            names += f" and {len(left_out) - _MOST_NAMES_TOLD:,} more"
+        warn(f"not landed, because not named after an event type: {names}. Give files themselves, with --event-type.")
+    return inputs
+
+
+def tell_error_records(summary: LandingSummary, store: ObjectStore) -> None:
+    """Say how many lines were no events, and where they lie."""
+    if summary.error_records:
+        warn(
+            f"{summary.error_records:,} records are no events and lie in {store.url(ERRORS_PREFIX)}/: "
+            "lines that are no JSON object, or whose ts is not epoch milliseconds."
+        )
 
 
 @contextmanager
@@ -87,9 +115,4 @@ def _tell(summary: LandingSummary, store: ObjectStore, seconds: float) -> None:
         f"{summary.error_records:,} error records, in {seconds:.1f} s ({summary.lines / max(seconds, 1e-3):,.0f} lines/s)",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
-    if summary.error_records:
-        error_console.print(
-            f"[yellow]{summary.error_records:,} records are no events and lie in {escape(store.url(ERRORS_PREFIX))}/[/]: "
-            "lines that are no JSON object, or whose ts is not epoch milliseconds.",
-            highlight=False,
-        )
+    tell_error_records(summary, store)

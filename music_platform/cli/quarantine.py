@@ -5,18 +5,30 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Any
 
 import pyarrow.parquet as pq
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from music_platform.cli.console import PartitionOption, RangeOption, console, fail, failures_told, partitions_asked_for
+from music_platform.cli.console import (
+    PartitionOption,
+    RangeOption,
+    console,
+    fail,
+    failures_told,
+    partitions_asked_for,
+    settings_of_command,
+    warn,
+)
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, read_manifest
+from music_platform.io_managers.partition_sets import StoredPartitions
 from music_platform.resources.lake import Lake
-from music_platform.settings import current_settings
+from music_platform.resources.spark import SparkResource
 
 app = typer.Typer(help="What is in quarantine and why, and its replay.", no_args_is_help=True)
 
@@ -29,18 +41,18 @@ def list_quarantine(
     partition: PartitionOption = None, partition_range: RangeOption = None, event_type: EventTypeOption = None
 ) -> None:
     """Quarantined rows by event type, hour and rule; of all hours unless some are named."""
-    lake = Lake(current_settings())
+    lake = Lake(settings_of_command())
     table = Table("event type", "partition", "rule", "rows", "for example")
     total = 0
     with failures_told():
         for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range)):
-            rows = _rows_of(lake, manifest)
+            rows = list(_rows_of(lake, manifest))
             total += len(rows)
             for rule, count in Counter(row["rule"] for row in rows).most_common():
                 example = next(row for row in rows if row["rule"] == rule)
-                shown = example["detail"] or example["raw"]
+                shown = Text(_shorten(example["detail"] or example["raw"], 100))
                 name = manifest.table.split("/")[1]
-                table.add_row(name, manifest.partition, rule, f"{count:,}", _shorten(shown, 100))
+                table.add_row(name, manifest.partition, Text(rule), f"{count:,}", shown)
     if total:
         console.print(table)
     console.print(f"{total:,} rows in quarantine")
@@ -56,24 +68,30 @@ def show_quarantine(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row, uncut.")] = False,
 ) -> None:
     """Quarantined rows one by one: rules, what exactly is wrong, where the line was landed, its raw form."""
-    lake = Lake(current_settings())
+    lake = Lake(settings_of_command())
     shown = 0
     with failures_told():
-        for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range)):
-            for row in _rows_of(lake, manifest):
-                if (rule and rule not in row["broken_rules"].split(",")) or shown == limit:
-                    continue
-                shown += 1
-                if as_json:
-                    typer.echo(json.dumps(row, default=str, ensure_ascii=False))
-                    continue
-                console.print(f"[bold]{row['_object']}[/] line {row['_line_number']}", highlight=False)
-                console.print(f"  rules  {row['broken_rules']}", markup=False, highlight=False)
-                if row["detail"]:
-                    console.print(f"  detail {row['detail']}", markup=False, highlight=False)
-                console.print(f"  raw    {_shorten(row['raw'], 500)}", markup=False, highlight=False)
+        rows = (
+            row
+            for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range))
+            for row in _rows_of(lake, manifest)
+            if rule is None or rule in row["broken_rules"].split(",")
+        )
+        for row in islice(rows, limit):
+            shown += 1
+            if as_json:
+                typer.echo(json.dumps(row, default=str, ensure_ascii=False))
+                continue
+            console.print(Text.assemble((row["_object"], "bold"), f" line {row['_line_number']}"))
+            console.print(Text(f"  rules  {row['broken_rules']}"))
+            if row["detail"]:
+                console.print(Text(f"  detail {row['detail']}"))
+            console.print(Text(f"  raw    {_shorten(row['raw'], 500)}"))
+        is_cut = next(rows, None) is not None
     if not as_json:
-        console.print(f"{shown} rows shown" + (f"; --limit {limit * 10} shows more" if shown == limit else ""))
+        console.print(f"{shown:,} rows shown")
+    if is_cut:
+        warn(f"there are more; --limit {limit * 10} shows more")
 
 
 @app.command("replay")
@@ -84,9 +102,10 @@ def replay_quarantine(
     rule: RuleOption = None,
 ) -> None:
     """Materialize again the hours that have quarantined rows, from their landed objects and by the contracts of now."""
-    from music_platform.cli.runs import contiguous_ranges, materialize, open_instance  # Dagster's imports take seconds
+    settings = settings_of_command()
+    # Importing it reads the settings.
+    from music_platform.cli.runs import contiguous_ranges, materialize, open_instance
 
-    settings = current_settings()
     lake = Lake(settings)
     with failures_told():
         hours: dict[str, list[str]] = {}
@@ -111,7 +130,10 @@ def replay_quarantine(
 
 
 def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] | None) -> Iterator[Manifest]:
-    """The manifests of quarantine partitions with rows, by event type and hour."""
+    """The manifests of quarantine partitions with rows, by event type and hour; of all that there are, or of those named.
+
+    Raises ``PartitionMissingError`` for a named partition that was never published.
+    """
     if event_type is not None and event_type not in EVENT_TYPES:
         fail(f"no event type '{event_type}'; there are {', '.join(EVENT_TYPES)}", 2)
     for name in EVENT_TYPES if event_type is None else (event_type,):
@@ -127,8 +149,8 @@ def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] |
                 if content is not None
             ]
         else:
-            found = lake.map_parallel(lambda key, of=contract: read_manifest(lake.store, of, key), partitions)
-            manifests = [entry[0] for entry in found if entry is not None]
+            spark = SparkResource.from_settings(lake.settings)  # opens no session, as nothing is read by it
+            manifests = list(StoredPartitions.open(contract, partitions, lake, spark).manifests.values())
         yield from (manifest for manifest in manifests if manifest.rows)
 
 
@@ -137,8 +159,10 @@ def _quarantined_rows(lake: Lake, event_type: str, partitions: Sequence[str]) ->
     return sum(entry[0].rows for entry in found if entry is not None)
 
 
-def _rows_of(lake: Lake, manifest: Manifest) -> list[dict[str, Any]]:
-    return [row for key in manifest.keys for row in pq.ParquetFile(lake.store.open(key)).read().to_pylist()]
+def _rows_of(lake: Lake, manifest: Manifest) -> Iterator[dict[str, Any]]:
+    for key in manifest.keys:
+        for batch in pq.ParquetFile(lake.store.open(key)).iter_batches():
+            yield from batch.to_pylist()
 
 
 def _shorten(text: str, length: int) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import RunFailureReason
+from dagster._utils.interrupts import capture_interrupts
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from music_platform.cli.console import console
@@ -18,6 +21,13 @@ from music_platform.partitions import describe_partitions, hour_of_key
 from music_platform.settings import Settings
 
 _POLL_SECONDS = 0.3
+_LAST_DRAWING_SECONDS = 5.0
+_AFTER_INTERRUPT = "; what it published stays, and the same command completes it"
+_STEP_ENDS = {
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_SKIPPED,
+}
 
 
 def open_instance() -> dg.DagsterInstance:
@@ -35,16 +45,17 @@ def materialize(
 ) -> dg.ExecuteInProcessResult:
     """Materialize and check tables (``<layer>/<name>``) for a gapless range of hours in one run.
 
-    Raises ``MusicPlatformError`` that names the steps and checks that failed.
+    Raises ``MusicPlatformError`` that names the steps and checks that failed, and ``KeyboardInterrupt`` when the run was
+    interrupted, once that is recorded in the instance. Must be called in the main thread.
     """
-    definitions = build_definitions(settings)
-    job = definitions.resolve_implicit_global_asset_job_def()
+    job = build_definitions(settings).resolve_implicit_global_asset_job_def()
     run_id = str(uuid.uuid4())
-    outcome: dict[str, Any] = {}
-
-    def execute() -> None:
+    told = f"run {run_id} of {describe_partitions(partitions)}"
+    # Dagster turns an interrupt into the end of the step and of the run, in the main thread and once it executes. Taken from
+    # here on, none breaks into what the instance records of the run before that.
+    with _progress_shown(instance, run_id, title), capture_interrupts():
         try:
-            outcome["result"] = job.execute_in_process(
+            result = job.execute_in_process(
                 instance=instance,
                 asset_selection=[dg.AssetKey(table.split("/")) for table in tables],
                 run_id=run_id,
@@ -52,18 +63,22 @@ def materialize(
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 **_partition_arguments(partitions),
             )
-        except BaseException as error:  # noqa: BLE001 (it is raised again, in the thread that waits)
-            outcome["error"] = error
-
-    thread = threading.Thread(target=execute, name="dagster-run")
-    thread.start()
-    _show_progress(instance, run_id, thread, title)
-    if "error" in outcome:
-        raise outcome["error"]
-    result: dg.ExecuteInProcessResult = outcome["result"]
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:
+            # Between two steps, or before the first; the run would stay open for ever.
+            run = instance.get_run_by_id(run_id)
+            if run is not None and not run.is_finished:
+                instance.report_run_canceled(run, "Interrupted.")
+            raise KeyboardInterrupt(f"{told} was interrupted{_AFTER_INTERRUPT}") from error
+    if _was_interrupted(result):
+        raise KeyboardInterrupt(f"{told} was interrupted{_AFTER_INTERRUPT}")
     if not result.success:
-        raise MusicPlatformError(f"run {run_id} of {describe_partitions(partitions)} failed: {_failures(result)}")
+        raise MusicPlatformError(f"{told} failed: {_failures(result)}")
     return result
+
+
+def warnings_of(result: dg.ExecuteInProcessResult) -> list[str]:
+    """What the checks that did not pass have found, in a run that succeeded: none of them blocks."""
+    return [_told(evaluation) for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
 
 
 def contiguous_ranges(partitions: Sequence[str]) -> list[list[str]]:
@@ -84,7 +99,22 @@ def _partition_arguments(partitions: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _show_progress(instance: dg.DagsterInstance, run_id: str, thread: threading.Thread, title: str) -> None:
+@contextmanager
+def _progress_shown(instance: dg.DagsterInstance, run_id: str, title: str) -> Iterator[None]:
+    """Draw the run's progress in a thread that cannot keep the process from ending."""
+    ended = threading.Event()
+    drawing = threading.Thread(
+        target=_show_progress, args=(instance, run_id, title, ended), name="progress", daemon=True
+    )
+    drawing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        drawing.join(_LAST_DRAWING_SECONDS)
+
+
+def _show_progress(instance: dg.DagsterInstance, run_id: str, title: str, ended: threading.Event) -> None:
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -93,26 +123,55 @@ def _show_progress(instance: dg.DagsterInstance, run_id: str, thread: threading.
         console=console,
     ) as progress:
         task = progress.add_task(title, total=1)
-        while thread.is_alive():
-            thread.join(_POLL_SECONDS)
-            run = instance.get_run_by_id(run_id)
-            stats = instance.get_run_step_stats(run_id) if run is not None else []
-            done = [step for step in stats if step.end_time is not None]
-            running = [step.step_key for step in stats if step.end_time is None]
-            total = _planned_steps(instance, run)
-            progress.update(
-                task,
-                total=max(total, 1),
-                completed=len(done),
-                description=f"{title}: {running[-1] if running else 'starting' if not done else 'ending'}",
-            )
+        steps: _Steps | None = None
+        is_last = False
+        while not is_last:
+            is_last = ended.wait(_POLL_SECONDS)
+            if steps is None and (run := instance.get_run_by_id(run_id)) is not None:
+                steps = _Steps(instance, run)
+            if steps is not None:
+                steps.read()
+                progress.update(
+                    task,
+                    total=max(steps.planned, 1),
+                    completed=len(steps.done),
+                    description=": ".join([title, *steps.running[-1:]]),
+                )
         progress.update(task, description=title)
 
 
-def _planned_steps(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> int:
-    if run is None or run.execution_plan_snapshot_id is None:
-        return 0
-    return len(instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id).steps)
+class _Steps:
+    """The steps of a run as its events tell them; each event is read once, the many about partitions never."""
+
+    def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+        self._instance = instance
+        self._run_id = run.run_id
+        self._cursor: str | None = None
+        plan = run.execution_plan_snapshot_id
+        self.planned = 0 if plan is None else len(instance.get_execution_plan_snapshot(plan).steps)
+        self.running: list[str] = []
+        self.done: set[str] = set()
+
+    def read(self) -> None:
+        """Take in what happened since the last call."""
+        found = self._instance.get_records_for_run(
+            self._run_id, cursor=self._cursor, of_type={dg.DagsterEventType.STEP_START, *_STEP_ENDS}
+        )
+        self._cursor = found.cursor
+        for record in found.records:
+            event = record.event_log_entry.get_dagster_event()
+            if event.step_key is None:
+                continue
+            if event.event_type in _STEP_ENDS:
+                self.done.add(event.step_key)
+                self.running = [step for step in self.running if step != event.step_key]
+            else:
+                self.running.append(event.step_key)
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    ends = [event for event in result.all_events if event.event_type is dg.DagsterEventType.RUN_FAILURE]
+    return any(event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION for event in ends)
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> str:
@@ -123,8 +182,12 @@ def _failures(result: dg.ExecuteInProcessResult) -> str:
             error = error.cause
         told.append(f"step {event.step_key}: {error.message.strip() if error is not None else 'unknown'}")
     told += [
-        f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()}: {evaluation.description}"
+        _told(evaluation)
         for evaluation in result.get_asset_check_evaluations()
         if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
     ]
     return "; ".join(told)
+
+
+def _told(evaluation: dg.AssetCheckEvaluation) -> str:
+    return f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()}: {evaluation.description}"

@@ -5,6 +5,7 @@ first used.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 from functools import lru_cache
@@ -71,6 +72,9 @@ def _session_at(url: str, config: tuple[tuple[str, Any], ...]) -> SparkSession:
         builder = builder.config(key, value)
     session = builder.create()
     session.conf.set("spark.sql.session.timeZone", "UTC")
+    if threading.current_thread() is threading.main_thread():
+        # Sail takes SIGINT when its server starts: an interrupt would end the engine and not the run.
+        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
     return session
 
 
