@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
@@ -27,7 +28,7 @@ from music_platform.contracts.dimensions import (
     DIMENSIONS,
     UNKNOWN,
 )
-from music_platform.contracts.events import LISTEN_EVENTS
+from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.contracts.schemas import arrow_schema, spark_schema
 from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, TableContract, column_rules
 from music_platform.contracts.tables import SILVER
@@ -158,6 +159,23 @@ def make_locations(previous: DataFrame | None, events: Mapping[str, DataFrame], 
 
 def without_day(rows: Iterable[Row]) -> list[Row]:
     return [{name: value for name, value in row.items() if name != "day"} for row in rows]
+
+
+def real_silver(spark: SparkSession, shared_folder: Path, event_type: str) -> pa.Table:
+    """Silver of the real sample."""
+    event = EVENT_CONTRACTS[event_type]
+    with lzma.open(shared_folder / "eventsim" / "sample" / f"{event_type}.jsonl.xz") as file:
+        lines = file.read().split(b"\n")[:-1]
+    hours = [json.loads(line)["ts"] // HOUR_LENGTH_MILLISECONDS * HOUR_LENGTH_MILLISECONDS * 1000 for line in lines]
+    batch = lines_of(lines)
+    position = batch.schema.get_field_index("landed_hour")
+    batch = batch.set_column(position, batch.schema.field(position), pa.array(hours, pa.timestamp("us", tz="UTC")))
+    frame = spark.createDataFrame(pa.Table.from_batches([batch]), LINES_DDL)
+    silver = silver_or_quarantine(bronze_events(frame, event), event)
+    names = [column.name for column in SILVER[event_type].columns]
+    table = silver.filter(F.col(DESTINATION_COLUMN) == "silver").select(*names).toArrow()
+    assert table.num_rows == len(lines)
+    return table.cast(arrow_schema(SILVER[event_type].columns))
 
 
 @pytest.mark.parametrize("contract", DIMENSIONS, ids=lambda contract: contract.path)
@@ -387,6 +405,26 @@ def test_facts_find_the_version_of_their_time_and_none_is_lost(spark: SparkSessi
             assert (row["level"], row["user_id"]) == (level, row["fact_user_id"])
 
 
+def test_real_users_change_level_exactly_at_their_status_changes(spark: SparkSession, shared_folder: Path) -> None:
+    silver = {event_type: real_silver(spark, shared_folder, event_type) for event_type in EVENT_TYPES}
+    partitions: list[pa.Table] = []
+    for number in range(15):
+        day = FIRST_DAY + number * ONE_DAY
+        of_day = {}
+        for event_type, table in silver.items():
+            in_day = (pc.field("event_time") >= day) & (pc.field("event_time") < day + ONE_DAY)
+            of_day[event_type] = frame_of(spark, SILVER[event_type].columns, table.filter(in_day))
+        previous = frame_of(spark, DIM_USERS.columns, partitions[-1]) if partitions else None
+        partitions.append(table_of(make_users(previous, of_day, key_of(day)), DIM_USERS))
+    assert_versions_tile(partitions)
+    ended = {(row["user_id"], row["valid_to"]) for table in partitions for row in table.to_pylist() if row["valid_to"]}
+    changes = {(row["user_id"], row["event_time"]) for row in silver["status_change_events"].to_pylist()}
+    assert ended == changes
+    assert len(changes) > 50
+    known = {user for table in silver.values() for user in table.column("user_id").to_pylist()}
+    assert {row["user_id"] for row in partitions[-1].to_pylist()} == known
+
+
 # Songs and artists
 
 
@@ -484,8 +522,8 @@ def test_equally_near_tracks_are_told_apart_by_track_id(spark: SparkSession) -> 
         spark,
         track("A", "Song", 101.0, "TRB"),
         track("A", "Song", 100.0, "TRC"),
-        track("B", "Song", 100.0, "TRZ", release="Later"),
-        track("B", "Song", 100.0001, "TRY", release="Earlier"),  # the same to the millisecond: one song
+        track("B", "Song", 100.0, "TRZ", release="A"),
+        track("B", "Song", 100.0001, "TRY", release="B"),  # the same to the millisecond: one song
     )
     rows = songs_of(spark, [play(1, "A", "Song", 100.5)], catalogue).to_pylist()
     assert {row["track_id"]: row["plays"] for row in rows} == {"TRB": 1, "TRC": 0, "TRY": 0, None: 0}
@@ -597,27 +635,11 @@ def test_artists_are_described_by_the_catalogue(spark: SparkSession) -> None:
     assert (lefevre["plays"], lefevre["first_played_at"]) == (0, None)
 
 
-def real_listens(spark: SparkSession, shared_folder: Path) -> pa.Table:
-    """Silver of the real sample's listens."""
-    with lzma.open(shared_folder / "eventsim" / "sample" / "listen_events.jsonl.xz") as file:
-        lines = file.read().split(b"\n")[:-1]
-    hours = [json.loads(line)["ts"] // HOUR_LENGTH_MILLISECONDS * HOUR_LENGTH_MILLISECONDS * 1000 for line in lines]
-    batch = lines_of(lines)
-    position = batch.schema.get_field_index("landed_hour")
-    batch = batch.set_column(position, batch.schema.field(position), pa.array(hours, pa.timestamp("us", tz="UTC")))
-    frame = spark.createDataFrame(pa.Table.from_batches([batch]), LINES_DDL)
-    silver = silver_or_quarantine(bronze_events(frame, LISTEN_EVENTS), LISTEN_EVENTS)
-    names = [column.name for column in SILVER["listen_events"].columns]
-    table = silver.filter(F.col(DESTINATION_COLUMN) == "silver").select(*names).toArrow()
-    assert table.num_rows == len(lines)
-    return table.cast(arrow_schema(SILVER["listen_events"].columns))
-
-
 def test_real_plays_find_their_tracks(spark: SparkSession, shared_folder: Path) -> None:
     with lzma.open(shared_folder / "eventsim" / "songs.csv.xz") as file:
         seed = parse_catalogue(file.read().decode("utf-8"), "songs.csv.xz")
     catalogue = spark.createDataFrame(seed, CATALOGUE_DDL)
-    listens = real_listens(spark, shared_folder)
+    listens = real_silver(spark, shared_folder, "listen_events")
     frame = frame_of(spark, SILVER["listen_events"].columns, listens)
     last_day = day_of(max(listens.column("event_time").to_pylist()))
     rows = table_of(dim_songs(None, frame, catalogue, key_of(last_day)), DIM_SONGS).to_pylist()

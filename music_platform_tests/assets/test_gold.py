@@ -1,0 +1,169 @@
+"""Gold through the definitions: every check passes, and what comes late or in another order ends in the same tables."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations
+
+from music_platform.asset_checks.gold import check_gold
+from music_platform.contracts.aggregates import HOURLY_PLAYS, USER_ACTIVITY
+from music_platform.contracts.dimensions import DIM_USERS
+from music_platform.contracts.facts import FACT_PLAYS, FACT_SESSIONS, FACT_STREAMS
+from music_platform.contracts.table import Cadence, TableContract
+from music_platform.contracts.tables import GOLD
+from music_platform.definitions import build_definitions
+from music_platform.errors import PartitionMissingError
+from music_platform.eventsim import GeneratorOptions, generate_files
+from music_platform.landing.event_files import EventFile
+from music_platform.landing.writer import land_files
+from music_platform.resources.spark import SparkResource
+from music_platform.settings import Settings
+
+DAYS = ["2026-11-01", "2026-11-02", "2026-11-03"]
+HOURS = ("2026-11-01-00:00", "2026-11-03-23:00")
+
+
+@dataclass
+class Events:
+    """Lines of each event type: all of them, and those that come late."""
+
+    in_time: dict[str, list[bytes]]
+    late: dict[str, list[bytes]]
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Events:
+    folder = tmp_path_factory.mktemp("events")
+    made = generate_files(
+        GeneratorOptions(users=60, seed=3, start=datetime(2026, 11, 1, tzinfo=UTC), days=3, growth_rate=0.0), folder
+    )
+    chance = random.Random(1)
+    found = Events({}, {})
+    for name, path in made.files.items():
+        lines = path.read_bytes().splitlines(keepends=True)
+        late = set(chance.sample(range(len(lines)), len(lines) // 10))
+        found.in_time[name] = [line for number, line in enumerate(lines) if number not in late]
+        found.late[name] = [lines[number] for number in sorted(late)]
+    return found
+
+
+def land(platform: LocalPlatform, folder: Path, lines: dict[str, list[bytes]]) -> None:
+    folder.mkdir()
+    files = []
+    for name, content in lines.items():
+        path = folder / name
+        path.write_bytes(b"".join(content))
+        files.append(EventFile(path, name))
+    land_files(platform.lake.store, files)
+
+
+def run_days(platform: LocalPlatform, first: str, last: str) -> dg.ExecuteInProcessResult:
+    return build_definitions(platform.settings).resolve_job_def("daily_tier").execute_in_process(
+        instance=platform.instance, tags={RANGE_START: first, RANGE_END: last}
+    )  # fmt: skip
+
+
+def contents(platform: LocalPlatform) -> dict[str, str]:
+    """The data version of every gold partition."""
+    hours = [f"{day}-{hour:02}:00" for day in DAYS for hour in range(24)]
+    return {
+        f"{table.path} {partition}": platform.manifest(table.path, partition).data_version
+        for table in GOLD.values()
+        for partition in (hours if table.cadence is Cadence.HOURLY else DAYS)
+    }
+
+
+@dataclass
+class Made:
+    platform: LocalPlatform
+    days_run: dg.ExecuteInProcessResult
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, events: Events) -> Made:
+    """All events landed before the one range run of each tier."""
+    root = tmp_path_factory.mktemp("gold")
+    platform = LocalPlatform(Settings(lake=str(root / "lake")))
+    land(platform, root / "in-time", events.in_time)
+    land(platform, root / "late", events.late)
+    platform.run(*HOURS)
+    return Made(platform, run_days(platform, DAYS[0], DAYS[-1]))
+
+
+def test_every_table_is_made_and_every_check_passes(made: Made) -> None:
+    found = evaluations(made.days_run)
+    daily = {table.path for table in GOLD.values() if table.cadence is Cadence.DAILY}
+    assert {name.split()[0] for name in found} == daily
+    assert {name: evaluation.description for name, evaluation in found.items() if not evaluation.passed} == {}
+    for table in (FACT_PLAYS, FACT_SESSIONS, DIM_USERS, HOURLY_PLAYS):
+        assert made.platform.manifest(table.path, DAYS[1]).rows > 0
+        assert len(made.platform.manifest(table.path, DAYS[1]).files) == 1
+
+
+def test_a_second_run_changes_nothing(made: Made) -> None:
+    before = contents(made.platform)
+    run_days(made.platform, DAYS[0], DAYS[-1])
+    assert contents(made.platform) == before
+
+
+def test_late_events_in_any_order_end_in_the_same_tables(made: Made, tmp_path: Path, events: Events) -> None:
+    platform = LocalPlatform(Settings(lake=str(tmp_path / "lake")))
+    land(platform, tmp_path / "in-time", events.in_time)
+    platform.run(*HOURS)
+    for day in DAYS:  # a run a day, each with nothing known of the days after
+        run_days(platform, day, day)
+    land(platform, tmp_path / "late", events.late)
+    hours = [f"{day}-{hour:02}:00" for day in DAYS for hour in range(24)]
+    chance = random.Random(2)
+    halves = [hours[36:], hours[:36]]
+    chance.shuffle(halves)
+    for half in halves:
+        platform.run(half[0], half[-1])
+    # Days that look ahead come right when the days after them are there, days that carry forward from the first one on.
+    run_days(platform, DAYS[1], DAYS[-1])
+    run_days(platform, DAYS[0], DAYS[-1])
+    assert contents(platform) == contents(made.platform)
+
+
+def test_a_hole_between_days_is_named(made: Made) -> None:
+    store, job = made.platform.lake.store, build_definitions(made.platform.settings).resolve_job_def("daily_tier")
+    key = f"{USER_ACTIVITY.path}/date={DAYS[1]}/_SUCCESS"
+    manifest = store.get(key) or b""
+    store.delete([key])
+    try:
+        with pytest.raises(PartitionMissingError, match=f"user_activity partition {DAYS[2]} carries forward {DAYS[1]}"):
+            job.execute_in_process(
+                instance=made.platform.instance,
+                partition_key=DAYS[2],
+                asset_selection=[dg.AssetKey(USER_ACTIVITY.asset_key)],
+            )
+    finally:
+        store.put(key, manifest)
+
+
+@pytest.mark.parametrize(
+    ("table", "check"),
+    [(FACT_PLAYS, "reconciles_with_fact_streams"), (HOURLY_PLAYS, "adds_up_to_fact_plays"), (DIM_USERS, "resolves_user_key"),
+     (FACT_STREAMS, "reconciles_with_silver"), (FACT_SESSIONS, "holds_every_session")],
+)  # fmt: skip
+def test_lost_rows_are_found(made: Made, table: TableContract, check: str) -> None:
+    hours = [f"{DAYS[1]}-{hour:02}:00" for hour in range(24)]
+    partitions = hours if table.cadence is Cadence.HOURLY else [DAYS[1]]
+    partition = next(key for key in partitions if made.platform.manifest(table.path, key).rows)
+    manifest = made.platform.manifest(table.path, partition)
+    store = made.platform.lake.store
+    kept = {key: store.get(key) or b"" for key in (*manifest.keys, f"{manifest.folder}/_SUCCESS")}
+    try:
+        rows = made.platform.table(table.path, partition)
+        made.platform.tamper(table.path, partition, rows.slice(max(rows.num_rows // 2, 1)))
+        outcomes = check_gold(table, [partition], made.platform.lake, SparkResource())
+        assert any(outcome.check.startswith(check) and not outcome.passed for outcome in outcomes)
+    finally:
+        for key, content in kept.items():
+            store.put(key, content)
