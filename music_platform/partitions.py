@@ -70,6 +70,22 @@ def day_of_key(partition_key: str) -> str:
     return partition_key[: len("2026-11-01")]
 
 
+def days_in_range(first_day: str, last_day: str) -> list[str]:
+    """Every daily key from ``first_day`` to ``last_day``, both included.
+
+    Raises ``ValueError`` that shows the wanted form when one is not a day, and when the range runs backwards.
+    """
+    try:
+        first, last = (datetime.strptime(day, DAILY_KEY_FORMAT).replace(tzinfo=UTC) for day in (first_day, last_day))
+    except ValueError as error:
+        raise ValueError(
+            f"'{first_day}...{last_day}' is not a range of days; write it as 2026-11-01...2026-11-14"
+        ) from error
+    if last < first:
+        raise ValueError(f"the partition range {first_day}...{last_day} ends before it begins")
+    return [(first + timedelta(days=offset)).strftime(DAILY_KEY_FORMAT) for offset in range((last - first).days + 1)]
+
+
 def days_around(day: str, *, before: int, after: int) -> set[str]:
     """The daily key of a day and those of so many days before and after it."""
     moment = datetime.strptime(day, DAILY_KEY_FORMAT).replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""`music-platform demo`: the main job end to end on this machine, from generated (or given) events to checked silver."""
+"""`music-platform demo`: the main job end to end on this machine, from generated (or given) events to checked gold."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, settings_of_command, warn
 from music_platform.cli.land import inputs_told, tell_error_records
+from music_platform.cli.results import print_results
 from music_platform.contracts.events import EVENT_TYPES
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.contracts.table import Cadence, TableContract
+from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER, TABLES
 from music_platform.io_managers.manifest import Manifest, read_manifest
 from music_platform.landing.layout import LANDING_PREFIX, parse_key
 from music_platform.landing.reader import count_lines
 from music_platform.landing.writer import LandingSummary, land_files
-from music_platform.partitions import describe_partitions, key_of_hour, keys_in_range
+from music_platform.partitions import day_of_key, describe_partitions, key_of_hour, keys_in_range
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
 
 _DAYS = 3
 _USERS = 1_000
-_TABLES = [contract for layer in (BRONZE, SILVER, QUARANTINE) for contract in layer.values()]
+_HOURLY = [contract for contract in TABLES.values() if contract.cadence is Cadence.HOURLY]
+_DAILY = [contract for contract in TABLES.values() if contract.cadence is Cadence.DAILY]
 
 
 @dataclass
@@ -48,7 +51,7 @@ def demo(
     days: Annotated[int, typer.Option("--days", min=1, help="Days to generate, up to yesterday.")] = _DAYS,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the generator.")] = 1,
 ) -> None:
-    """Generate events, land them, materialize bronze, silver and quarantine in one run, check them, and show the result."""
+    """Generate events, land them, materialize and check the hourly and the daily tables, a run each, and show the result."""
     settings = settings_of_command()
     lake = Lake(settings)
     phases: list[_Phase] = []
@@ -62,9 +65,13 @@ def demo(
                 summary = _land(lake, source)
         tell_error_records(summary, lake.store)
         partitions = _hours_with_a_partition(lake, summary)
-        with _timed(phases, "materialize and check"):
-            warnings = _materialize(settings, partitions)
-    _show(lake, partitions, phases)
+        dates = list(dict.fromkeys(map(day_of_key, partitions)))
+        with _timed(phases, "hourly tables, checked"):
+            warnings = _materialize(settings, _HOURLY, partitions)
+        with _timed(phases, "daily tables, checked"):
+            warnings += _materialize(settings, _DAILY, dates)
+    _show(lake, partitions, dates, phases)
+    print_results(lake, dates)
     _end(lake, warnings)
 
 
@@ -95,14 +102,14 @@ def _land(lake: Lake, folder: Path) -> LandingSummary:
         return land_files(lake.store, files, tell)
 
 
-def _materialize(settings: Settings, partitions: list[str]) -> list[str]:
-    """Build and check bronze, silver and quarantine in one run; returns what the checks warn of."""
+def _materialize(settings: Settings, tables: list[TableContract], partitions: list[str]) -> list[str]:
+    """Build and check tables in one run; returns what the checks warn of."""
     # Importing it reads the settings.
     from music_platform.cli.runs import materialize, open_instance, warnings_of
 
     title = f"materialize {describe_partitions(partitions)}"
-    tables = [contract.path for contract in _TABLES]
-    return warnings_of(materialize(open_instance(), settings, tables, partitions, title))
+    paths = [contract.path for contract in tables]
+    return warnings_of(materialize(open_instance(), settings, paths, partitions, title))
 
 
 def _hours_with_a_partition(lake: Lake, summary: LandingSummary) -> list[str]:
@@ -144,13 +151,14 @@ def _lines_and_hours(lake: Lake, hours: dict[str, datetime]) -> str:
     return f"{lines:,} lines of {len(set(hours.values())):,} hours ({first} to {last}) stay in landing"
 
 
-def _show(lake: Lake, partitions: list[str], phases: list[_Phase]) -> None:
+def _show(lake: Lake, partitions: list[str], days: list[str], phases: list[_Phase]) -> None:
     table = Table(
         "table", "partitions", "rows", "bytes", "files", title=describe_partitions(partitions), title_justify="left"
     )
     manifests: dict[str, list[Manifest]] = {}
-    for contract in _TABLES:
-        found = lake.map_parallel(lambda key, of=contract: read_manifest(lake.store, of, key), partitions)
+    for contract in (*_HOURLY, *_DAILY):
+        keys = partitions if contract.cadence is Cadence.HOURLY else days
+        found = lake.map_parallel(lambda key, of=contract: read_manifest(lake.store, of, key), keys)
         of_table = manifests[contract.path] = [entry[0] for entry in found if entry is not None]
         table.add_row(
             contract.path,

@@ -1,0 +1,127 @@
+"""`music-platform results`: what gold says of some days: top songs, active users, the funnel, sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from music_platform.cli.console import console, fail, failures_told, settings_of_command
+from music_platform.contracts.aggregates import ACTIVE_USERS, LEVEL_FUNNEL, LOGIN_SUCCESS
+from music_platform.contracts.dimensions import DIM_SONGS
+from music_platform.contracts.facts import FACT_PLAYS, FACT_SESSIONS
+from music_platform.contracts.table import TableContract
+from music_platform.io_managers.manifest import read_manifest
+from music_platform.partitions import days_in_range
+from music_platform.resources.lake import Lake
+
+_TOP_SONGS = 10
+_SECONDS_OF_AN_HOUR = 3600
+
+
+def results(
+    days: Annotated[
+        str, typer.Option("--partition-range", help="Days from one to another, such as 2026-11-01...2026-11-14.")
+    ],
+) -> None:
+    """Print, from gold, the top songs, the active users of each day, the funnel of subscription levels and the sessions."""
+    first, separator, last = days.partition("...")
+    try:
+        partitions = days_in_range(first, last if separator else first)
+    except ValueError as error:
+        fail(str(error), 2)
+    lake = Lake(settings_of_command())
+    with failures_told():
+        print_results(lake, partitions)
+
+
+def print_results(lake: Lake, days: Sequence[str]) -> None:
+    """The days' results as tables; days of which gold has nothing are left out, all of them lacking is an error."""
+    plays = _rows(lake, FACT_PLAYS, days, ["song_key", "user_key", "played_seconds"])
+    if not plays.num_rows:
+        fail(f"gold has no plays of {days[0]} to {days[-1]}; materialize first: --select 'tag:cadence=daily'")
+    console.print(_top_songs(plays, _rows(lake, DIM_SONGS, days[-1:], ["song_key", "title", "artist"])))
+    columns = ["day", "active_1_day", "active_7_days", "active_30_days", "users"]
+    console.print(_as_table("Active users", _rows(lake, ACTIVE_USERS, days, columns).sort_by("day").to_pylist()))
+    console.print(_as_table("Subscription levels", _funnel(_rows(lake, LEVEL_FUNNEL, days, None))))
+    console.print(_as_table("Sessions and logins", [_totals(lake, days, plays)]))
+
+
+def _rows(lake: Lake, contract: TableContract, days: Sequence[str], columns: list[str] | None) -> pa.Table:
+    found = lake.map_parallel(lambda day: read_manifest(lake.store, contract, day), list(days))
+    keys = [key for entry in found if entry is not None for key in entry[0].keys]
+    names = columns or [column.name for column in contract.columns]
+    tables = lake.map_parallel(lambda key: pq.read_table(lake.store.open(key), columns=names), keys)
+    return pa.concat_tables(tables) if tables else pa.table({name: [] for name in names})
+
+
+def _top_songs(plays: pa.Table, songs: pa.Table) -> Table:
+    counted = plays.group_by("song_key").aggregate([([], "count_all"), ("user_key", "count_distinct")])
+    order = [("count_all", "descending"), ("user_key_count_distinct", "descending"), ("song_key", "ascending")]
+    best = counted.sort_by(order).slice(0, _TOP_SONGS).to_pylist()
+    names = {row["song_key"]: row for row in songs.to_pylist()}
+    unknown = {"title": "Unknown", "artist": "Unknown"}
+    return _as_table(
+        "Top songs",
+        [
+            {
+                "title": names.get(row["song_key"], unknown)["title"],
+                "artist": names.get(row["song_key"], unknown)["artist"],
+                "plays": row["count_all"],
+                "listeners": row["user_key_count_distinct"],
+            }
+            for row in best
+        ],
+    )
+
+
+def _funnel(stages: pa.Table) -> list[dict[str, Any]]:
+    """Events, and users each day added up, by stage over all days."""
+    summed = stages.group_by(["stage_order", "stage"]).aggregate(
+        [("users", "sum"), ("sessions", "sum"), ("events", "sum")]
+    )
+    return [
+        {
+            "stage": row["stage"],
+            "user days": row["users_sum"],
+            "sessions": row["sessions_sum"],
+            "events": row["events_sum"],
+        }
+        for row in summed.sort_by("stage_order").to_pylist()
+    ]
+
+
+def _totals(lake: Lake, days: Sequence[str], plays: pa.Table) -> dict[str, Any]:
+    sessions = _rows(lake, FACT_SESSIONS, days, ["songs", "skips", "duration_seconds"]).to_pylist()
+    logins = _rows(lake, LOGIN_SUCCESS, days, ["attempts", "successes"]).to_pylist()
+    seconds = sum(value for value in plays.column("played_seconds").to_pylist() if value is not None)
+    attempts = sum(row["attempts"] for row in logins)
+    return {
+        "sessions": len(sessions),
+        "plays": plays.num_rows,
+        "skips": sum(row["skips"] for row in sessions),
+        "hours listened": f"{seconds / _SECONDS_OF_AN_HOUR:,.0f}",
+        "logins": attempts,
+        "of them successful": f"{sum(row['successes'] for row in logins) / attempts:.1%}" if attempts else "-",
+    }
+
+
+def _as_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in rows[0] if rows else ():
+        is_text = isinstance(rows[0][name], str) and name in ("title", "artist", "stage", "day")
+        table.add_column(name.replace("_", " "), justify="left" if is_text or name == "day" else "right")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row.values()))
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:%Y-%m-%d}" if hasattr(value, "strftime") else str(value)
