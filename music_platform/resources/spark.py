@@ -44,12 +44,11 @@ def embedded_engine_url() -> str:
 
 
 def _return_freed_memory() -> None:
-    """Let the engine and Arrow give back what they freed; before the engine is loaded.
+    """Let Arrow give back what it freed.
 
-    Sail and Arrow have an allocator (mimalloc) each that keeps freed memory for later, thread by thread. The engine's
-    threads come and go, so over a long range that adds up to gigabytes (benchmarks/memory.py).
+    Its own allocator keeps freed memory for later, thread by thread. The engine's threads come and go, so over a long range
+    that adds up to gigabytes (benchmarks/memory.py).
     """
-    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "1")  # milliseconds
     pa.set_memory_pool(pa.system_memory_pool())
 
 
