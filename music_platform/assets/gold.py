@@ -56,12 +56,13 @@ def _gold_asset(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.Ass
 
 def _asset_in(table: GoldTable, name: str) -> dg.AssetIn:
     wanted = table.inputs[name]
+    is_daily = table.contract.cadence is Cadence.DAILY
     mapping = None
-    if wanted.days_before or wanted.days_after:
+    if is_daily:
+        # Of the current day the later hours are no partitions yet, nor are the days after it.
         mapping = dg.TimeWindowPartitionMapping(
             start_offset=-wanted.days_before, end_offset=wanted.days_after, allow_nonexistent_upstream_partitions=True
         )
-    is_daily = table.contract.cadence is Cadence.DAILY
     return dg.AssetIn(
         key=wanted.contract.asset_key,
         partition_mapping=mapping,

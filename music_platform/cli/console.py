@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from music_platform.errors import MusicPlatformError
-from music_platform.partitions import hour_of_key, key_of_hour, keys_in_range
+from music_platform.partitions import days_in_range, hour_of_key, key_of_hour, keys_in_range
 from music_platform.settings import Settings, current_settings
 
 # emoji: rich would replace ":x:" in what it prints, data included.
@@ -89,6 +89,17 @@ def settings_of_command() -> Settings:
 
 def _print_error(message: str) -> None:
     error_console.print(Text.assemble(("error:", "bold red"), " ", message))
+
+
+def days_asked_for(partition: str | None, partition_range: str | None) -> list[str] | None:
+    """The daily partition keys of the two options; None where they name no day, such as an hour does not."""
+    first, _, last = (partition or partition_range or "").partition("...")
+    if (partition and partition_range) or len(first) > len("2026-11-01"):
+        return None
+    try:
+        return days_in_range(first, last or first)
+    except ValueError:
+        return None
 
 
 def partitions_asked_for(partition: str | None, partition_range: str | None) -> list[str] | None:

@@ -37,15 +37,18 @@ def results(
         fail(str(error), 2)
     lake = Lake(settings_of_command())
     with failures_told():
+        if not _rows(lake, FACT_PLAYS, partitions, ["song_key"]).num_rows:
+            fail(
+                f"gold has no plays of {partitions[0]} to {partitions[-1]}; materialize first: --select 'tag:cadence=daily'"
+            )
         print_results(lake, partitions)
 
 
 def print_results(lake: Lake, days: Sequence[str]) -> None:
-    """The days' results as tables; days of which gold has nothing are left out, all of them lacking is an error."""
+    """The days' results as tables; days of which gold has nothing are left out."""
     plays = _rows(lake, FACT_PLAYS, days, ["song_key", "user_key", "played_seconds"])
-    if not plays.num_rows:
-        fail(f"gold has no plays of {days[0]} to {days[-1]}; materialize first: --select 'tag:cadence=daily'")
-    console.print(_top_songs(plays, _rows(lake, DIM_SONGS, days[-1:], ["song_key", "title", "artist"])))
+    if plays.num_rows:
+        console.print(_top_songs(plays, _rows(lake, DIM_SONGS, days[-1:], ["song_key", "title", "artist"])))
     columns = ["day", "active_1_day", "active_7_days", "active_30_days", "users"]
     console.print(_as_table("Active users", _rows(lake, ACTIVE_USERS, days, columns).sort_by("day").to_pylist()))
     console.print(_as_table("Subscription levels", _funnel(_rows(lake, LEVEL_FUNNEL, days, None))))

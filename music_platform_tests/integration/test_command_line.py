@@ -31,6 +31,7 @@ from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.contracts.schemas import arrow_schema
 from music_platform.contracts.table import Rule
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.resources.lake import Lake
 from music_platform.settings import Settings, current_settings
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -440,3 +441,23 @@ def test_progress_reads_each_event_of_a_step_once(
 def test_ranges_without_gaps_are_found() -> None:
     hours = ["2026-11-01-23:00", "2026-11-01-05:00", "2026-11-02-00:00"]
     assert runs.contiguous_ranges(hours) == [["2026-11-01-05:00"], ["2026-11-01-23:00", "2026-11-02-00:00"]]
+
+
+def test_gold_is_made_checked_and_told(commands: CliRunner) -> None:
+    made = commands.invoke(app, ["demo", "--users", "40", "--days", "2"])
+    assert made.exit_code == 0, made.output
+    assert "Top songs" in made.output
+    days = sorted(
+        {stored.key.split("date=")[1][:10] for stored in Lake(current_settings()).store.list("gold/fact_plays")}
+    )
+    checked = commands.invoke(app, ["check", "--partition", days[0]])
+    assert checked.exit_code == 0, checked.output
+    assert "adds_up_to_fact_plays" in checked.output
+    told = commands.invoke(app, ["results", "--partition-range", f"{days[0]}...{days[-1]}"])
+    assert told.exit_code == 0, told.output
+    assert days[-1] in told.output
+    nothing = commands.invoke(app, ["results", "--partition-range", "2026-02-01...2026-02-02"])
+    assert nothing.exit_code == 1
+    assert "gold has no plays of 2026-02-01" in nothing.output
+    assert commands.invoke(app, ["results", "--partition-range", "yesterday"]).exit_code == 2
+    assert commands.invoke(app, ["check", "--partition", days[0], "--layer", "silver"]).exit_code == 2
