@@ -112,20 +112,18 @@ def _run_peer(landed: Lake, output: Path) -> Run:
 
 
 def _compare_with_spark(landed: Lake, folder: str, partitions: Sequence[str]) -> None:
-    """Spark between runs of the platform, each in a process of its own: a machine's busy times meet all of them."""
+    """Spark between two runs of the platform, each in a process of its own and with the machine to itself."""
 
     def spine(engine: str, name: str) -> float:
         lake = _new_lake(landed, folder, f"beside-spark-{name}")
         return float(_run("benchmarks.spine", lake.location, partitions[0], partitions[-1], engine)[-1])
 
+    seconds = {"platform (Sail)": spine("", "before")}
     with spark_connect_server() as (url, start_seconds):
         job = _run("benchmarks.spark_job", landed.location, f"{folder}/job", partitions[0], partitions[-1], url)
-        seconds = {
-            "a plain Spark job, Spark's own reader and writer": float(job[-1]),
-            "platform (Sail)": spine("", "before"),
-            "platform, Spark as its engine": spine(url, "spark"),
-            "platform (Sail) again": spine("", "after"),
-        }
+        seconds["a plain Spark job, Spark's own reader and writer"] = float(job[-1])
+        seconds["platform, Spark as its engine"] = spine(url, "spark")
+    seconds["platform (Sail) again"] = spine("", "after")
     platform = (seconds["platform (Sail)"] + seconds["platform (Sail) again"]) / 2
     print_table(
         "The same transforms on Apache Spark",

@@ -27,6 +27,7 @@ from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Cadence, Layer
 from music_platform.contracts.tables import GOLD
 from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.partitions import describe_partitions
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -86,6 +87,8 @@ def check(
                 unmade.append(contract.path)
     if unmade:
         warn(f"not checked, because it was never made of these partitions: {', '.join(unmade)}")
+    if not outcomes:
+        fail(f"nothing was checked: no table was ever made of {describe_partitions(partitions)}")
     print_outcomes(outcomes)
     failed = [outcome for outcome in outcomes if not outcome.passed and (outcome.is_blocking or strict)]
     if failed:

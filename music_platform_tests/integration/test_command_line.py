@@ -209,7 +209,7 @@ def test_a_wrong_setting_is_no_traceback_in_a_process_of_its_own(
 def test_wrong_options_are_told_with_exit_code_2(commands: CliRunner) -> None:
     for arguments, told in (
         (["check"], "--partition"),
-        (["check", "--partition", "2026-11-01"], "write it as 2026-11-01-05:00"),
+        (["check", "--partition", "2026-11"], "write it as 2026-11-01-05:00"),
         (["check", "--partition-range", "2026-11-01-05:00"], "three dots"),
         (["check", "--partition-range", "2026-11-01-05:00...2026-11-01-04:00"], "ends before it begins"),
         (["check", "--partition", HOUR, "--event-type", "clicks"], "no event type 'clicks'"),
@@ -456,6 +456,9 @@ def test_gold_is_made_checked_and_told(commands: CliRunner) -> None:
     told = commands.invoke(app, ["results", "--partition-range", f"{days[0]}...{days[-1]}"])
     assert told.exit_code == 0, told.output
     assert days[-1] in told.output
+    unmade = commands.invoke(app, ["check", "--partition", "2026-02-01"])
+    assert unmade.exit_code == 1
+    assert "nothing was checked: no table was ever made of 2026-02-01" in unmade.output
     nothing = commands.invoke(app, ["results", "--partition-range", "2026-02-01...2026-02-02"])
     assert nothing.exit_code == 1
     assert "gold has no plays of 2026-02-01" in nothing.output
