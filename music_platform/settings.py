@@ -65,7 +65,7 @@ class Settings(BaseSettings):
         "Must exceed the longest run, so that no run in progress loses files it has yet to publish.",
     )
     batch_rows: int = Field(
-        default=1_000_000,
+        default=500_000,
         gt=0,
         description="Rows a range run holds in the engine at once: what bounds its memory.",
     )
