@@ -67,7 +67,7 @@ def main() -> None:
 def _repeat_before(lake: Lake, hours: list[str], days: int) -> list[str]:
     """Land the same events in each of so many days before; gives those days' hours."""
     for name in EVENT_TYPES:
-        for stored in chain.from_iterable(list_landing(lake.store, name, hours).values()):
+        for stored in chain.from_iterable(folder.objects for folder in list_landing(lake.store, name, hours).values()):
             text, hour = igzip.decompress(lake.store.get(stored.key) or b""), hour_of_landed_key(stored.key)
             for day in range(1, days + 1):
                 land_hour(lake, name, hour - timedelta(day), moved(text, timedelta(day)))

@@ -26,8 +26,7 @@ from benchmarks.dagster_runs import SpineRunner, new_instance
 from benchmarks.landed_events import add_sample_options, land
 from benchmarks.measuring import print_table
 from benchmarks.spine import build_spine
-from music_platform.asset_checks.layers import CHECKS_BY_LAYER
-from music_platform.contracts.events import EVENT_TYPES
+from music_platform.asset_checks.spine import SPINE_STEPS
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
@@ -123,9 +122,8 @@ def _engine_start() -> float:
 def build_and_check(lake: Lake, spark: SparkResource, partitions: list[str]) -> None:
     """The spine's work and the checks' without Dagster."""
     build_spine(lake, spark, partitions)
-    for check in CHECKS_BY_LAYER.values():
-        for event_type in EVENT_TYPES:
-            check(event_type, partitions, lake, spark)
+    for step in SPINE_STEPS:
+        step.check(partitions, lake, spark)
 
 
 def _command(settings: Settings, home: Path, hour: str) -> float:

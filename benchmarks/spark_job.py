@@ -50,7 +50,9 @@ def build(spark: SparkSession, lake: Lake, output: Path, partitions: Sequence[st
 
 
 def _lines(spark: SparkSession, lake: Lake, event: EventContract, partitions: Sequence[str]) -> DataFrame:
-    objects = [found for hour in list_landing(lake.store, event.name, partitions).values() for found in hour]
+    objects = [
+        found for folder in list_landing(lake.store, event.name, partitions).values() for found in folder.objects
+    ]
     lines = spark.read.text([lake.store.url(found.key) for found in objects])
     landed_hour = F.to_timestamp(
         F.regexp_extract("_object", r"/(dt=\d{4}-\d\d-\d\d/hour=\d\d)/", 1), "'dt='yyyy-MM-dd'/hour='HH"

@@ -10,8 +10,8 @@ from typing import Any
 
 import dagster as dg
 
-from music_platform.asset_checks.gold import gold_checks
-from music_platform.asset_checks.layers import hourly_checks
+from music_platform.asset_checks.gold import GOLD_STEPS
+from music_platform.asset_checks.spine import SPINE_STEPS
 from music_platform.assets.bronze import bronze_assets
 from music_platform.assets.gold import gold_assets
 from music_platform.assets.landing import LANDING_IO_MANAGER, landing_assets
@@ -35,7 +35,7 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
     hours, days = hourly_partitions(settings.start), daily_partitions(settings.start)
     return dg.Definitions(
         assets=[*landing_assets(hours), *bronze_assets(hours), *silver_assets(hours), *gold_assets(hours, days)],
-        asset_checks=[*hourly_checks(), *gold_checks()],
+        asset_checks=[step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)],
         jobs=[HOURLY_SPINE, DAILY_TIER],
         resources={
             "lake": lake,

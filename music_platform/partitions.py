@@ -4,6 +4,7 @@ Partition keys are Dagster's (`2026-11-01-05:00`, `2026-11-01`); everything here
 does not belong here.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ import dagster as dg
 
 HOURLY_KEY_FORMAT = "%Y-%m-%d-%H:%M"
 DAILY_KEY_FORMAT = "%Y-%m-%d"
+_DAY_FORM = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
 
 def hourly_partitions(start: datetime) -> dg.HourlyPartitionsDefinition:
@@ -46,9 +48,14 @@ def key_of_hour(hour: datetime) -> str:
     return hour.astimezone(UTC).strftime(HOURLY_KEY_FORMAT)
 
 
+def is_day(partition_key: str) -> bool:
+    """Whether a key has a daily partition's form, and not an hourly one's."""
+    return _DAY_FORM.fullmatch(partition_key) is not None
+
+
 def partition_path(partition_key: str) -> str:
     """The Hive folder of an hourly or daily partition: ``date=2026-11-01/hour=05`` or ``date=2026-11-01``."""
-    if len(partition_key) == len("2026-11-01"):
+    if is_day(partition_key):
         return f"date={datetime.strptime(partition_key, DAILY_KEY_FORMAT).replace(tzinfo=UTC):%Y-%m-%d}"
     return f"{hour_of_key(partition_key):date=%Y-%m-%d/hour=%H}"
 

@@ -3,15 +3,16 @@
 A reconciliation compares two numbers of each partition, which were come by in different ways.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import dagster as dg
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.asset_checks.contract import CONTRACT_CHECK, check_contract
-from music_platform.asset_checks.outcome import CheckOutcome, partitions_of_check, tell
+from music_platform.asset_checks.outcome import CheckOutcome, tell
+from music_platform.asset_checks.step import CheckStep, check_spec
 from music_platform.contracts.aggregates import (
     ACTIVE_USERS,
     HOURLY_PLAYS,
@@ -69,42 +70,20 @@ def check_gold(table: TableContract, partitions: Sequence[str], lake: Lake, spar
     return outcomes
 
 
-def gold_checks() -> list[dg.AssetChecksDefinition]:
-    """One step of checks for each gold table."""
-    return [_checks_step(contract) for contract in GOLD.values()]
-
-
-def _checks_step(contract: TableContract) -> dg.AssetChecksDefinition:
-    names = {CONTRACT_CHECK: "Types, nullability, allowed values, identities."}
-    names |= {found.name: found.description for found in RECONCILIATIONS.get(contract.path, ())}
-    others = {
-        found.name: [other.asset_key for other in found.others.values()]
-        for found in RECONCILIATIONS.get(contract.path, ())
-    }
-
-    @dg.multi_asset_check(
+def _step(contract: TableContract) -> CheckStep:
+    reconciliations = RECONCILIATIONS.get(contract.path, ())
+    return CheckStep(
         name=f"check_gold_{contract.name}",
+        tables=(contract,),
         specs=[
-            dg.AssetCheckSpec(
-                name,
-                asset=contract.asset_key,
-                description=description,
-                blocking=True,
-                additional_deps=others.get(name, []),
-            )
-            for name, description in names.items()
+            check_spec(contract, CONTRACT_CHECK, "Types, nullability, allowed values, identities."),
+            *(
+                check_spec(contract, found.name, found.description, compared_with=list(found.others.values()))
+                for found in reconciliations
+            ),
         ],
-        can_subset=True,
+        check=partial(check_gold, contract),
     )
-    def checks(
-        context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], spark: SparkResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        selected = context.op_execution_context.selected_asset_check_keys
-        for outcome in check_gold(contract, partitions_of_check(context, contract.name), lake, spark):
-            if dg.AssetCheckKey(dg.AssetKey(contract.asset_key), outcome.check) in selected:
-                yield outcome.to_dagster()
-
-    return checks
 
 
 def _open(
@@ -357,3 +336,5 @@ RECONCILIATIONS: dict[str, Sequence[Reconciliation]] = {
         )
     ],
 }
+
+GOLD_STEPS: tuple[CheckStep, ...] = tuple(_step(contract) for contract in GOLD.values())

@@ -38,15 +38,3 @@ def tell(problems: list[str]) -> str:
     """The first problems in one line, and how many more there are; empty when there is none."""
     told = "; ".join(problems[:_MOST_PROBLEMS_TOLD])
     return told if len(problems) <= _MOST_PROBLEMS_TOLD else f"{told}; and {len(problems) - _MOST_PROBLEMS_TOLD} more"
-
-
-def partitions_of_check(context: dg.AssetCheckExecutionContext, name: str) -> list[str]:
-    """The partitions of the run that a check belongs to; fails, without a retry, in a run that has none."""
-    run = context.op_execution_context
-    if not (run.has_partition_key or run.has_partition_key_range):
-        raise dg.Failure(
-            f"{name} checks partitions, and this run has none. Materialize partitions (their checks come with them), or "
-            "run: music-platform check --partition PARTITION",
-            allow_retries=False,
-        )
-    return list(run.partition_keys)

@@ -12,7 +12,7 @@ from music_platform.asset_checks.outcome import CheckOutcome, tell
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.manifest import Manifest
 from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.landing.layout import list_landing, list_landing_strangers
+from music_platform.landing.layout import list_landing
 from music_platform.landing.reader import count_lines
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
@@ -59,25 +59,21 @@ def check_bronze_reconciles(bronze: StoredPartitions) -> CheckOutcome:
 
 def check_bronze_is_up_to_date(event_type: str, bronze: StoredPartitions) -> CheckOutcome:
     """Whether landing holds objects that bronze was not made from. A warning: while an hour fills, they keep coming."""
-    store, partitions = bronze.lake.store, list(bronze.manifests)
-    listed = list_landing(store, event_type, partitions)
     problems = []
-    newer = 0
-    for partition, manifest in bronze.manifests.items():
-        read = {source.key for source in manifest.sources}
-        keys = [found.key for found in listed[partition] if found.key not in read]
-        newer += len(keys)
+    newer = unread = 0
+    for partition, folder in list_landing(bronze.lake.store, event_type, list(bronze.manifests)).items():
+        read = {source.key for source in bronze.manifests[partition].sources}
+        keys = [found.key for found in folder.objects if found.key not in read]
+        newer, unread = newer + len(keys), unread + len(folder.strangers)
         if keys:
             problems.append(
                 f"partition {partition}: {len(keys)} landed objects came after bronze was made, such as '{keys[0]}'; "
                 "materialize the partition again"
             )
-    strangers = list_landing_strangers(store, event_type, partitions)
-    for partition, keys in strangers.items():
-        if keys:
+        if folder.strangers:
             problems.append(
-                f"partition {partition}: {len(keys)} objects are not named as the collector names them and are not read, "
-                f"such as '{keys[0]}'; rename or remove them"
+                f"partition {partition}: {len(folder.strangers)} objects are not named as the collector names them and are "
+                f"not read, such as '{folder.strangers[0]}'; rename or remove them"
             )
     return CheckOutcome(
         table=bronze.contract.path,
@@ -85,7 +81,7 @@ def check_bronze_is_up_to_date(event_type: str, bronze: StoredPartitions) -> Che
         passed=not problems,
         description=tell(problems) or "bronze was made from all objects of its hours",
         is_blocking=False,
-        numbers={"newer_objects": newer, "unread_objects": sum(map(len, strangers.values()))},
+        numbers={"newer_objects": newer, "unread_objects": unread},
     )
 
 

@@ -4,7 +4,7 @@ What a table holds is decided by its transform; here its partitions are read, ma
 Tables that carry forward make the days of a range one after the other, each from the one before.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 from pyspark.sql import DataFrame
@@ -13,7 +13,6 @@ from music_platform.assets.gold_tables import GOLD_TABLES, Frames, GoldTable
 from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, data_version_of, spec_arguments, with_progress
 from music_platform.contracts.table import Cadence
 from music_platform.errors import PartitionMissingError
-from music_platform.io_managers.manifest import Source
 from music_platform.io_managers.parquet_io_manager import MAY_LACK_PARTITIONS
 from music_platform.io_managers.parquet_writer import gathered
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
@@ -94,8 +93,9 @@ def stage_gold(
     Raises ``PartitionMissingError`` that names the input and the partition when a partition has nothing to be made from.
     """
     chosen = {partition: _inputs_of(table, partition, inputs) for partition in partitions}
+    input_sources = {name: stored.sources() for name, stored in inputs.items()}
     sources = {
-        partition: [source for name, keys in by_name.items() for source in _sources(inputs[name], keys)]
+        partition: [source for name, keys in by_name.items() for key in keys for source in input_sources[name][key]]
         for partition, by_name in chosen.items()
     }
     staged = StagedPartitions.begin(table.contract, run_id, sources)
@@ -135,12 +135,6 @@ def _inputs_of(table: GoldTable, partition: str, inputs: Mapping[str, StoredPart
         around = days_around(partition, before=wanted.days_before, after=wanted.days_after)
         chosen[name] = [key for key in manifests if day_of_key(key) in around]
     return chosen
-
-
-def _sources(stored: StoredPartitions, keys: Sequence[str]) -> Iterator[Source]:
-    sources = stored.sources()
-    for key in keys:
-        yield from sources[key]
 
 
 def _previous(

@@ -42,12 +42,13 @@ class Input:
 
 @dataclass(frozen=True)
 class Frames:
-    """What a transform is given: its inputs' rows, of the partitions that are made and the days around them."""
+    """What a transform is given: its inputs' rows, of the partitions that are made and the days around them.
+
+    ``previous`` is the table's own day before; None for tables that do not carry forward, and at the beginning of history.
+    """
 
     inputs: Mapping[str, DataFrame]
-    previous: (
-        DataFrame | None
-    )  # the table's own day before; None for tables that do not carry forward, and at the beginning
+    previous: DataFrame | None
     partitions: Sequence[str]
     spark: SparkSession
     settings: Settings

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from music_platform.errors import MusicPlatformError
-from music_platform.partitions import days_in_range, hour_of_key, key_of_hour, keys_in_range
+from music_platform.partitions import days_in_range, is_day, keys_in_range
 from music_platform.settings import Settings, current_settings
 
 # emoji: rich would replace ":x:" in what it prints, data included.
@@ -91,29 +91,21 @@ def _print_error(message: str) -> None:
     error_console.print(Text.assemble(("error:", "bold red"), " ", message))
 
 
-def days_asked_for(partition: str | None, partition_range: str | None) -> list[str] | None:
-    """The daily partition keys of the two options; None where they name no day, such as an hour does not."""
-    first, _, last = (partition or partition_range or "").partition("...")
-    if (partition and partition_range) or len(first) > len("2026-11-01"):
-        return None
-    try:
-        return days_in_range(first, last or first)
-    except ValueError:
-        return None
+def partitions_asked_for(
+    partition: str | None, partition_range: str | None, *, days_too: bool = False
+) -> list[str] | None:
+    """The partition keys of the two options, hours or (``days_too``) days, in Dagster's form.
 
-
-def partitions_asked_for(partition: str | None, partition_range: str | None) -> list[str] | None:
-    """The hourly partition keys of the two options, None when neither is given; ends the command when they are wrong."""
+    None when neither is given; ends the command when they are wrong.
+    """
     if partition and partition_range:
         fail("give either --partition or --partition-range", 2)
+    if not partition and not partition_range:
+        return None
+    first, separator, last = (partition_range or f"{partition}...{partition}").partition("...")
+    if not separator:
+        fail(f"--partition-range '{partition_range}' needs three dots between its first and its last partition", 2)
     try:
-        if partition:
-            return [key_of_hour(hour_of_key(partition))]  # 2026-11-1-5:00 names the hour too
-        if partition_range:
-            first, separator, last = partition_range.partition("...")
-            if not separator:
-                fail(f"--partition-range '{partition_range}' needs three dots between its first and last hour", 2)
-            return keys_in_range(first, last)
+        return days_in_range(first, last) if days_too and is_day(first) else keys_in_range(first, last)
     except ValueError as error:
         fail(str(error), 2)
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import pyarrow as pa
@@ -30,9 +31,9 @@ def results(
     ],
 ) -> None:
     """Print, from gold, the top songs, the active users of each day, the funnel of subscription levels and the sessions."""
-    first, separator, last = days.partition("...")
+    first, _, last = days.partition("...")
     try:
-        partitions = days_in_range(first, last if separator else first)
+        partitions = days_in_range(first, last or first)
     except ValueError as error:
         fail(str(error), 2)
     lake = Lake(settings_of_command())
@@ -108,23 +109,24 @@ def _totals(lake: Lake, days: Sequence[str], plays: pa.Table) -> dict[str, Any]:
         "sessions": len(sessions),
         "plays": plays.num_rows,
         "skips": sum(row["skips"] for row in sessions),
-        "hours listened": f"{seconds / _SECONDS_OF_AN_HOUR:,.0f}",
+        "hours listened": round(seconds / _SECONDS_OF_AN_HOUR),
         "logins": attempts,
-        "of them successful": f"{sum(row['successes'] for row in logins) / attempts:.1%}" if attempts else "-",
+        "of them successful": sum(row["successes"] for row in logins) / attempts if attempts else "-",
     }
 
 
 def _as_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left")
-    for name in rows[0] if rows else ():
-        is_text = isinstance(rows[0][name], str) and name in ("title", "artist", "stage", "day")
-        table.add_column(name.replace("_", " "), justify="left" if is_text or name == "day" else "right")
+    for name, value in (rows[0] if rows else {}).items():
+        table.add_column(name.replace("_", " "), justify="right" if isinstance(value, int | float) else "left")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row.values()))
     return table
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:%Y-%m-%d}" if hasattr(value, "strftime") else str(value)
+    if isinstance(value, float):
+        return f"{value:.1%}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

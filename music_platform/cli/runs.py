@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterHomeNotSetError
 from dagster._core.events import RunFailureReason
 from dagster._utils.interrupts import capture_interrupts
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -34,9 +35,7 @@ def open_instance() -> dg.DagsterInstance:
     """The instance of DAGSTER_HOME; without one, an instance that is forgotten when the command ends."""
     try:
         return dg.DagsterInstance.get()
-    except Exception as error:
-        if type(error).__name__ != "DagsterHomeNotSetError":
-            raise
+    except DagsterHomeNotSetError:
         return dg.DagsterInstance.ephemeral()
 
 

@@ -6,7 +6,17 @@ and the day's own facts. The transforms stand in transforms/aggregates.py.
 
 from dataclasses import replace
 
-from music_platform.contracts.facts import ARTIST_KEY, FACT_PAGE_VIEWS, FACT_PLAYS, SONG_KEY, USER_KEY, count_column
+from music_platform.contracts.columns import (
+    ARTIST_KEY,
+    DAY,
+    DAY_IS_WHOLE,
+    SONG_KEY,
+    USER_KEY,
+    count_column,
+    text_column,
+    time_column,
+)
+from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS
 from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Rule, TableContract
 
 TOP_RANKS = 1000
@@ -33,7 +43,6 @@ SKIPPED_PLAY_WEIGHT = 0.2
 SCORE_HALF_LIFE_DAYS = 30
 LEAST_SCORE = 0.01  # a single play falls below it after 200 days
 
-_DAY = Column(name="day", type=ColumnType.TIMESTAMP, description="The day, by its first moment.", unit="UTC")
 _USER_KEY = replace(USER_KEY, description="Listener in dim_users.")
 _PLAYED_SECONDS = Column(
     name="played_seconds", type=ColumnType.DOUBLE, description="Listened, where it is known.", unit="seconds", minimum=0
@@ -42,11 +51,6 @@ _PLAYS = count_column("plays", "Songs started.")
 _LISTENERS = count_column("listeners", "Distinct listeners.")
 _SKIPS = count_column("skips", "Plays that were skipped.")
 
-_WHOLE_DAY = Rule(
-    name="day_is_whole",
-    condition="date_trunc('DAY', day) = day",
-    description="`day` is midnight, the day's first moment.",
-)
 _SKIPS_AMONG_PLAYS = Rule(
     name="skips_among_plays", condition="skips <= plays", description="No more plays were skipped than there were."
 )
@@ -60,10 +64,6 @@ _RANKED = Rule(
     condition=f"plays_rank <= {TOP_RANKS} OR listeners_rank <= {TOP_RANKS}",
     description=f"The row is among the first {TOP_RANKS} by plays or by listeners.",
 )
-
-
-def _moment(name: str, description: str) -> Column:
-    return Column(name=name, type=ColumnType.TIMESTAMP, description=description, unit="UTC")
 
 
 def _rank(name: str, description: str) -> Column:
@@ -92,20 +92,20 @@ USER_ACTIVITY = TableContract(
             description="When the listener registered, the earliest moment that their page views tell; can lie after the day. "
             "Null where user_id is.",
         ),
-        _moment("first_active_at", "First page view or play."),
-        _moment("last_active_at", "Last page view or play up to the day's end."),
+        time_column("first_active_at", "First page view or play."),
+        time_column("last_active_at", "Last page view or play up to the day's end."),
         replace(FACT_PLAYS.column("level"), description="Subscription level at the last event."),
         count_column("day_page_views", "Page views on the day."),
         count_column("day_plays", "Songs started on the day."),
         replace(_PLAYED_SECONDS, name="day_played_seconds", description="Listened on the day, where it is known."),
         count_column("plays", "Songs started since the beginning of history."),
         replace(_PLAYED_SECONDS, description="Listened since the beginning of history, where it is known."),
-        _DAY,
+        DAY,
     ),
     partition_column="day",
     cadence=Cadence.DAILY,
     rules=(
-        _WHOLE_DAY,
+        DAY_IS_WHOLE,
         Rule(
             name="first_before_last",
             condition="first_active_at <= last_active_at",
@@ -141,7 +141,7 @@ ACTIVE_USERS = TableContract(
     name="active_users",
     description="One row a day: how many listeners were active on it and in the weeks before, exactly.",
     columns=(
-        _DAY,
+        DAY,
         count_column("active_1_day", "Listeners with an event on the day."),
         count_column("active_7_days", "Listeners with an event in the 7 days that end with the day."),
         count_column("active_30_days", "Listeners with an event in the 30 days that end with the day."),
@@ -150,7 +150,7 @@ ACTIVE_USERS = TableContract(
     partition_column="day",
     cadence=Cadence.DAILY,
     rules=(
-        _WHOLE_DAY,
+        DAY_IS_WHOLE,
         Rule(
             name="longer_windows_hold_more",
             condition="active_1_day <= active_7_days AND active_7_days <= active_30_days AND active_30_days <= users",
@@ -166,12 +166,9 @@ RETENTION_COHORTS = TableContract(
     name="retention_cohorts",
     description="Listeners by the week in which they registered, and how many of them are still active.",
     columns=(
-        _DAY,
-        replace(
-            _moment("registration_week", "Monday on which the week of registration begins; null for listeners whose "
-                    "registration is not known."),
-            nullable=True,
-        ),
+        DAY,
+        time_column("registration_week", "Monday on which the week of registration begins; null for listeners whose "
+                    "registration is not known.", nullable=True),
         Column(
             name="weeks_since_registration",
             type=ColumnType.LONG,
@@ -187,7 +184,7 @@ RETENTION_COHORTS = TableContract(
     partition_column="day",
     cadence=Cadence.DAILY,
     rules=(
-        _WHOLE_DAY,
+        DAY_IS_WHOLE,
         Rule(
             name="active_among_users",
             condition="users >= 1 AND active_users <= users",
@@ -208,57 +205,41 @@ RETENTION_COHORTS = TableContract(
     unique_columns=("day", "registration_week"),
 )  # fmt: skip
 
-TOP_SONGS = TableContract(
-    layer=Layer.GOLD,
-    name="top_songs",
-    description=f"The {TOP_RANKS} songs of the day with the most plays and the {TOP_RANKS} with the most listeners.",
-    columns=(
-        _DAY,
-        _rank("plays_rank", "Place by plays; of equal ones the lesser key comes first."),
-        _rank("listeners_rank", "Place by listeners, likewise."),
-        SONG_KEY,
-        Column(name="title", type=ColumnType.STRING, description="Title of the song."),
-        Column(name="artist", type=ColumnType.STRING, description="Name of the artist."),
-        _PLAYS,
-        _LISTENERS,
-        _PLAYED_SECONDS,
-        _SKIPS,
-    ),
-    partition_column="day",
-    cadence=Cadence.DAILY,
-    rules=(_WHOLE_DAY, _RANKED, _LISTENERS_AMONG_PLAYS, _SKIPS_AMONG_PLAYS),
-    sort_columns=("plays_rank",),
-    unique_columns=("day", "song_key"),
-)
 
-TOP_ARTISTS = TableContract(
-    layer=Layer.GOLD,
-    name="top_artists",
-    description=f"The {TOP_RANKS} artists of the day with the most plays and the {TOP_RANKS} with the most listeners.",
-    columns=(
-        _DAY,
-        _rank("plays_rank", "Place by plays; of equal ones the lesser key comes first."),
-        _rank("listeners_rank", "Place by listeners, likewise."),
-        ARTIST_KEY,
-        Column(name="artist", type=ColumnType.STRING, description="Name of the artist."),
-        _PLAYS,
-        _LISTENERS,
-        _PLAYED_SECONDS,
-        _SKIPS,
-    ),
-    partition_column="day",
-    cadence=Cadence.DAILY,
-    rules=(_WHOLE_DAY, _RANKED, _LISTENERS_AMONG_PLAYS, _SKIPS_AMONG_PLAYS),
-    sort_columns=("plays_rank",),
-    unique_columns=("day", "artist_key"),
-)
+def _top_table(members: str, key: Column, *names: Column) -> TableContract:
+    return TableContract(
+        layer=Layer.GOLD,
+        name=f"top_{members}",
+        description=f"The {TOP_RANKS} {members} of the day with the most plays and the {TOP_RANKS} with the most listeners.",
+        columns=(
+            DAY,
+            _rank("plays_rank", "Place by plays; of equal ones the lesser key comes first."),
+            _rank("listeners_rank", "Place by listeners, likewise."),
+            key,
+            *names,
+            _PLAYS,
+            _LISTENERS,
+            _PLAYED_SECONDS,
+            _SKIPS,
+        ),
+        partition_column="day",
+        cadence=Cadence.DAILY,
+        rules=(DAY_IS_WHOLE, _RANKED, _LISTENERS_AMONG_PLAYS, _SKIPS_AMONG_PLAYS),
+        sort_columns=("plays_rank",),
+        unique_columns=("day", key.name),
+    )
+
+
+_ARTIST = text_column("artist", "Name of the artist.")
+TOP_SONGS = _top_table("songs", SONG_KEY, text_column("title", "Title of the song."), _ARTIST)
+TOP_ARTISTS = _top_table("artists", ARTIST_KEY, _ARTIST)
 
 HOURLY_PLAYS = TableContract(
     layer=Layer.GOLD,
     name="hourly_plays",
     description="Plays by hour, state and subscription level; an hour without plays has no row.",
     columns=(
-        _moment("hour_time", "The hour, by its first moment."),
+        time_column("hour_time", "The hour, by its first moment."),
         FACT_PLAYS.column("state"),
         FACT_PLAYS.column("level"),
         _PLAYS,
@@ -288,7 +269,7 @@ LEVEL_FUNNEL = TableContract(
     + "; ".join(f"`{stage}`, {description}" for stage, description in STAGES.items())
     + ".",
     columns=(
-        _DAY,
+        DAY,
         Column(name="stage", type=ColumnType.STRING, description="Stage of the funnel.", allowed=tuple(STAGES)),
         Column(
             name="stage_order",
@@ -304,7 +285,7 @@ LEVEL_FUNNEL = TableContract(
     partition_column="day",
     cadence=Cadence.DAILY,
     rules=(
-        _WHOLE_DAY,
+        DAY_IS_WHOLE,
         Rule(
             name="each_has_events",
             condition="users <= events AND sessions <= events AND (users = 0) = (events = 0) AND (sessions = 0) = (events = 0)",
@@ -320,7 +301,7 @@ LOGIN_SUCCESS = TableContract(
     name="login_success",
     description="One row a day: attempts to log in, without the stale repetitions that Eventsim counts as attempts.",
     columns=(
-        _DAY,
+        DAY,
         count_column("attempts", "Attempts to log in."),
         count_column("successes", "Attempts that succeeded."),
         count_column("failures", "Attempts that failed."),
@@ -333,7 +314,7 @@ LOGIN_SUCCESS = TableContract(
     partition_column="day",
     cadence=Cadence.DAILY,
     rules=(
-        _WHOLE_DAY,
+        DAY_IS_WHOLE,
         Rule(
             name="attempts_add_up",
             condition="attempts = successes + failures",
@@ -361,7 +342,7 @@ USER_SONG_INTERACTIONS = TableContract(
         replace(_PLAYS, description="Songs started since the pair entered the table.", minimum=1),
         replace(_PLAYED_SECONDS, description="Listened since the pair entered the table, where it is known."),
         _SKIPS,
-        _moment("last_played_at", "Last play."),
+        time_column("last_played_at", "Last play."),
         Column(
             name="score",
             type=ColumnType.DOUBLE,
@@ -369,12 +350,12 @@ USER_SONG_INTERACTIONS = TableContract(
             f"day's end; the weight is {SKIPPED_PLAY_WEIGHT} where the song was skipped, else {PLAY_WEIGHT}.",
             minimum=LEAST_SCORE,
         ),
-        _DAY,
+        DAY,
     ),
     partition_column="day",
     cadence=Cadence.DAILY,
     rules=(
-        _WHOLE_DAY,
+        DAY_IS_WHOLE,
         _SKIPS_AMONG_PLAYS,
         Rule(
             name="played_before_day_end",

@@ -6,59 +6,45 @@ own wherever a fact or another dimension can lack the real one: its texts read `
 
 from dataclasses import replace
 
-from music_platform.contracts.events import LISTEN_EVENTS
-from music_platform.contracts.facts import (
+from music_platform.contracts.columns import (
     ARTIST_KEY,
     DATETIME_KEY,
+    DAY,
+    DAY_IS_WHOLE,
     LOCATION_KEY,
     SONG_KEY,
+    UNKNOWN,
+    UNKNOWN_KEY,
     USER_KEY,
     count_column,
     key_column,
+    text_column,
+    time_column,
 )
+from music_platform.contracts.events import LISTEN_EVENTS
 from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Rule, TableContract
 
-UNKNOWN = "Unknown"
-UNKNOWN_KEY = "0" * 16
-
-_EVENT_COLUMNS = {field.column.name: field.column for field in LISTEN_EVENTS.fields}
-_USER_ID, _REGISTERED_AT = _EVENT_COLUMNS["user_id"], _EVENT_COLUMNS["registered_at"]
-_FIRST_NAME, _LAST_NAME = _EVENT_COLUMNS["first_name"], _EVENT_COLUMNS["last_name"]
-_LATITUDE, _LONGITUDE = _EVENT_COLUMNS["latitude"], _EVENT_COLUMNS["longitude"]
-_CITY, _DURATION = _EVENT_COLUMNS["city"], _EVENT_COLUMNS["duration_seconds"]
-_STATE = replace(_EVENT_COLUMNS["state"], pattern=f"^([A-Z]{{2}}|{UNKNOWN})$")
-_ZIP = replace(_EVENT_COLUMNS["zip"], pattern=f"^([0-9]{{5}}|{UNKNOWN})$")
-
-_DAY = Column(
-    name="day",
-    type=ColumnType.TIMESTAMP,
-    description="Day at whose end the snapshot holds: the row's partition.",
-    unit="UTC",
+_USER_ID, _FIRST_NAME, _LAST_NAME, _REGISTERED_AT = LISTEN_EVENTS.columns(
+    "user_id", "first_name", "last_name", "registered_at"
 )
+_CITY, _LATITUDE, _LONGITUDE, _DURATION = LISTEN_EVENTS.columns("city", "latitude", "longitude", "duration_seconds")
+_EVENT_STATE, _EVENT_ZIP = LISTEN_EVENTS.columns("state", "zip")
+_STATE = replace(_EVENT_STATE, pattern=f"^([A-Z]{{2}}|{UNKNOWN})$")
+_ZIP = replace(_EVENT_ZIP, pattern=f"^([0-9]{{5}}|{UNKNOWN})$")
+
 _IS_IN_CATALOGUE = Column(
     name="is_in_catalogue", type=ColumnType.BOOLEAN, description="Whether the catalogue of songs knows it."
 )
 _PLAYS = count_column("plays", "Plays so far.")
 
 
-def _time_column(name: str, description: str, *, nullable: bool = False) -> Column:
-    return Column(name=name, type=ColumnType.TIMESTAMP, description=description, nullable=nullable, unit="UTC")
-
-
-def _text_column(name: str, description: str, *, nullable: bool = False) -> Column:
-    return Column(name=name, type=ColumnType.STRING, description=description, nullable=nullable)
-
-
 def _calendar_column(name: str, description: str, minimum: int, maximum: int) -> Column:
     return Column(name=name, type=ColumnType.INTEGER, description=description, minimum=minimum, maximum=maximum)
 
 
-_DAY_BEGINS_AT_MIDNIGHT = Rule(
-    name="day_begins_at_midnight", condition="date_trunc('DAY', day) = day", description="`day` is 00:00 UTC."
-)
 _FIRST_AND_LAST_PLAYED = (
-    _time_column("first_played_at", "First play so far; null before one.", nullable=True),
-    _time_column("last_played_at", "Last play so far; null before one.", nullable=True),
+    time_column("first_played_at", "First play so far; null before one.", nullable=True),
+    time_column("last_played_at", "Last play so far; null before one.", nullable=True),
 )
 _PLAYED_RULES = (
     Rule(
@@ -100,12 +86,12 @@ DIM_USERS = TableContract(
         replace(LOCATION_KEY, description="Place of the listener in dim_locations."),
         _CITY,
         _STATE,
-        _time_column("valid_from", "First instant of the version; the first event seen of a listener for the first version, "
+        time_column("valid_from", "First instant of the version; the first event seen of a listener for the first version, "
                      "1900-01-01 for the unknown member."),
-        _time_column("valid_to", "First instant after the version: `valid_from` of the next one; null while it is open.",
+        time_column("valid_to", "First instant after the version: `valid_from` of the next one; null while it is open.",
                      nullable=True),
         Column(name="is_current", type=ColumnType.BOOLEAN, description="Whether the version is open at the day's end."),
-        _DAY,
+        DAY,
     ),
     partition_column="day",
     cadence=Cadence.DAILY,
@@ -125,7 +111,7 @@ DIM_USERS = TableContract(
             condition=f"(user_id IS NULL) = (user_key = '{UNKNOWN_KEY}')",
             description="Only the unknown member has no number.",
         ),
-        _DAY_BEGINS_AT_MIDNIGHT,
+        DAY_IS_WHOLE,
     ),
     sort_columns=("user_key", "valid_from"),
     unique_columns=("user_version_key",),
@@ -140,21 +126,21 @@ DIM_SONGS = TableContract(
     columns=(
         replace(SONG_KEY, description="Song: artist, title and length in milliseconds; all zeros for the unknown member."),
         ARTIST_KEY,
-        _text_column("title", "Title of the song."),
-        _text_column("artist", "Name of the artist."),
+        text_column("title", "Title of the song."),
+        text_column("artist", "Name of the artist."),
         replace(_DURATION, nullable=True),
-        _text_column("track_id", "Track in the catalogue.", nullable=True),
-        _text_column("release", "Album, as the catalogue names it.", nullable=True),
+        text_column("track_id", "Track in the catalogue.", nullable=True),
+        text_column("release", "Album, as the catalogue names it.", nullable=True),
         Column(name="year", type=ColumnType.INTEGER, description="Year of the release; null where the catalogue has none.",
                nullable=True, minimum=1, maximum=9999),
         _IS_IN_CATALOGUE,
         *_FIRST_AND_LAST_PLAYED,
         _PLAYS,
-        _DAY,
+        DAY,
     ),
     partition_column="day",
     cadence=Cadence.DAILY,
-    rules=(*_PLAYED_RULES, _DAY_BEGINS_AT_MIDNIGHT),
+    rules=(*_PLAYED_RULES, DAY_IS_WHOLE),
     sort_columns=("artist", "title", "song_key"),
     unique_columns=("song_key",),
 )  # fmt: skip
@@ -165,20 +151,20 @@ DIM_ARTISTS = TableContract(
     description="Artists by name: those of the catalogue, and those played without being in it.",
     columns=(
         replace(ARTIST_KEY, description="Artist by name; all zeros for the unknown member."),
-        _text_column("artist", "Name of the artist."),
-        _text_column("artist_id", "Artist in the catalogue; of several under one name, one whose place is known.",
+        text_column("artist", "Name of the artist."),
+        text_column("artist_id", "Artist in the catalogue; of several under one name, one whose place is known.",
                      nullable=True),
-        _text_column("location", "Where the artist comes from, in the catalogue's words.", nullable=True),
+        text_column("location", "Where the artist comes from, in the catalogue's words.", nullable=True),
         replace(_LATITUDE, description="Latitude of that place.", nullable=True),
         replace(_LONGITUDE, description="Longitude of that place.", nullable=True),
         _IS_IN_CATALOGUE,
         *_FIRST_AND_LAST_PLAYED,
         _PLAYS,
-        _DAY,
+        DAY,
     ),
     partition_column="day",
     cadence=Cadence.DAILY,
-    rules=(*_PLAYED_RULES, _DAY_BEGINS_AT_MIDNIGHT),
+    rules=(*_PLAYED_RULES, DAY_IS_WHOLE),
     sort_columns=("artist", "artist_key"),
     unique_columns=("artist_key",),
 )  # fmt: skip
@@ -192,18 +178,18 @@ DIM_LOCATIONS = TableContract(
         _ZIP,
         _CITY,
         _STATE,
-        _text_column("state_name", "Name of the state or territory, `Unknown` for a code without."),
+        text_column("state_name", "Name of the state or territory, `Unknown` for a code without."),
         replace(_LATITUDE, nullable=True),
         replace(_LONGITUDE, nullable=True),
-        _time_column("first_seen_at", "First event from there; 1900-01-01 for the unknown member."),
-        _DAY,
+        time_column("first_seen_at", "First event from there; 1900-01-01 for the unknown member."),
+        DAY,
     ),
     partition_column="day",
     cadence=Cadence.DAILY,
     rules=(
         Rule(name="seen_until_day", condition="first_seen_at < day + INTERVAL 1 DAY",
              description="No place is first seen after the snapshot's day."),
-        _DAY_BEGINS_AT_MIDNIGHT,
+        DAY_IS_WHOLE,
     ),
     sort_columns=("state", "city", "zip", "location_key"),
     unique_columns=("location_key",),
@@ -215,24 +201,24 @@ DIM_DATETIME = TableContract(
     description="Hours of a day in UTC, with what the calendar says of them.",
     columns=(
         DATETIME_KEY,
-        _time_column("hour_time", "Beginning of the hour."),
+        time_column("hour_time", "Beginning of the hour."),
         Column(name="calendar_date", type=ColumnType.STRING, description="Date as YYYY-MM-DD.",
                pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
         _calendar_column("year", "Year.", 1900, 9999),
         _calendar_column("quarter", "Quarter of the year.", 1, 4),
         _calendar_column("month", "Month.", 1, 12),
-        _text_column("month_name", "Month in English."),
+        text_column("month_name", "Month in English."),
         _calendar_column("day_of_month", "Day of the month.", 1, 31),
         _calendar_column("week_of_year", "Week by ISO 8601: weeks begin on Monday, and the first one holds the year's first "
                          "Thursday.", 1, 53),
         _calendar_column("weekday", "Day of the week, from 1 for Monday to 7 for Sunday.", 1, 7),
-        _text_column("weekday_name", "Day of the week in English."),
+        text_column("weekday_name", "Day of the week in English."),
         _calendar_column("hour", "Hour of the day.", 0, 23),
         Column(name="is_weekend", type=ColumnType.BOOLEAN, description="Whether the day is a Saturday or a Sunday."),
         Column(name="is_us_holiday", type=ColumnType.BOOLEAN, description="Whether the day is a federal holiday of the USA, "
                "or the working day on which one that falls on a weekend is observed."),
-        _text_column("holiday_name", "Name of that holiday; null on other days.", nullable=True),
-        _DAY,
+        text_column("holiday_name", "Name of that holiday; null on other days.", nullable=True),
+        DAY,
     ),
     partition_column="day",
     cadence=Cadence.DAILY,
@@ -242,7 +228,7 @@ DIM_DATETIME = TableContract(
              description="Saturday and Sunday are the weekend."),
         Rule(name="holiday_has_a_name", condition="is_us_holiday = (holiday_name IS NOT NULL)",
              description="A holiday has a name, another day has none."),
-        _DAY_BEGINS_AT_MIDNIGHT,
+        DAY_IS_WHOLE,
     ),
     sort_columns=("hour_time",),
     unique_columns=("datetime_key",),

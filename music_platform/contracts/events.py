@@ -40,6 +40,11 @@ class EventContract:
     def keys(self) -> tuple[str, ...]:
         return tuple(field.key for field in self.fields)
 
+    def columns(self, *names: str) -> tuple[Column, ...]:
+        """Columns that silver makes of the fields, by their names; ``KeyError`` for one that there is not."""
+        by_name = {field.column.name: field.column for field in self.fields}
+        return tuple(by_name[name] for name in names)
+
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change when a record comes to be read or repaired in another way."""

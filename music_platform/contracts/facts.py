@@ -1,58 +1,28 @@
-"""The fact tables of gold: streams, page views, plays and sessions.
-
-Keys are 16 hex digits, a hash of the natural key (transforms/keys.py), so that facts know them without a look-up.
-"""
+"""The fact tables of gold: streams, page views, plays and sessions."""
 
 from dataclasses import replace
 
-from music_platform.contracts.events import LISTEN_EVENTS, PAGE_VIEW_EVENTS, EventContract
+from music_platform.contracts.columns import (
+    ARTIST_KEY,
+    DATETIME_KEY,
+    EVENT_ID,
+    LOCATION_KEY,
+    SESSION_KEY,
+    SONG_KEY,
+    USER_AGENT_COLUMNS,
+    USER_KEY,
+    count_column,
+    text_column,
+    time_column,
+)
+from music_platform.contracts.events import LISTEN_EVENTS, PAGE_VIEW_EVENTS
 from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Rule, TableContract
 
-KEY_PATTERN = "^[0-9a-f]{16}$"
-_DAY = 86_400
+_SECONDS_OF_A_DAY = 86_400
 
 
-def key_column(name: str, description: str) -> Column:
-    """A surrogate key."""
-    return Column(name=name, type=ColumnType.STRING, description=description, pattern=KEY_PATTERN)
-
-
-def count_column(name: str, description: str, *, unit: str | None = None) -> Column:
-    """A number of something, never negative."""
-    return Column(name=name, type=ColumnType.LONG, description=description, unit=unit, minimum=0)
-
-
-def _from_silver(event: EventContract, *names: str) -> tuple[Column, ...]:
-    by_name = {field.column.name: field.column for field in event.fields}
-    return tuple(by_name[name] for name in names)
-
-
-EVENT_ID = Column(
-    name="event_id",
-    type=ColumnType.STRING,
-    description="Identity of the event, as in silver.",
-    pattern="^[0-9a-f]{32}$",
-)
-USER_KEY = key_column("user_key", "Listener in dim_users; the unknown member when anonymous.")
-SONG_KEY = key_column("song_key", "Song in dim_songs.")
-ARTIST_KEY = key_column("artist_key", "Artist in dim_artists.")
-LOCATION_KEY = key_column("location_key", "Place in dim_locations.")
-SESSION_KEY = key_column("session_key", "Session in fact_sessions: session number, producer's tag and device.")
-DATETIME_KEY = Column(
-    name="datetime_key", type=ColumnType.LONG, description="Hour in dim_datetime, as YYYYMMDDHH.", minimum=1900010100
-)
-_DEVICE = tuple(
-    Column(name=name, type=ColumnType.STRING, description=description)
-    for name, description in (
-        ("device", "Device family."),
-        ("operating_system", "Operating system family."),
-        ("browser", "Browser family."),
-    )
-)
-_PLACE = _from_silver(LISTEN_EVENTS, "city", "state", "latitude", "longitude")
-_STATE_NAME = Column(
-    name="state_name", type=ColumnType.STRING, description="Name of the state, `Unknown` for a code without."
-)
+_PLACE = LISTEN_EVENTS.columns("city", "state", "latitude", "longitude")
+_STATE_NAME = text_column("state_name", "Name of the state, `Unknown` for a code without.")
 PLAYED_SECONDS = Column(
     name="played_seconds",
     type=ColumnType.DOUBLE,
@@ -61,7 +31,7 @@ PLAYED_SECONDS = Column(
     "known: in the hourly fact where it lies in another hour, in the daily tier only at the session's end.",
     unit="seconds",
     minimum=0,
-    maximum=_DAY,
+    maximum=_SECONDS_OF_A_DAY,
 )
 IS_SKIPPED = Column(
     name="is_skipped",
@@ -85,10 +55,10 @@ FACT_STREAMS = TableContract(
     name="fact_streams",
     description="One row a listen: keys of every dimension, and the columns that analyses filter on.",
     columns=(
-        EVENT_ID, *_from_silver(LISTEN_EVENTS, "event_time"), USER_KEY, SONG_KEY, ARTIST_KEY, LOCATION_KEY, SESSION_KEY,
-        DATETIME_KEY, *_from_silver(LISTEN_EVENTS, "session_id", "item_in_session", "level", "user_id", "first_name",
+        EVENT_ID, *LISTEN_EVENTS.columns("event_time"), USER_KEY, SONG_KEY, ARTIST_KEY, LOCATION_KEY, SESSION_KEY,
+        DATETIME_KEY, *LISTEN_EVENTS.columns("session_id", "item_in_session", "level", "user_id", "first_name",
         "last_name", "gender", "registered_at", "artist", "song", "duration_seconds"), PLAYED_SECONDS, IS_SKIPPED, *_PLACE,
-        _STATE_NAME, *_DEVICE,
+        _STATE_NAME, *USER_AGENT_COLUMNS,
     ),
     partition_column="event_time",
     rules=(_PLAYED_WITHIN_DURATION, _SKIP_KNOWN_WITH_SECONDS),
@@ -101,11 +71,11 @@ FACT_PAGE_VIEWS = TableContract(
     name="fact_page_views",
     description="One row a page view; a song that starts is a view of the page NextSong.",
     columns=(
-        EVENT_ID, *_from_silver(PAGE_VIEW_EVENTS, "event_time"), USER_KEY,
+        EVENT_ID, *PAGE_VIEW_EVENTS.columns("event_time"), USER_KEY,
         replace(SONG_KEY, description="Song in dim_songs; the unknown member on a page without a song."),
         LOCATION_KEY, SESSION_KEY, DATETIME_KEY,
-        *_from_silver(PAGE_VIEW_EVENTS, "session_id", "item_in_session", "page", "auth", "method", "status", "level",
-        "user_id", "registered_at"), *_PLACE, _STATE_NAME, *_DEVICE,
+        *PAGE_VIEW_EVENTS.columns("session_id", "item_in_session", "page", "auth", "method", "status", "level",
+        "user_id", "registered_at"), *_PLACE, _STATE_NAME, *USER_AGENT_COLUMNS,
     ),
     partition_column="event_time",
     sort_columns=("event_time", "event_id"),
@@ -118,8 +88,8 @@ FACT_PLAYS = TableContract(
     description="The day's streams with the seconds really played, also where the session went on in another hour or after "
     "midnight. The daily tier's measure of listening.",
     columns=(
-        EVENT_ID, *_from_silver(LISTEN_EVENTS, "event_time"), USER_KEY, SONG_KEY, ARTIST_KEY, LOCATION_KEY, SESSION_KEY,
-        *_from_silver(LISTEN_EVENTS, "level", "state", "duration_seconds"), PLAYED_SECONDS, IS_SKIPPED,
+        EVENT_ID, *LISTEN_EVENTS.columns("event_time"), USER_KEY, SONG_KEY, ARTIST_KEY, LOCATION_KEY, SESSION_KEY,
+        *LISTEN_EVENTS.columns("level", "state", "duration_seconds"), PLAYED_SECONDS, IS_SKIPPED,
     ),
     partition_column="event_time",
     cadence=Cadence.DAILY,
@@ -144,13 +114,13 @@ _MEASURES = (
     Column(name="is_cancelled", type=ColumnType.BOOLEAN, description="Whether Cancellation Confirmation was reached."),
 )  # fmt: skip
 _ENDS = (
-    *_from_silver(LISTEN_EVENTS, "session_id"),
+    *LISTEN_EVENTS.columns("session_id"),
     replace(USER_KEY, description="Listener in dim_users, as soon as the session knows it; else the unknown member."),
     LOCATION_KEY,
-    Column(name="started_at", type=ColumnType.TIMESTAMP, description="First event.", unit="UTC"),
-    Column(name="ended_at", type=ColumnType.TIMESTAMP, description="Last event so far.", unit="UTC"),
-    Column(name="entry_page", type=ColumnType.STRING, description="Page of the first event."),
-    Column(name="exit_page", type=ColumnType.STRING, description="Page of the last event."),
+    time_column("started_at", "First event."),
+    time_column("ended_at", "Last event so far."),
+    text_column("entry_page", "Page of the first event."),
+    text_column("exit_page", "Page of the last event."),
     Column(
         name="level_at_start", type=ColumnType.STRING, description="Level at the first event.", allowed=("free", "paid")
     ),

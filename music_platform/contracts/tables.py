@@ -4,6 +4,7 @@ Contracts only; the transforms that fill these tables stand in music_platform.tr
 """
 
 from music_platform.contracts.aggregates import AGGREGATES
+from music_platform.contracts.columns import EVENT_ID, USER_AGENT_COLUMNS
 from music_platform.contracts.dimensions import DIMENSIONS
 from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
 from music_platform.contracts.facts import FACTS
@@ -66,20 +67,6 @@ _FAULT_COLUMNS = (
     ),
 )
 
-_EVENT_ID = Column(
-    name="event_id",
-    type=ColumnType.STRING,
-    description="Identity of the event: the first 128 bits of SHA-256 over the event type and all fields of the record. "
-    "A collector's retry has the same one.",
-    pattern="^[0-9a-f]{32}$",
-)
-
-_USER_AGENT_COLUMNS = (
-    Column(name="device", type=ColumnType.STRING, description="Device family, parsed from the user agent."),
-    Column(name="operating_system", type=ColumnType.STRING, description="Operating system family, likewise."),
-    Column(name="browser", type=ColumnType.STRING, description="Browser family, likewise."),
-)
-
 _NEW_LEVEL = Column(
     name="new_level", type=ColumnType.STRING, description="Level AFTER the change.", allowed=("free", "paid")
 )
@@ -120,13 +107,13 @@ def bronze_contract(event: EventContract) -> TableContract:
 
 def silver_contract(event: EventContract) -> TableContract:
     """The good rows: typed, text repaired, each event once."""
-    columns = [_EVENT_ID]
+    columns = [EVENT_ID]
     for field in event.fields:
         columns.append(field.column)
         if field.column.name == "previous_level":
             columns.append(_NEW_LEVEL)
         if field.column.name == "user_agent":
-            columns.extend(_USER_AGENT_COLUMNS)
+            columns.extend(USER_AGENT_COLUMNS)
     event_columns = tuple(field.column for field in event.fields)
     return TableContract(
         layer=Layer.SILVER,
@@ -161,7 +148,7 @@ def quarantine_contract(event: EventContract) -> TableContract:
                 type=ColumnType.STRING,
                 description="The line as landed, or the record rebuilt from bronze where every field could be read.",
             ),
-            _EVENT_ID,
+            EVENT_ID,
             *_LINEAGE,
         ),
         partition_column="landed_hour",

@@ -33,8 +33,10 @@ def open_landed(event_type: str, partitions: list[str], lake: Lake, spark: Spark
     """The landed objects of an event type's hours."""
     listed = list_landing(lake.store, event_type, partitions)
     return LandedPartitions(
-        objects={key: landed_objects(key, [(found.key, found.size) for found in listed[key]]) for key in partitions},
-        etags={found.key: found.etag for found_in_hour in listed.values() for found in found_in_hour},
+        objects={
+            key: landed_objects(key, [(found.key, found.size) for found in listed[key].objects]) for key in partitions
+        },
+        etags={found.key: found.etag for folder in listed.values() for found in folder.objects},
         lake=lake,
         spark=spark,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from music_platform.contracts.events import EVENT_TYPES
@@ -66,27 +67,32 @@ def parse_key(key: str) -> tuple[str, datetime] | None:
     return match["event_type"], hour
 
 
-def list_landing(store: ObjectStore, event_type: str, partition_keys: Sequence[str]) -> dict[str, list[StoredObject]]:
-    """The landed objects of hours, by hourly partition key, sorted by key; an hour without objects has an empty list.
+@dataclass(frozen=True)
+class LandingFolder:
+    """What lies in an hour's folder, sorted by key.
 
-    Costs one listing an hour for a few hours, one a day for many. What is not named as the collector names its objects is
-    left out (``list_landing_strangers``).
+    ``objects`` are named as the collector names them. ``strangers`` are the keys of what is not, and is therefore not read;
+    files that a killed write to a local lake left half-written are none of them.
     """
-    return {
-        partition: [stored for stored in found if parse_key(stored.key) is not None]
-        for partition, found in _list_folders(store, event_type, partition_keys).items()
-    }
+
+    objects: list[StoredObject] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
 
 
-def list_landing_strangers(store: ObjectStore, event_type: str, partition_keys: Sequence[str]) -> dict[str, list[str]]:
-    """The keys in the hours' folders that ``list_landing`` leaves out; an hour without any has an empty list.
+def list_landing(store: ObjectStore, event_type: str, partition_keys: Sequence[str]) -> dict[str, LandingFolder]:
+    """The hours' folders by hourly partition key; an hour without objects has an empty one.
 
-    Files that a killed write to a local lake left half-written are none of them. Costs as much as ``list_landing``.
+    Costs one listing an hour for a few hours, one a day for many.
     """
-    return {
-        partition: [stored.key for stored in found if parse_key(stored.key) is None and not is_half_written(stored.key)]
-        for partition, found in _list_folders(store, event_type, partition_keys).items()
-    }
+    listed: dict[str, LandingFolder] = {}
+    for partition, found in _list_folders(store, event_type, partition_keys).items():
+        folder = listed[partition] = LandingFolder()
+        for stored in found:
+            if parse_key(stored.key) is not None:
+                folder.objects.append(stored)
+            elif not is_half_written(stored.key):
+                folder.strangers.append(stored.key)
+    return listed
 
 
 def _list_folders(store: ObjectStore, event_type: str, partition_keys: Sequence[str]) -> dict[str, list[StoredObject]]:

@@ -28,13 +28,13 @@ from music_platform.contracts.aggregates import (
     USER_ACTIVITY,
     USER_SONG_INTERACTIONS,
 )
+from music_platform.contracts.columns import UNKNOWN
 from music_platform.contracts.table import TableContract
 from music_platform.transforms.keys import session_key
 
 _MICRO = 1e6
 _NANO = 1e9
 _MICROSECONDS_OF_DAY = 86_400e6
-_NAME_UNKNOWN = "Unknown"  # as the dimensions write it
 
 _STAGE_OF_PAGE = {
     "Upgrade": "upgrade_page",
@@ -295,7 +295,7 @@ def _top(plays: DataFrame, members: DataFrame, key: str, names: list[str], contr
         for measure in ("plays", "listeners")
     })  # fmt: skip
     leading = ranked.where((F.col("plays_rank") <= TOP_RANKS) | (F.col("listeners_rank") <= TOP_RANKS))
-    named = leading.join(members.select("day", key, *names), ["day", key], "left").fillna(_NAME_UNKNOWN, names)
+    named = leading.join(members.select("day", key, *names), ["day", key], "left").fillna(UNKNOWN, names)
     return _columns_of(named, contract)
 
 

@@ -12,14 +12,13 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
+from music_platform.contracts.columns import UNKNOWN, UNKNOWN_KEY
 from music_platform.contracts.dimensions import (
     DIM_ARTISTS,
     DIM_DATETIME,
     DIM_LOCATIONS,
     DIM_SONGS,
     DIM_USERS,
-    UNKNOWN,
-    UNKNOWN_KEY,
 )
 from music_platform.contracts.schemas import arrow_schema, spark_schema
 from music_platform.contracts.table import ColumnType, TableContract

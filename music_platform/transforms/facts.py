@@ -17,8 +17,7 @@ from music_platform.transforms.keys import artist_key, datetime_key, location_ke
 
 DAYS_AFTER_THE_START = 2  # in which a session may go on; the longest seen last some hours
 
-_SUMMED = ("page_views", "pages", "songs", "skips", "played_seconds", "errors")
-_REACHED = ("is_converted", "is_downgraded", "is_cancelled")
+_COUNTED = ("page_views", "pages", "songs", "skips", "errors")
 _PAGE_REACHED = {
     "is_converted": "Submit Upgrade",
     "is_downgraded": "Submit Downgrade",
@@ -98,45 +97,29 @@ def fact_sessions(parts: DataFrame, days: Sequence[str]) -> DataFrame:
 
     A session started on a day when it did something then and nothing the day before: no session pauses for a day.
     """
-    # Each part is offered to every day on which its session may have started: offset 0 is the start, 1 and 2 go on, and
-    # a part at offset -1 says that the session had started before.
-    part_day = F.date_trunc("DAY", "started_at")
-    offered = parts.withColumn("offset", F.explode(F.array(*(F.lit(offset) for offset in (-1, 0, 1, 2)))))
-    offered = offered.withColumn("start_day", F.date_sub(part_day.cast("date"), F.col("offset")))
+    # Each part is offered to every day on which its session may have started: at offset 0 it is the start, later ones go on,
+    # and one at offset -1 says that the session had started before.
+    offsets = F.array(*(F.lit(offset) for offset in range(-1, DAYS_AFTER_THE_START + 1)))
+    offered = parts.withColumn("offset", F.explode(offsets))
+    offered = offered.withColumn("start_day", F.date_sub(F.to_date("started_at"), F.col("offset")))
     offered = offered.where(F.col("start_day").isin([F.to_date(F.lit(day)) for day in days]))
-    first, second, third = (F.col("offset") == offset for offset in (0, 1, 2))
-    gathered = offered.groupBy("start_day", "session_key").agg(
-        F.max(F.col("offset") == -1).alias("started_before"),
-        F.max(first).alias("has_first"),
-        F.max(second).alias("has_second"),
-        F.max(F.when(first | second, F.col("user_key"))).alias("user_key"),
-        F.max(F.when(third, F.col("user_key"))).alias("user_key_third"),
-        *(F.max(F.when(first, F.col(name))).alias(name)
-          for name in ("session_id", "location_key", "started_at", "entry_page", "level_at_start")),
-        *(F.max(F.when(F.col("offset") == offset, F.col(name))).alias(f"{name}_{offset}")
-          for name in ("ended_at", "exit_page", "level_at_end") for offset in (0, 1, 2)),
-        *(F.sum(F.when(first | second, F.col(name))).alias(name) for name in _SUMMED),
-        *(F.sum(F.when(third, F.col(name))).alias(f"{name}_third") for name in _SUMMED),
-        *(F.max(F.when(first | second, F.col(name))).alias(name) for name in _REACHED),
-        *(F.max(F.when(third, F.col(name))).alias(f"{name}_third") for name in _REACHED),
-    )  # fmt: skip
-    started = gathered.where(F.col("has_first") & ~F.col("started_before"))
-    # The third day goes on with the session only where the second did.
-    ends = {
-        name: F.coalesce(F.when(F.col("has_second"), F.col(f"{name}_2")), F.col(f"{name}_1"), F.col(f"{name}_0"))
-        for name in ("ended_at", "exit_page", "level_at_end")
-    }
-    sums = {name: F.col(name) + _if_goes_on(f"{name}_third", 0) for name in _SUMMED}
-    reached = {name: F.col(name) | _if_goes_on(f"{name}_third", False) for name in _REACHED}
-    users = {"user_key": F.greatest("user_key", _if_goes_on("user_key_third", ""))}
-    whole = started.withColumns(ends | sums | reached | users)
+    of_session = Window.partitionBy("start_day", "session_key").orderBy("offset")
+    # Offset and place agree exactly where the session started on the day, and as long as it went on day after day.
+    placed = offered.withColumn("place", F.row_number().over(of_session) - 1).where(F.col("place") == F.col("offset"))
+    sessions = placed.groupBy("start_day", "session_key").agg(
+        F.min("session_id").alias("session_id"),
+        F.max("user_key").alias("user_key"),
+        F.min("location_key").alias("location_key"),
+        F.min("started_at").alias("started_at"),
+        F.max("ended_at").alias("ended_at"),
+        *(F.min_by(name, "offset").alias(name) for name in ("entry_page", "level_at_start")),
+        *(F.max_by(name, "offset").alias(name) for name in ("exit_page", "level_at_end")),
+        *(F.sum(name).alias(name) for name in _COUNTED),
+        _rounded_sum("played_seconds").alias("played_seconds"),
+        *(F.max(name).alias(name) for name in _PAGE_REACHED),
+    )
     seconds = (F.unix_micros("ended_at") - F.unix_micros("started_at")) / F.lit(1e6)
-    whole = whole.withColumns({"duration_seconds": seconds, "played_seconds": F.round("played_seconds", 6)})
-    return whole.select(*_names(FACT_SESSIONS))
-
-
-def _if_goes_on(name: str, otherwise: object) -> Column:
-    return F.coalesce(F.when(F.col("has_second"), F.col(name)), F.lit(otherwise))
+    return sessions.withColumn("duration_seconds", seconds).select(*_names(FACT_SESSIONS))
 
 
 def _with_session(events: DataFrame) -> DataFrame:

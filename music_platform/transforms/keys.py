@@ -6,7 +6,7 @@ Facts and dimensions compute a key on their own, from the same columns of silver
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.dimensions import UNKNOWN_KEY
+from music_platform.contracts.columns import UNKNOWN_KEY
 
 _MILLISECONDS_PER_SECOND = 1_000
 _MICRODEGREES_PER_DEGREE = 1_000_000

@@ -21,9 +21,8 @@ from local_platform import (
     to_line,
 )
 
-from music_platform.asset_checks.layers import CHECKS_BY_LAYER
 from music_platform.asset_checks.outcome import CheckOutcome
-from music_platform.contracts.table import Layer
+from music_platform.asset_checks.spine import check_bronze, check_silver
 from music_platform.contracts.tables import TABLES
 from music_platform.errors import ManifestCorruptError, PartitionMissingError
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
@@ -79,8 +78,8 @@ def check(platform: LocalPlatform, *partitions: str) -> dict[str, CheckOutcome]:
     hours = partitions or (HOUR, NEXT_HOUR, EMPTY_HOUR)
     outcomes = [
         outcome
-        for layer in (Layer.BRONZE, Layer.SILVER)
-        for outcome in CHECKS_BY_LAYER[layer](EVENT_TYPE, hours, platform.lake, SparkResource())
+        for check_layer in (check_bronze, check_silver)
+        for outcome in check_layer(EVENT_TYPE, hours, platform.lake, SparkResource())
     ]
     return {f"{outcome.table.split('/')[0]} {outcome.check}": outcome for outcome in outcomes}
 
@@ -127,7 +126,7 @@ def test_all_is_well(made: LocalPlatform) -> None:
 
 def test_an_hour_within_the_limit_gives_no_warning(made: LocalPlatform) -> None:
     lenient = Lake(made.settings.model_copy(update={"quarantine_rate_warning": 1 / 42}))
-    *_, rate = CHECKS_BY_LAYER[Layer.SILVER](EVENT_TYPE, [HOUR], lenient, SparkResource())
+    *_, rate = check_silver(EVENT_TYPE, [HOUR], lenient, SparkResource())
     assert rate.passed
 
 
@@ -279,7 +278,7 @@ def test_a_range_is_checked_batch_by_batch(made: LocalPlatform) -> None:
     rows = changed(changed(rows, "event_id", 1, rows["event_id"][0].as_py()), "level", 5, "gold")
     made.tamper(SILVER, NEXT_HOUR, rows)
     lake = Lake(made.settings.model_copy(update={"batch_rows": 1}))
-    [silver, *_] = CHECKS_BY_LAYER[Layer.SILVER](EVENT_TYPE, [HOUR, NEXT_HOUR, EMPTY_HOUR], lake, SparkResource())
+    [silver, *_] = check_silver(EVENT_TYPE, [HOUR, NEXT_HOUR, EMPTY_HOUR], lake, SparkResource())
     assert f"1 rows repeat another one's event_id, first in partition {NEXT_HOUR}" in silver.description
     assert "1 rows break the rule level_allowed" in silver.description
 

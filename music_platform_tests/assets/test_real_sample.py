@@ -22,11 +22,11 @@ import pyarrow.compute as pc
 import pytest
 from local_platform import LocalPlatform, evaluations, gzip_lines, materialized
 
-from music_platform.asset_checks.layers import CHECKS_BY_LAYER
 from music_platform.asset_checks.outcome import CheckOutcome
+from music_platform.asset_checks.spine import SPINE_STEPS
 from music_platform.assets.silver import stage_silver_and_quarantine
 from music_platform.contracts.events import EVENT_CONTRACTS
-from music_platform.contracts.table import Cadence, Layer
+from music_platform.contracts.table import Cadence
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER, TABLES
 from music_platform.io_managers.landing_io_manager import open_landed
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
@@ -98,8 +98,9 @@ def made(sample: LandedSample, tmp_path_factory: pytest.TempPathFactory) -> Samp
         stage_silver_and_quarantine(event, bronze, hours, silver, quarantine)
         io_manager.publish(silver, hours, "run")
         io_manager.publish(quarantine, hours, "run")
-        for layer in (Layer.BRONZE, Layer.SILVER):
-            outcomes += CHECKS_BY_LAYER[layer](event_type, hours, platform.lake, spark)
+        for step in SPINE_STEPS:
+            if step.event_type == event_type:
+                outcomes += step.check(hours, platform.lake, spark)
     return SampleRun(platform, hours_of, outcomes)
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
 from music_platform.landing.layout import (
+    LandingFolder,
     day_prefix,
     errors_key,
     hour_prefix,
     landed_key,
     list_landing,
-    list_landing_strangers,
     parse_key,
     type_prefix,
 )
@@ -75,8 +74,8 @@ def test_listing_finds_the_wanted_hours_only(settings: Settings, hours: int) -> 
     wanted = [*list(keys)[:hours], "2026-11-03-00:00"]
     listed = list_landing(store, "listen_events", wanted)
     assert list(listed) == wanted
-    assert listed.pop("2026-11-03-00:00") == []
-    assert {key: [stored.key for stored in objects] for key, objects in listed.items()} == {
+    assert listed.pop("2026-11-03-00:00") == LandingFolder()
+    assert {key: [stored.key for stored in folder.objects] for key, folder in listed.items()} == {
         key: keys[key] for key in wanted[:-1]
     }
 
@@ -103,19 +102,16 @@ def test_what_listing_leaves_out_is_made_known(settings: Settings, hours: int) -
     for key in [good, *strangers, *elsewhere, half_written]:
         store.put(key, b"")
     wanted = [f"2026-11-02-{(17 + hour) % 24:02}:00" for hour in range(hours)]
-    found = list_landing_strangers(store, "listen_events", wanted)
-    assert list(found) == wanted
-    assert found.pop("2026-11-02-17:00") == sorted(strangers)
-    assert not any(found.values())
     listed = list_landing(store, "listen_events", wanted)
-    assert [stored.key for stored in listed["2026-11-02-17:00"]] == [good]
+    assert list(listed) == wanted
+    found = listed.pop("2026-11-02-17:00")
+    assert found.strangers == sorted(strangers)
+    assert [stored.key for stored in found.objects] == [good]
+    assert list(listed.values()) == [LandingFolder()] * (hours - 1)
 
 
-@pytest.mark.parametrize("listing_of", [list_landing, list_landing_strangers])
 @pytest.mark.parametrize(("hours", "listings"), [(3, 3), (4, 1), (30, 4)])
-def test_many_hours_cost_one_listing_a_day(
-    monkeypatch: pytest.MonkeyPatch, hours: int, listings: int, listing_of: Callable[..., object]
-) -> None:
+def test_many_hours_cost_one_listing_a_day(monkeypatch: pytest.MonkeyPatch, hours: int, listings: int) -> None:
     prefixes: list[str] = []
 
     def listing(_: ObjectStore, prefix: str) -> list[StoredObject]:
@@ -125,5 +121,5 @@ def test_many_hours_cost_one_listing_a_day(
     monkeypatch.setattr(ObjectStore, "list", listing)
     store = ObjectStore("/nowhere")
     wanted = [f"2026-11-{1 + hour // 24:02}-{hour % 24:02}:00" for hour in range(hours)]
-    listing_of(store, "listen_events", wanted if hours < 30 else wanted[:27])
+    list_landing(store, "listen_events", wanted if hours < 30 else wanted[:27])
     assert len(prefixes) == listings

@@ -11,9 +11,8 @@ import pyarrow as pa
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.facts import KEY_PATTERN
+from music_platform.contracts.columns import KEY_PATTERN, UNKNOWN_KEY
 from music_platform.transforms.keys import (
-    UNKNOWN_KEY,
     artist_key,
     datetime_key,
     duration_milliseconds,

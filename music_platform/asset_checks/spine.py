@@ -1,0 +1,83 @@
+"""The checks of bronze, silver and quarantine: two steps for each event type.
+
+What they compare stands in contract.py and reconciliation.py.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from music_platform.asset_checks.contract import CONTRACT_CHECK, check_contract
+from music_platform.asset_checks.outcome import CheckOutcome
+from music_platform.asset_checks.reconciliation import (
+    BRONZE_CHECK,
+    LANDING_CHECK,
+    RATE_CHECK,
+    UP_TO_DATE_CHECK,
+    check_bronze_is_up_to_date,
+    check_bronze_reconciles,
+    check_silver_reconciles,
+)
+from music_platform.asset_checks.step import CheckStep, check_spec
+from music_platform.contracts.events import EVENT_TYPES
+from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.resources.lake import Lake
+from music_platform.resources.spark import SparkResource
+
+
+def check_bronze(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkResource) -> list[CheckOutcome]:
+    """Contract, reconciliation with landing, and whether landing has gone on since."""
+    bronze = StoredPartitions.open(BRONZE[event_type], partitions, lake, spark)
+    return [check_contract(bronze), check_bronze_reconciles(bronze), check_bronze_is_up_to_date(event_type, bronze)]
+
+
+def check_silver(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkResource) -> list[CheckOutcome]:
+    """Contracts of silver and quarantine, which one pass makes; reconciliation with bronze, quarantine rate."""
+    return [
+        check_contract(StoredPartitions.open(SILVER[event_type], partitions, lake, spark)),
+        check_contract(StoredPartitions.open(QUARANTINE[event_type], partitions, lake, spark)),
+        *check_silver_reconciles(event_type, partitions, lake, spark),
+    ]
+
+
+def _bronze_step(event_type: str) -> CheckStep:
+    bronze = BRONZE[event_type]
+    return CheckStep(
+        name=f"check_bronze_{event_type}",
+        tables=(bronze,),
+        specs=[
+            check_spec(bronze, CONTRACT_CHECK, "Types, nullability, allowed values, one row a landed line."),
+            check_spec(bronze, LANDING_CHECK, "Landed lines = bronze rows, hour by hour."),
+            check_spec(
+                bronze, UP_TO_DATE_CHECK, "Bronze was made from all landed objects of its hours.", is_blocking=False
+            ),
+        ],
+        check=partial(check_bronze, event_type),
+        event_type=event_type,
+    )
+
+
+def _silver_step(event_type: str) -> CheckStep:
+    bronze, silver, quarantine = BRONZE[event_type], SILVER[event_type], QUARANTINE[event_type]
+    return CheckStep(
+        name=f"check_silver_{event_type}",
+        tables=(silver, quarantine),
+        specs=[
+            check_spec(silver, CONTRACT_CHECK, "Types, nullability, allowed values, each event once."),
+            check_spec(quarantine, CONTRACT_CHECK, "Every row with its rule and its raw form."),
+            check_spec(
+                silver,
+                BRONZE_CHECK,
+                "Bronze rows = silver + duplicates + quarantined, hour by hour.",
+                compared_with=[quarantine, bronze],
+            ),
+            check_spec(quarantine, RATE_CHECK, "Share of an hour's rows in quarantine.", is_blocking=False),
+        ],
+        check=partial(check_silver, event_type),
+        event_type=event_type,
+    )
+
+
+SPINE_STEPS: tuple[CheckStep, ...] = tuple(
+    step(event_type) for event_type in EVENT_TYPES for step in (_bronze_step, _silver_step)
+)

@@ -1,0 +1,61 @@
+"""Columns and rules that tables of several kinds share, and the surrogate keys of the star schema.
+
+Keys are 16 hex digits, a hash of the natural key (transforms/keys.py), so that facts know them without a look-up.
+"""
+
+from music_platform.contracts.table import Column, ColumnType, Rule
+
+KEY_PATTERN = "^[0-9a-f]{16}$"
+UNKNOWN_KEY = "0" * 16
+"""Key of the unknown member: what a fact points to that lacks the real one."""
+UNKNOWN = "Unknown"
+
+
+def key_column(name: str, description: str) -> Column:
+    """A surrogate key."""
+    return Column(name=name, type=ColumnType.STRING, description=description, pattern=KEY_PATTERN)
+
+
+def count_column(name: str, description: str) -> Column:
+    """A number of something, never negative."""
+    return Column(name=name, type=ColumnType.LONG, description=description, minimum=0)
+
+
+def time_column(name: str, description: str, *, nullable: bool = False) -> Column:
+    """A moment."""
+    return Column(name=name, type=ColumnType.TIMESTAMP, description=description, nullable=nullable, unit="UTC")
+
+
+def text_column(name: str, description: str, *, nullable: bool = False) -> Column:
+    """A text of any content."""
+    return Column(name=name, type=ColumnType.STRING, description=description, nullable=nullable)
+
+
+EVENT_ID = Column(
+    name="event_id",
+    type=ColumnType.STRING,
+    description="Identity of the event: the first 128 bits of SHA-256 over the event type and all fields of the record. "
+    "A collector's retry has the same one.",
+    pattern="^[0-9a-f]{32}$",
+)
+USER_AGENT_COLUMNS = (
+    text_column("device", "Device family, parsed from the user agent."),
+    text_column("operating_system", "Operating system family, likewise."),
+    text_column("browser", "Browser family, likewise."),
+)
+
+USER_KEY = key_column("user_key", "Listener in dim_users; the unknown member when anonymous.")
+SONG_KEY = key_column("song_key", "Song in dim_songs.")
+ARTIST_KEY = key_column("artist_key", "Artist in dim_artists.")
+LOCATION_KEY = key_column("location_key", "Place in dim_locations.")
+SESSION_KEY = key_column("session_key", "Session in fact_sessions: session number, producer's tag and device.")
+DATETIME_KEY = Column(
+    name="datetime_key", type=ColumnType.LONG, description="Hour in dim_datetime, as YYYYMMDDHH.", minimum=1900010100
+)
+
+DAY = time_column("day", "The day, by its first moment: the row's partition.")
+DAY_IS_WHOLE = Rule(
+    name="day_is_whole",
+    condition="date_trunc('DAY', day) = day",
+    description="`day` is midnight, the day's first moment.",
+)
