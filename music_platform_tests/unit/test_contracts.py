@@ -10,11 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from music_platform.contracts.aggregates import AGGREGATES
 from music_platform.contracts.dagster_schema import table_schema
+from music_platform.contracts.dimensions import DIMENSIONS
 from music_platform.contracts.events import EVENT_CONTRACTS, LISTEN_EVENTS, EventContract
 from music_platform.contracts.schemas import arrow_schema, fingerprint, spark_schema
-from music_platform.contracts.table import Column, ColumnType, Rule, TableContract, column_rules
-from music_platform.contracts.tables import BRONZE, FAULTS, QUARANTINE, SILVER, TABLES
+from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Rule, TableContract, column_rules
+from music_platform.contracts.tables import BRONZE, FAULTS, GOLD, QUARANTINE, SILVER, TABLES
 
 EVENTS = pytest.mark.parametrize("event", EVENT_CONTRACTS.values(), ids=lambda event: event.name)
 CONTRACTS = pytest.mark.parametrize("contract", TABLES.values(), ids=lambda contract: contract.path)
@@ -33,6 +35,19 @@ def test_a_contract_is_sound(contract: TableContract) -> None:
     assert contract.description.endswith(".")
     for described in (*contract.columns, *contract.rules):
         assert described.description.endswith("."), described
+
+
+@pytest.mark.parametrize("contract", GOLD.values(), ids=lambda contract: contract.path)
+def test_a_contract_of_gold_is_sound(contract: TableContract) -> None:
+    assert contract.layer is Layer.GOLD
+    assert contract.sort_columns
+    rules = [rule.name for rule in (*column_rules(contract.columns), *contract.rules)]
+    assert len(set(rules)) == len(rules)
+    if contract in DIMENSIONS:
+        assert (contract.cadence, contract.partition_column) == (Cadence.DAILY, "day")
+    if contract in AGGREGATES:
+        assert contract.cadence is Cadence.DAILY
+        assert contract.unique_columns[0] == contract.partition_column  # many days are checked at once
 
 
 @CONTRACTS
