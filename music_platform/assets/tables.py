@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import dagster as dg
 
-from music_platform.contracts.dagster_schema import table_schema
+from music_platform.contracts.dagster_schema import table_lineage, table_schema
 from music_platform.contracts.schemas import fingerprint
 from music_platform.contracts.table import TableContract
 from music_platform.io_managers.partition_sets import StagedPartitions
@@ -38,6 +38,7 @@ def code_version(contract: TableContract, *transform_versions: str) -> str:
 
 def spec_arguments(contract: TableContract, *, transform_versions: Sequence[str], kinds: set[str]) -> SpecArguments:
     """What the contract says of the table's asset, as arguments that AssetSpec and AssetOut share."""
+    lineage = table_lineage(contract)
     return {
         "key": contract.asset_key,
         "description": contract.description,
@@ -50,6 +51,7 @@ def spec_arguments(contract: TableContract, *, transform_versions: Sequence[str]
             "dagster/column_schema": table_schema(contract),
             "path": f"{contract.path}/{'date=YYYY-MM-DD/hour=HH' if contract.cadence == 'hourly' else 'date=YYYY-MM-DD'}/",
             "sorted_by": ", ".join(contract.sort_columns) or "order of landing",
+            **({} if lineage is None else {"dagster/column_lineage": lineage}),
         },
     }
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from music_platform.cli import check, demo, dictionary, generate, land, quarantine, results
+from music_platform.cli import check, demo, dictionary, generate, land, lineage, quarantine, results
 
 app = typer.Typer(
     name="music-platform",
@@ -16,4 +16,5 @@ app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("results")(results.results)
 app.command("dictionary")(dictionary.dictionary)
+app.command("lineage")(lineage.lineage)
 app.add_typer(quarantine.app, name="quarantine")

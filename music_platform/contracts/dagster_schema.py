@@ -1,7 +1,8 @@
-"""Dagster's column schema of a table, from its contract. Apart from schemas.py, so that Spark workers never import Dagster."""
+"""What Dagster is told of a table's columns: schema and lineage. Apart from schemas.py: Spark workers never import Dagster."""
 
 import dagster as dg
 
+from music_platform.contracts.column_lineage import column_lineage
 from music_platform.contracts.schemas import describe_column, other_constraints
 from music_platform.contracts.table import TableContract
 
@@ -22,4 +23,20 @@ def table_schema(contract: TableContract) -> dg.TableSchema:
             )
             for column in contract.columns
         ]
+    )
+
+
+def table_lineage(contract: TableContract) -> dg.TableColumnLineage | None:
+    """The columns that each of the table's columns comes from; None for a table that is made of no other's columns.
+
+    Columns of the table itself are those of the day before, of which its day is made.
+    """
+    lineage = column_lineage().get(contract.path)
+    if lineage is None:
+        return None
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(dg.AssetKey(table.split("/")), source) for table, source in sources]
+            for column, sources in lineage.items()
+        }
     )

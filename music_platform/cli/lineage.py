@@ -1,0 +1,33 @@
+"""`music-platform lineage`: from which columns each column of silver and gold comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from music_platform.contracts.column_lineage import FILE, to_json
+from music_platform.lineage.document import render_lineage
+
+_DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "lineage.md"
+
+
+def lineage(
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Write docs/lineage.md and the lineage that assets carry, in this source tree."),
+    ] = False,
+) -> None:
+    """Derive the lineage of every column from the transforms, and print it as Markdown."""
+    from music_platform.lineage.tables import derive_lineage  # the engine is slow to load
+    from music_platform.resources.spark import SparkResource
+
+    derived = derive_lineage(SparkResource().spark_session)
+    document = render_lineage(derived)
+    if not write:
+        typer.echo(document, nl=False)
+        return
+    FILE.write_text(to_json(derived), encoding="utf-8")
+    _DOCUMENT.write_text(document, encoding="utf-8")
+    typer.echo(f"wrote {FILE} and {_DOCUMENT}")

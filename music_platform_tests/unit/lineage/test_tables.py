@@ -1,0 +1,65 @@
+"""The lineage that is committed is the one that the transforms give, and every asset of silver and gold carries it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from pyspark.sql import SparkSession
+
+from music_platform.contracts.column_lineage import FILE, TableLineage, column_lineage, to_json
+from music_platform.contracts.table import Layer
+from music_platform.contracts.tables import TABLES
+from music_platform.definitions import build_definitions
+from music_platform.lineage.document import render_lineage
+from music_platform.lineage.tables import derive_lineage
+from music_platform.settings import Settings
+
+_DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "lineage.md"
+_IS_STALE = "is stale; run: ./run music-platform lineage --write"
+# What comes from no table: the partition's own day, the calendar, the song catalogue.
+_WITHOUT_SOURCE = {"day", "track_id", "release", "year", "is_in_catalogue", "artist_id", "location"}
+_COORDINATES_OF_ARTISTS = {("gold/dim_artists", "latitude"), ("gold/dim_artists", "longitude")}
+
+
+@pytest.fixture(scope="module")
+def derived(spark: SparkSession) -> dict[str, TableLineage]:
+    return derive_lineage(spark)
+
+
+def test_the_committed_lineage_is_current(derived: dict[str, TableLineage]) -> None:
+    assert FILE.read_text(encoding="utf-8") == to_json(derived), f"{FILE.name} {_IS_STALE}"
+    assert _DOCUMENT.read_text(encoding="utf-8") == render_lineage(derived), f"docs/lineage.md {_IS_STALE}"
+
+
+def test_the_file_keeps_what_was_derived(derived: dict[str, TableLineage]) -> None:
+    assert column_lineage() == derived
+
+
+def test_every_column_has_a_source_but_those_that_come_from_no_table(derived: dict[str, TableLineage]) -> None:
+    without = {(table, column) for table, columns in derived.items() for column, found in columns.items() if not found}
+    without -= {(table, column) for table, column in without if table == "gold/dim_datetime"}
+    assert {column for _, column in without - _COORDINATES_OF_ARTISTS} <= _WITHOUT_SOURCE
+
+
+def test_every_source_is_a_column_of_a_table(derived: dict[str, TableLineage]) -> None:
+    sources = {source for columns in derived.values() for found in columns.values() for source in found}
+    assert sources
+    for table, column in sources:
+        assert TABLES[table].column(column)
+
+
+def test_every_asset_of_silver_quarantine_and_gold_carries_its_lineage() -> None:
+    specs = {
+        spec.key.to_user_string(): spec for spec in build_definitions(Settings(lake="/lake")).resolve_all_asset_specs()
+    }
+    for contract in TABLES.values():
+        lineage = specs[contract.path].metadata.get("dagster/column_lineage")
+        if contract.layer is Layer.BRONZE:
+            assert lineage is None
+            continue
+        assert isinstance(lineage, dg.TableColumnLineage)
+        assert list(lineage.deps_by_column) == [column.name for column in contract.columns]
+        parents = {dep.asset_key for deps in lineage.deps_by_column.values() for dep in deps}
+        assert parents <= {dep.asset_key for dep in specs[contract.path].deps}
