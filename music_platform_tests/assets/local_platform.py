@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -66,9 +67,11 @@ class LocalPlatform:
 
     def __post_init__(self) -> None:
         self.lake = Lake(self.settings)
-        self._job = build_definitions(self.settings, resource_overrides=self.resource_overrides).resolve_job_def(
-            "hourly_spine"
-        )
+
+    @cached_property
+    def _job(self) -> dg.JobDefinition:
+        definitions = build_definitions(self.settings, resource_overrides=self.resource_overrides)
+        return definitions.resolve_job_def("hourly_spine")
 
     def land(self, event_type: str, partition: str, content: bytes, *, chunk: int | None = None) -> str:
         """Put an object where the collector would and return its key; the chunk id orders objects of an hour."""

@@ -1,4 +1,4 @@
-"""The lake on S3 through the assets: landed hours become bronze, silver and quarantine, just as in a local folder."""
+"""The lake on S3 through the assets: landed hours become bronze, silver, quarantine and gold, just as in a local folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.contracts.events import EVENT_CONTRACTS
+from music_platform.contracts.table import Cadence
+from music_platform.contracts.tables import BRONZE, GOLD, QUARANTINE, SILVER
 from music_platform.definitions import build_definitions
 from music_platform.io_managers.manifest import Manifest
 from music_platform.io_managers.partition_sets import StoredPartitions
@@ -25,7 +27,9 @@ from music_platform.settings import Settings
 pytestmark = pytest.mark.integration
 
 EVENT_TYPE = "page_view_events"
-HOURS = ["2026-11-01-05:00", "2026-11-01-06:00"]
+DAY = "2026-11-01"
+HOURS = [f"{DAY}-05:00", f"{DAY}-06:00"]
+HOURLY_RANGE = {"dagster/asset_partition_range_start": HOURS[0], "dagster/asset_partition_range_end": HOURS[-1]}
 TABLES = [BRONZE[EVENT_TYPE], SILVER[EVENT_TYPE], QUARANTINE[EVENT_TYPE]]
 OBJECTS_OF_AN_HOUR = 2
 EVENTS_OF_AN_OBJECT = 150
@@ -61,12 +65,22 @@ def land(settings: Settings) -> None:
             store.put(landed_key(EVENT_TYPE, hour_of_key(hour), f"{index:032x}"), content)
 
 
+def land_listens(settings: Settings) -> None:
+    """The listens that the songs among the page views are the views of."""
+    keys = EVENT_CONTRACTS["listen_events"].keys
+    for hour in HOURS:
+        views = [event(hour, number) for number in range(OBJECTS_OF_AN_HOUR * EVENTS_OF_AN_OBJECT)]
+        listens = [{key: view[key] for key in keys if key in view} for view in views if view["page"] == "NextSong"]
+        content = gzip.compress("".join(f"{json.dumps(listen)}\n" for listen in listens).encode(), mtime=0)
+        ObjectStore.from_settings(settings).put(landed_key("listen_events", hour_of_key(hour), f"{0:032x}"), content)
+
+
 def materialize(settings: Settings) -> dg.ExecuteInProcessResult:
     """Both hours in one range run, with the checks."""
     job = build_definitions(settings).resolve_implicit_global_asset_job_def()
     with dg.DagsterInstance.ephemeral() as instance:
         return job.execute_in_process(
-            tags={"dagster/asset_partition_range_start": HOURS[0], "dagster/asset_partition_range_end": HOURS[-1]},
+            tags=HOURLY_RANGE,
             asset_selection=[dg.AssetKey(contract.asset_key) for contract in TABLES],
             instance=instance,
         )
@@ -113,6 +127,36 @@ def test_hours_on_s3_become_what_they_become_in_a_local_folder(
     assert frame.select("event_id").distinct().count() == len(HOURS) * events
 
     assert data_versions(on_s3) == data_versions(local)
+
+
+def test_a_day_of_gold_on_s3_is_what_it_is_in_a_local_folder(
+    s3_settings: Callable[..., Settings], local_settings: Callable[..., Settings]
+) -> None:
+    """Of the two hours that the day has so far."""
+    versions: list[dict[tuple[str, str], str]] = []
+    for settings in (s3_settings(), local_settings()):
+        land(settings)
+        land_listens(settings)
+        definitions = build_definitions(settings)
+        with dg.DagsterInstance.ephemeral() as instance:
+            definitions.resolve_job_def("hourly_spine").execute_in_process(tags=HOURLY_RANGE, instance=instance)
+            result = definitions.resolve_job_def("daily_tier").execute_in_process(partition_key=DAY, instance=instance)
+        assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
+        lake, spark = Lake(settings), SparkResource.from_settings(settings)
+        stored = {
+            table.path: StoredPartitions.open(table, HOURS if table.cadence is Cadence.HOURLY else [DAY], lake, spark)
+            for table in GOLD.values()
+        }
+        assert {path for path, opened in stored.items() if not sum(opened.rows.values())} == set()
+        songs = len(HOURS) * OBJECTS_OF_AN_HOUR * EVENTS_OF_AN_OBJECT * 4 // 15
+        assert sum(stored["gold/fact_streams"].rows.values()) == stored["gold/fact_plays"].rows[DAY] == songs
+        versions.append({
+            (path, partition): manifest.data_version
+            for path, opened in stored.items()
+            for partition, manifest in opened.manifests.items()
+        })  # fmt: skip
+    on_s3, local = versions
+    assert on_s3 == local
 
 
 def test_the_same_hours_once_more_change_nothing_but_the_run(s3_settings: Callable[..., Settings]) -> None:
