@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from benchmarks.spine import RUN_ID, Phases
 from music_platform.assets.gold import stage_gold
-from music_platform.assets.gold_tables import GOLD_TABLES, GoldTable, Input
+from music_platform.assets.gold_tables import GOLD_TABLES, Input
 from music_platform.contracts.table import Cadence
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.io_managers.partition_sets import StoredPartitions
@@ -33,7 +33,7 @@ def build_gold(lake: Lake, spark: SparkResource, days: Sequence[str], phases: Ph
     io_manager = ParquetLakeIOManager(lake, spark)
     for table in GOLD_TABLES.values():
         with phases.timed(table.contract.path):
-            inputs = {name: _open(table, wanted, days, lake, spark) for name, wanted in table.inputs.items()}
+            inputs = {name: _open(wanted, days, lake, spark) for name, wanted in table.inputs.items()}
             keys = list(days)
             if table.contract.cadence is Cadence.HOURLY:
                 keys = list(next(iter(inputs.values())).manifests)
@@ -41,9 +41,7 @@ def build_gold(lake: Lake, spark: SparkResource, days: Sequence[str], phases: Ph
             io_manager.publish(staged, keys, RUN_ID)
 
 
-def _open(
-    table: GoldTable, wanted: Input, days: Sequence[str], lake: Lake, spark: SparkResource
-) -> StoredPartitions:
+def _open(wanted: Input, days: Sequence[str], lake: Lake, spark: SparkResource) -> StoredPartitions:
     around = sorted(
         set().union(*(days_around(day, before=wanted.days_before, after=wanted.days_after) for day in days))
     )
