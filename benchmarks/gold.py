@@ -119,7 +119,9 @@ def _compare_with_spark(silver: Lake, small: Lake, folder: str, day: str) -> Non
     """Spark between two runs of the platform, each in a process of its own and with the machine to itself."""
 
     def layer(engine: str, name: str) -> float:
-        lake, warm_up = (_lake_beside(of, folder, f"{name}-{kind}") for of, kind in ((silver, "full"), (small, "small")))
+        lake, warm_up = (
+            _lake_beside(of, folder, f"{name}-{kind}") for of, kind in ((silver, "full"), (small, "small"))
+        )
         return float(_last_words(["-m", "benchmarks.gold_layer", lake.location, day, warm_up.location, engine])[-1])
 
     seconds = {"platform (Sail)": layer("", "before")}
@@ -190,7 +192,8 @@ def _compare(contract: TableContract, ours: pl.DataFrame, theirs: pl.DataFrame) 
     if contract.name.startswith("top_"):
         # Which of the members with equal measures come in last differs by key: the measures themselves must not.
         ours, theirs = (
-            rows.filter(pl.col("plays_rank") <= 1000).select(pl.col("plays").sort(descending=True)) for rows in (ours, theirs)
+            rows.filter(pl.col("plays_rank") <= 1000).select(pl.col("plays").sort(descending=True))
+            for rows in (ours, theirs)
         )
         columns = ["plays"]
     order = [name for name in contract.unique_columns if name in columns] or columns

@@ -86,7 +86,9 @@ def build(lake: Path, output: Path, day: str) -> None:
     songs = listens.group_by("song_key", "artist_key", "artist", title="song").agg(
         pl.col("duration_seconds").min(), **_PLAYED
     )
-    songs = _with_unknown(songs.with_columns(is_in_catalogue=False), "dim_songs", {"is_in_catalogue": False, "plays": 0})
+    songs = _with_unknown(
+        songs.with_columns(is_in_catalogue=False), "dim_songs", {"is_in_catalogue": False, "plays": 0}
+    )
     write("dim_songs", songs)
     artists = listens.group_by("artist_key", "artist").agg(**_PLAYED).with_columns(is_in_catalogue=False)
     artists = _with_unknown(artists, "dim_artists", {"is_in_catalogue": False, "plays": 0})
@@ -191,13 +193,17 @@ def _session_days(views: pl.DataFrame, plays: pl.DataFrame) -> pl.DataFrame:
 
 def _sessions(parts: pl.DataFrame) -> pl.DataFrame:
     """The parts of a session put together; here each has the one."""
-    sessions = parts.sort("started_at").group_by("session_key").agg(
-        pl.col("session_id", "location_key", "started_at").min(),
-        pl.col("user_key", "ended_at", "is_converted", "is_downgraded", "is_cancelled").max(),
-        pl.col("entry_page", "level_at_start").first(),
-        pl.col("exit_page", "level_at_end").last(),
-        pl.col("page_views", "pages", "songs", "skips", "errors").sum(),
-        pl.col("played_seconds").sum().round(6),
+    sessions = (
+        parts.sort("started_at")
+        .group_by("session_key")
+        .agg(
+            pl.col("session_id", "location_key", "started_at").min(),
+            pl.col("user_key", "ended_at", "is_converted", "is_downgraded", "is_cancelled").max(),
+            pl.col("entry_page", "level_at_start").first(),
+            pl.col("exit_page", "level_at_end").last(),
+            pl.col("page_views", "pages", "songs", "skips", "errors").sum(),
+            pl.col("played_seconds").sum().round(6),
+        )
     )
     seconds = (pl.col("ended_at") - pl.col("started_at")).dt.total_microseconds() / 1e6
     return sessions.with_columns(duration_seconds=seconds)
@@ -205,7 +211,17 @@ def _sessions(parts: pl.DataFrame) -> pl.DataFrame:
 
 def _users(views: pl.DataFrame, listens: pl.DataFrame, auths: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
     changes = changes.with_columns(level="new_level")
-    columns = ("user_id", "user_key", "event_time", "item_in_session", "event_id", "registered_at", "city", "state", *_TRACKED)
+    columns = (
+        "user_id",
+        "user_key",
+        "event_time",
+        "item_in_session",
+        "event_id",
+        "registered_at",
+        "city",
+        "state",
+        *_TRACKED,
+    )
     observations = pl.concat(
         frame.filter(pl.col("user_id").is_not_null()).select(*columns, is_change=pl.lit(frame is changes))
         for frame in (views, listens, auths, changes)
@@ -333,12 +349,16 @@ def _interactions(plays: pl.DataFrame, midnight: datetime) -> pl.DataFrame:
     age_days = (pl.lit(midnight + timedelta(1)) - pl.col("event_time")).dt.total_microseconds() / 86_400e6
     weight = pl.when("is_skipped").then(SKIPPED_PLAY_WEIGHT).otherwise(PLAY_WEIGHT)
     fading = pl.lit(0.5).pow(age_days / SCORE_HALF_LIFE_DAYS)
-    pairs = plays.with_columns(billionths=_whole(weight * fading, 1e9)).group_by("user_key", "song_key").agg(
-        plays=pl.len().cast(pl.Int64),
-        played_seconds=pl.col("microseconds").sum() / 1e6,
-        skips=pl.col("is_skipped").sum().cast(pl.Int64),
-        last_played_at=pl.col("event_time").max(),
-        score=pl.col("billionths").sum() / 1e9,
+    pairs = (
+        plays.with_columns(billionths=_whole(weight * fading, 1e9))
+        .group_by("user_key", "song_key")
+        .agg(
+            plays=pl.len().cast(pl.Int64),
+            played_seconds=pl.col("microseconds").sum() / 1e6,
+            skips=pl.col("is_skipped").sum().cast(pl.Int64),
+            last_played_at=pl.col("event_time").max(),
+            score=pl.col("billionths").sum() / 1e9,
+        )
     )
     return pairs.filter(pl.col("score") >= LEAST_SCORE)
 
