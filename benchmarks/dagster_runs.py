@@ -1,4 +1,4 @@
-"""Runs of the hourly spine through Dagster, in this process and on an instance in a folder, for the measurements."""
+"""Runs of jobs through Dagster, in this process and on an instance in a folder, for the measurements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from music_platform.automation.jobs import HOURLY_SPINE
 from music_platform.definitions import build_definitions
 from music_platform.settings import Settings
 
@@ -17,16 +16,16 @@ _LOCAL_INSTANCE = Path(__file__).resolve().parents[1] / "deploy" / "local" / "da
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-class SpineRunner:
-    """Materializes and checks hours of a lake's spine in one run, recorded in an instance with SQLite storage."""
+class JobRunner:
+    """Materializes and checks a job's partitions of a lake in one run, recorded in an instance with SQLite storage."""
 
-    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, job_name: str) -> None:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self._instance = instance
-        self._job = build_definitions(settings).resolve_job_def(HOURLY_SPINE.name)
+        self._job = build_definitions(settings).resolve_job_def(job_name)
 
     def run(self, first: str, last: str | None = None) -> dg.ExecuteInProcessResult:
-        """One hour, or a range of hours as one run."""
+        """One partition, or a range of partitions as one run."""
         if last is None:
             return self._job.execute_in_process(instance=self._instance, partition_key=first, run_config=_QUIET)
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}

@@ -13,18 +13,12 @@ import argparse
 import statistics
 import tempfile
 import time
-from datetime import timedelta
-from itertools import chain
 from pathlib import Path
 
-from isal import igzip
-
-from benchmarks.dagster_runs import SpineRunner, new_instance
-from benchmarks.landed_events import add_sample_options, hour_of_landed_key, land, land_hour, moved
+from benchmarks.dagster_runs import JobRunner, new_instance
+from benchmarks.landed_events import add_sample_options, land, repeat_before
 from benchmarks.measuring import alternate, median_ratio, print_table
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.landing.layout import list_landing
-from music_platform.partitions import hour_of_key, key_of_hour
+from music_platform.automation.jobs import HOURLY_SPINE
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
 
@@ -37,13 +31,13 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=15, help="hours run in each lake (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-", dir=options.folder) as folder:
-        runners: dict[str, SpineRunner] = {}
+        runners: dict[str, JobRunner] = {}
         for name, days in (("1 day", 1), (f"{_LONG_DAYS} days", _LONG_DAYS)):
             settings = Settings(lake=f"{folder}/{days}/lake")
             lake = Lake(settings)
             hours = land(lake, options.rows, 1, options.events)
-            earlier = _repeat_before(lake, hours, days - 1)
-            runners[name] = SpineRunner(settings, new_instance(Path(folder, str(days), "instance")))
+            earlier = repeat_before(lake, hours, days - 1, lake)
+            runners[name] = JobRunner(settings, new_instance(Path(folder, str(days), "instance")), HOURLY_SPINE.name)
             started = time.perf_counter()
             runners[name].run((earlier or hours)[0], hours[-1])
             print(
@@ -62,16 +56,6 @@ def main() -> None:
         [[name, f"{statistics.median(times):.2f}"] for name, times in seconds.items()],
     )
     print(f"{_LONG_DAYS} days / 1 day: {median_ratio(long, short):.2f} (wanted: at most 1.1)")
-
-
-def _repeat_before(lake: Lake, hours: list[str], days: int) -> list[str]:
-    """Land the same events in each of so many days before; gives those days' hours."""
-    for name in EVENT_TYPES:
-        for stored in chain.from_iterable(folder.objects for folder in list_landing(lake.store, name, hours).values()):
-            text, hour = igzip.decompress(lake.store.get(stored.key) or b""), hour_of_landed_key(stored.key)
-            for day in range(1, days + 1):
-                land_hour(lake, name, hour - timedelta(day), moved(text, timedelta(day)))
-    return [key_of_hour(hour_of_key(key) - timedelta(day)) for day in range(days, 0, -1) for key in hours]
 
 
 if __name__ == "__main__":

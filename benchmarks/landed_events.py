@@ -15,13 +15,14 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from isal import igzip
 
 from music_platform.contracts.events import EVENT_TYPES
-from music_platform.landing.layout import landed_key, parse_key
-from music_platform.partitions import key_of_hour, keys_in_range
+from music_platform.landing.layout import landed_key, list_landing, parse_key
+from music_platform.partitions import hour_of_key, key_of_hour, keys_in_range
 from music_platform.resources.lake import Lake
 
 SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "eventsim" / "sample"
@@ -82,6 +83,17 @@ def moved(lines: bytes, back: timedelta) -> bytes:
     """The same events, earlier."""
     milliseconds = round(back.total_seconds() * 1000)
     return _TIME.sub(lambda match: b'"ts":%d' % (int(match[1]) - milliseconds), lines)
+
+
+def repeat_before(source: Lake, hours: list[str], days: int, target: Lake) -> list[str]:
+    """Land the source's events of the hours in each of so many days before; gives those days' hours."""
+    for name in EVENT_TYPES:
+        folders = list_landing(source.store, name, hours).values()
+        for stored in chain.from_iterable(folder.objects for folder in folders):
+            text, hour = igzip.decompress(source.store.get(stored.key) or b""), hour_of_landed_key(stored.key)
+            for day in range(1, days + 1):
+                land_hour(target, name, hour - timedelta(day), moved(text, timedelta(day)))
+    return [key_of_hour(hour_of_key(key) - timedelta(day)) for day in range(days, 0, -1) for key in hours]
 
 
 def _lines_of(folder: Path, event_type: str) -> bytes:

@@ -18,9 +18,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.dagster_runs import SpineRunner, new_instance
+from benchmarks.dagster_runs import JobRunner, new_instance
 from benchmarks.landed_events import EVENTS_PER_LISTENER_DAY
 from benchmarks.measuring import peak_memory_bytes, print_table
+from music_platform.automation.jobs import HOURLY_SPINE
 from music_platform.eventsim import GeneratorOptions, generate_files
 from music_platform.landing.event_files import event_files
 from music_platform.landing.writer import land_files
@@ -74,7 +75,7 @@ def _land(lake: Lake, generated: Path, days: int, rows: int) -> int:
 
 def _run(lake: str, first: str, last: str) -> None:
     with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-") as home:
-        runner = SpineRunner(Settings(lake=lake), new_instance(home))
+        runner = JobRunner(Settings(lake=lake), new_instance(home), HOURLY_SPINE.name)
         before = peak_memory_bytes()
         started = time.perf_counter()
         runner.run(first, last)

@@ -22,11 +22,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.dagster_runs import SpineRunner, new_instance
+from benchmarks.dagster_runs import JobRunner, new_instance
 from benchmarks.landed_events import add_sample_options, land
 from benchmarks.measuring import print_table
 from benchmarks.spine import build_spine
 from music_platform.asset_checks.spine import SPINE_STEPS
+from music_platform.automation.jobs import HOURLY_SPINE
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
@@ -82,7 +83,7 @@ def _imported() -> float:
 
 def _measure_hour(settings: Settings, folder: Path, hour: str, repetitions: int) -> None:
     instance = new_instance(folder / "instance")
-    runner = SpineRunner(settings, instance)
+    runner = JobRunner(settings, instance, HOURLY_SPINE.name)
     lake, spark = Lake(settings), SparkResource()
     runner.run(hour)
     build_and_check(lake, spark, [hour])
@@ -140,7 +141,7 @@ def _command(settings: Settings, home: Path, hour: str) -> float:
 def _measure_range(settings: Settings, folder: Path, hours: list[str]) -> None:
     """A range of a day with Dagster and without; the difference is what Dagster takes for its partitions."""
     instance = new_instance(folder / "instance")
-    runner = SpineRunner(settings, instance)
+    runner = JobRunner(settings, instance, HOURLY_SPINE.name)
     lake, spark = Lake(settings), SparkResource()
     started = time.perf_counter()
     run_id = runner.run(hours[0], hours[-1]).run_id

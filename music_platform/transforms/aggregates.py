@@ -36,7 +36,7 @@ _MICRO = 1e6
 _NANO = 1e9
 _MICROSECONDS_OF_DAY = 86_400e6
 
-_STAGE_OF_PAGE = {
+STAGE_OF_PAGE = {
     "Upgrade": "upgrade_page",
     "Submit Upgrade": "submit_upgrade",
     "Downgrade": "downgrade_page",
@@ -44,8 +44,8 @@ _STAGE_OF_PAGE = {
     "Cancel": "cancel",
     "Cancellation Confirmation": "cancelled",
 }
-_STAGE_OF_LEVEL = {"free": "active_free", "paid": "active_paid"}
-_STAGE_OF_PREVIOUS_LEVEL = {"free": "became_paid", "paid": "became_free"}
+STAGE_OF_LEVEL = {"free": "active_free", "paid": "active_paid"}
+STAGE_OF_PREVIOUS_LEVEL = {"free": "became_paid", "paid": "became_free"}
 
 
 def user_activity(previous: DataFrame | None, plays: DataFrame, page_views: DataFrame, day: str) -> DataFrame:
@@ -179,13 +179,13 @@ def level_funnel(page_views: DataFrame, status_changes: DataFrame, days: Sequenc
     # Most page views are at the stage of their level alone; a page of the funnel is a second one.
     views = page_views.where("user_id IS NOT NULL").select(
         F.date_trunc("DAY", "event_time").alias("day"),
-        F.explode(F.array(_mapped("level", _STAGE_OF_LEVEL), _mapped("page", _STAGE_OF_PAGE))).alias("stage"),
+        F.explode(F.array(_mapped("level", STAGE_OF_LEVEL), _mapped("page", STAGE_OF_PAGE))).alias("stage"),
         "user_id",
         "session_key",
     )
     changes = status_changes.select(
         F.date_trunc("DAY", "event_time").alias("day"),
-        _mapped("previous_level", _STAGE_OF_PREVIOUS_LEVEL).alias("stage"),
+        _mapped("previous_level", STAGE_OF_PREVIOUS_LEVEL).alias("stage"),
         "user_id",
         _session_key().alias("session_key"),
     )

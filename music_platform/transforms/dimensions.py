@@ -25,6 +25,7 @@ from music_platform.contracts.table import ColumnType, TableContract
 from music_platform.transforms.catalogue_seed import CATALOGUE_DDL, CATALOGUE_SCHEMA, catalogue_tracks
 from music_platform.transforms.keys import (
     artist_key,
+    digest,
     duration_milliseconds,
     location_key,
     song_key,
@@ -38,7 +39,7 @@ BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 DURATION_TOLERANCE_MILLISECONDS = 1_000
 
 # Source: USPS Publication 28, Appendix B, https://pe.usps.com/text/pub28/28apb.htm
-_STATE_NAMES = {
+STATE_NAMES = {
     "AL": "Alabama", "AK": "Alaska", "AZ": "Arizona", "AR": "Arkansas", "CA": "California", "CO": "Colorado",
     "CT": "Connecticut", "DE": "Delaware", "DC": "District of Columbia", "FL": "Florida", "GA": "Georgia", "HI": "Hawaii",
     "ID": "Idaho", "IL": "Illinois", "IN": "Indiana", "IA": "Iowa", "KS": "Kansas", "KY": "Kentucky", "LA": "Louisiana",
@@ -80,20 +81,15 @@ def dim_users(
         observations = observations.union(other)
     if previous is not None:
         observations = observations.union(_open_versions(previous))
+    # One number stands for what is compared: the engine passes over all rows anew for each column that it looks back to.
+    observations = observations.withColumn("_state", digest(*(F.col(name) for name in _TRACKED_ATTRIBUTES)))
 
     by_instant = Window.partitionBy("user_id").orderBy("event_time", "_is_status_change", "item_in_session", "event_id")
     by_time = Window.partitionBy("user_id").orderBy("event_time")
     followed = observations.withColumn("_next_time", F.lead("event_time").over(by_instant))
     counted = followed.filter(F.col("_next_time").isNull() | (F.col("_next_time") != F.col("event_time")))
-    compared = counted.withColumns(
-        {
-            "_previous_time": F.lag("event_time").over(by_time),
-            **{f"_previous_{name}": F.lag(name).over(by_time) for name in _TRACKED_ATTRIBUTES},
-        }
-    )
-    differs = F.col("_previous_time").isNull()
-    for name in _TRACKED_ATTRIBUTES:
-        differs = differs | ~F.col(name).eqNullSafe(F.col(f"_previous_{name}"))
+    compared = counted.withColumn("_previous_state", F.lag("_state").over(by_time))
+    differs = F.col("_previous_state").isNull() | (F.col("_previous_state") != F.col("_state"))
     versions = compared.filter(differs).withColumn("valid_to", F.lead("event_time").over(by_time))
     described = versions.select(
         user_key(F.col("user_id")).alias("user_key"),
@@ -224,7 +220,7 @@ def dim_locations(
 def state_name(state: Column) -> Column:
     """The name of a US state or territory by its postal abbreviation; ``Unknown`` for any other text and for null."""
     # Not a map literal, which Sail makes anew for every row.
-    (first, first_name), *others = _STATE_NAMES.items()
+    (first, first_name), *others = STATE_NAMES.items()
     name = F.when(state == first, first_name)
     for code, code_name in others:
         name = name.when(state == code, code_name)

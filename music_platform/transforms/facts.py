@@ -31,8 +31,9 @@ def fact_streams(listens: DataFrame, page_views: DataFrame) -> DataFrame:
     ``played_seconds`` lasts until the next event of the session within the hour; null where that lies in another one.
     """
     keyed = _with_keys(listens).withColumn("artist_key", artist_key(F.col("artist")))
-    next_events = _next_events(keyed, _with_session(page_views), by=["session_key", F.date_trunc("HOUR", "event_time")])
-    streams = _with_played_seconds(keyed, next_events)
+    next_events = _next_events(keyed, _with_session(page_views))
+    next_hour = F.date_trunc("HOUR", "event_time") + F.expr("INTERVAL 1 HOUR")
+    streams = _with_played_seconds(keyed, next_events, before=next_hour)
     return streams.select(*_names(FACT_STREAMS))
 
 
@@ -46,10 +47,10 @@ def fact_plays(streams: DataFrame, page_views: DataFrame, days: Sequence[str]) -
 
     ``page_views`` are fact_page_views of the days and of the day after each: a session goes on after midnight.
     """
-    next_events = _next_events(streams, page_views, by=["session_key"])
+    next_events = _next_events(streams, page_views)
     plays = streams.drop("played_seconds", "is_skipped")
     # The same whether one day is made or many: a range has days at hand that a day's own run has not.
-    plays = _with_played_seconds(plays, next_events, latest=F.date_add(F.to_date("event_time"), 2).cast("timestamp"))
+    plays = _with_played_seconds(plays, next_events, before=F.date_add(F.to_date("event_time"), 2).cast("timestamp"))
     return plays.where(_is_of(days, F.col("event_time"))).select(*_names(FACT_PLAYS))
 
 
@@ -102,7 +103,7 @@ def fact_sessions(parts: DataFrame, days: Sequence[str]) -> DataFrame:
     offsets = F.array(*(F.lit(offset) for offset in range(-1, DAYS_AFTER_THE_START + 1)))
     offered = parts.withColumn("offset", F.explode(offsets))
     offered = offered.withColumn("start_day", F.date_sub(F.to_date("started_at"), F.col("offset")))
-    offered = offered.where(F.col("start_day").isin([F.to_date(F.lit(day)) for day in days]))
+    offered = offered.where(_is_of(days, F.col("start_day")))
     of_session = Window.partitionBy("start_day", "session_key").orderBy("offset")
     # Offset and place agree exactly where the session started on the day, and as long as it went on day after day.
     placed = offered.withColumn("place", F.row_number().over(of_session) - 1).where(F.col("place") == F.col("offset"))
@@ -139,24 +140,29 @@ def _with_keys(events: DataFrame) -> DataFrame:
     })  # fmt: skip
 
 
-def _next_events(listens: DataFrame, page_views: DataFrame, by: Sequence[str | Column]) -> DataFrame:
+def _next_events(listens: DataFrame, page_views: DataFrame) -> DataFrame:
     """Of each listen the time of the session's next event, and null where there is none: (event_id, next_event_time)."""
     columns = ("session_key", "event_time", "item_in_session")
     events = page_views.select(*columns, F.lit(None).cast("string").alias("event_id"), F.lit(0).alias("kind"))
-    # A listen comes after the page view that is its twin, so that the next event is the next item's.
     events = events.unionByName(listens.select(*columns, "event_id", F.lit(1).alias("kind")))
-    in_order = Window.partitionBy(*by).orderBy("event_time", "item_in_session", "kind", "event_id")
-    events = events.withColumn("next_event_time", F.lead("event_time").over(in_order))
-    return events.where("kind = 1").select("event_id", "next_event_time")
+    # Many sessions to a window: the embedded engine pays for each window more than for its rows.
+    events = events.withColumn("sessions", F.substring("session_key", 1, 2))
+    # A listen comes after the page view that is its twin, so that the next event is the next item's.
+    in_order = Window.partitionBy("sessions").orderBy(
+        "session_key", "event_time", "item_in_session", "kind", "event_id"
+    )
+    events = events.withColumns({
+        "following_time": F.lead("event_time").over(in_order),
+        "following_session": F.lead("session_key").over(in_order),
+    })  # fmt: skip
+    next_event_time = F.when(F.col("following_session") == F.col("session_key"), F.col("following_time"))
+    return events.where("kind = 1").select("event_id", next_event_time.alias("next_event_time"))
 
 
-def _with_played_seconds(listens: DataFrame, next_events: DataFrame, latest: Column | None = None) -> DataFrame:
-    """``latest`` is the moment from which on a next event is not one of the same session's."""
+def _with_played_seconds(listens: DataFrame, next_events: DataFrame, before: Column) -> DataFrame:
+    """A next event counts before that moment; a later one is not at hand in every run, or not the same session's."""
     joined = listens.join(next_events, "event_id", "left")
-    if latest is not None:
-        joined = joined.withColumn(
-            "next_event_time", F.when(F.col("next_event_time") < latest, F.col("next_event_time"))
-        )
+    joined = joined.withColumn("next_event_time", F.when(F.col("next_event_time") < before, F.col("next_event_time")))
     until_next = (F.unix_micros("next_event_time") - F.unix_micros("event_time")) / F.lit(1e6)
     joined = joined.withColumn(
         "played_seconds", F.least(until_next, F.when(until_next.isNotNull(), F.col("duration_seconds")))
@@ -171,7 +177,7 @@ def _rounded_sum(name: str) -> Column:
 
 
 def _is_of(days: Sequence[str], moment: Column) -> Column:
-    return F.date_format(moment, "yyyy-MM-dd").isin(list(days))
+    return F.to_date(moment).isin([F.to_date(F.lit(day)) for day in days])
 
 
 def _names(contract: TableContract) -> list[str]:

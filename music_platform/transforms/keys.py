@@ -13,14 +13,18 @@ _MICRODEGREES_PER_DEGREE = 1_000_000
 
 
 def surrogate_key(*columns: Column) -> Column:
-    """16 lower hex digits: xxHash64 over the columns' texts and over which of them are null.
+    """16 lower hex digits, those of the columns' ``digest``."""
+    return F.lower(F.lpad(F.hex(digest(*columns)), 16, "0"))
+
+
+def digest(*columns: Column) -> Column:
+    """bigint: xxHash64 over the columns' texts and over which of them are null.
 
     Columns are texts or integers. Fractions and timestamps must come as integers: engines write them differently.
     """
     # As text, because the hash of an int differs from that of the bigint of the same value.
     texts = [column.cast("string") for column in columns]
-    digest = F.xxhash64(*(part for text in texts for part in (text, text.isNull())))  # which passes over nulls
-    return F.lower(F.lpad(F.hex(digest), 16, "0"))
+    return F.xxhash64(*(part for text in texts for part in (text, text.isNull())))  # which passes over nulls
 
 
 def user_key(user_id: Column) -> Column:

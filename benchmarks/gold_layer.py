@@ -1,0 +1,63 @@
+"""Silver to gold as the assets do it, without Dagster around: every table of the catalogue in its order, staged and published.
+
+As a command it prints the seconds that a day took on an engine, after a small day to warm up. A process has one Spark session,
+so each engine needs a process of its own.
+
+    python -m benchmarks.gold_layer LAKE DAY WARM_UP_LAKE [SPARK_CONNECT_URL]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from benchmarks.spine import RUN_ID, Phases
+from music_platform.assets.gold import stage_gold
+from music_platform.assets.gold_tables import GOLD_TABLES, Input
+from music_platform.contracts.table import Cadence
+from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
+from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.partitions import days_around, hours_of_day
+from music_platform.resources.lake import Lake
+from music_platform.resources.spark import SparkResource
+from music_platform.settings import Settings
+
+
+def build_gold(lake: Lake, spark: SparkResource, days: Sequence[str], phases: Phases | None = None) -> None:
+    """Every gold table of the days, in the catalogue's order, published; a phase is a table.
+
+    The hours of silver that are there are taken, as for the current day.
+    """
+    phases = phases or Phases()
+    io_manager = ParquetLakeIOManager(lake, spark)
+    for table in GOLD_TABLES.values():
+        with phases.timed(table.contract.path):
+            inputs = {name: _open(wanted, days, lake, spark) for name, wanted in table.inputs.items()}
+            keys = list(days)
+            if table.contract.cadence is Cadence.HOURLY:
+                keys = list(next(iter(inputs.values())).manifests)
+            staged = stage_gold(table, keys, inputs, lake, spark, RUN_ID)
+            io_manager.publish(staged, keys, RUN_ID)
+
+
+def _open(wanted: Input, days: Sequence[str], lake: Lake, spark: SparkResource) -> StoredPartitions:
+    around = sorted(
+        set().union(*(days_around(day, before=wanted.days_before, after=wanted.days_after) for day in days))
+    )
+    keys = around
+    if wanted.contract.cadence is Cadence.HOURLY:
+        keys = [hour for day in around for hour in hours_of_day(day)]
+    return StoredPartitions.open_published(wanted.contract, keys, lake, spark)
+
+
+def _main(location: str, day: str, warm_up: str, url: str = "") -> None:
+    spark = SparkResource(remote=url)
+    build_gold(Lake(Settings(lake=warm_up)), spark, [day])
+    started = time.perf_counter()
+    build_gold(Lake(Settings(lake=location)), spark, [day])
+    print(time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
