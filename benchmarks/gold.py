@@ -29,6 +29,7 @@ from benchmarks.landed_events import add_sample_options, land
 from benchmarks.measuring import median_ratio, print_table
 from benchmarks.spark_server import java_is_there, spark_connect_server
 from benchmarks.spine import Phases, build_spine
+from music_platform.contracts.aggregates import TOP_RANKS
 from music_platform.contracts.columns import UNKNOWN_KEY
 from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import GOLD
@@ -192,7 +193,7 @@ def _compare(contract: TableContract, ours: pl.DataFrame, theirs: pl.DataFrame) 
     if contract.name.startswith("top_"):
         # Which of the members with equal measures come in last differs by key: the measures themselves must not.
         ours, theirs = (
-            rows.filter(pl.col("plays_rank") <= 1000).select(pl.col("plays").sort(descending=True))
+            rows.filter(pl.col("plays_rank") <= TOP_RANKS).select(pl.col("plays").sort(descending=True))
             for rows in (ours, theirs)
         )
         columns = ["plays"]
@@ -208,7 +209,7 @@ def _compare(contract: TableContract, ours: pl.DataFrame, theirs: pl.DataFrame) 
 
 
 def _equal(ours: pl.Series, theirs: pl.Series) -> bool:
-    """To the billionth where sums of fractions are added in different orders."""
+    """Fractions to a millionth, to which sums are rounded that engines add in different orders."""
     if not ours.dtype.is_float():
         return ours.equals(theirs)
     near = ((ours - theirs).abs() < 2e-6) | (ours.is_null() & theirs.is_null())
