@@ -99,7 +99,7 @@ def dim_datetime(history: History) -> pd.DataFrame:
     first, last = history.starts_of_days[0], history.starts_of_days[-1]
     holidays = USFederalHolidayCalendar().holidays(first.tz_localize(None), last.tz_localize(None), return_name=True)
     hours = pd.Series(pd.date_range(first, last + ONE_DAY, freq="h", inclusive="left"))
-    names = hours.dt.date.map({moment.date(): name for moment, name in holidays.items()})
+    names = hours.dt.date.map({pd.Timestamp(str(moment)).date(): name for moment, name in holidays.items()})
     return pd.DataFrame({
         "datetime_key": hours.dt.strftime("%Y%m%d%H").astype("int64"), "hour_time": hours,
         "calendar_date": hours.dt.strftime("%Y-%m-%d"), "year": hours.dt.year, "quarter": hours.dt.quarter,
@@ -121,9 +121,10 @@ def _versions(history: History) -> list[dict[str, Any]]:
     observations = observations[observations["user_id"].notna()]
     observations = observations.sort_values(["event_time", "is_status_change", "item_in_session", "event_id"])
     versions = []
-    for user_id, own in observations.groupby("user_id"):
+    for _, own in observations.groupby("user_id"):
         last: dict[str, Any] | None = None
-        for row in own.drop_duplicates("event_time", keep="last").to_dict("records"):
+        for record in own.drop_duplicates("event_time", keep="last").to_dict("records"):
+            row = {str(name): value for name, value in record.items()}
             if last is not None and all(row[name] == last[name] for name in _TRACKED):
                 continue
             if last is not None:
@@ -131,7 +132,7 @@ def _versions(history: History) -> list[dict[str, Any]]:
             microseconds = (row["event_time"] - pd.Timestamp(0, tz="UTC")) // MICROSECOND
             last = row | {
                 "valid_from": row["event_time"], "valid_to": None,
-                "user_version_key": surrogate_key(user_id, microseconds),
+                "user_version_key": surrogate_key(row["user_id"], microseconds),
             }  # fmt: skip
             versions.append(last)
     return versions

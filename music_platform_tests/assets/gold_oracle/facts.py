@@ -26,8 +26,13 @@ def session_days(history: History) -> pd.DataFrame:
 
 def fact_sessions(history: History) -> pd.DataFrame:
     sessions = _sessions(history, ["session_key"])
-    microseconds = (sessions["ended_at"] - sessions["started_at"]) // MICROSECOND
+    microseconds = in_microseconds(sessions["ended_at"] - sessions["started_at"])
     return sessions.assign(duration_seconds=microseconds / 1e6)
+
+
+def in_microseconds(lengths: pd.Series) -> pd.Series:
+    """Lengths of time in whole microseconds; unknown ones stay so."""
+    return lengths.dt.floor("us") / MICROSECOND
 
 
 def whole_microseconds(seconds: pd.Series) -> pd.Series:
@@ -45,7 +50,7 @@ def _with_played_seconds(history: History, within: list[str]) -> pd.DataFrame:
     events["next_event_time"] = events.groupby(within)["event_time"].shift(-1)
     listens = history.listens
     next_event_time = listens["event_id"].map(events.set_index("event_id")["next_event_time"])
-    until_next = (next_event_time - listens["event_time"]) // MICROSECOND / 1e6
+    until_next = in_microseconds(next_event_time - listens["event_time"]) / 1e6
     played = until_next.where(until_next.isna(), np.minimum(until_next, listens["duration_seconds"]))
     is_skipped = (played < np.floor(listens["duration_seconds"])).astype(object).where(played.notna(), None)
     return listens.assign(played_seconds=played, is_skipped=is_skipped)
