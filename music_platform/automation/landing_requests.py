@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -17,7 +18,9 @@ from dagster._core.storage.tags import (
 from music_platform.automation.landed_hours import LandedHour, LandedObjects
 from music_platform.automation.landing_cursor import FailedHour
 from music_platform.automation.landing_plan import Request, RunState
+from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Layer
+from music_platform.partitions import is_day, keys_in_range
 
 _DATA_VERSION_TAG = "dagster/data_version"
 _MOST_RUNS_READ = 500
@@ -86,17 +89,37 @@ def hours_remade(instance: dg.DagsterInstance, failed: Mapping[str, FailedHour])
         ),
         limit=_MOST_RUNS_READ,
     )
-    remade = set()
+    remade: set[str] = set()
     for record in records:
-        first, last = _hours_of_run(record.dagster_run.tags)
-        remade |= {hour for hour, failed_at in left.items()
-                   if first <= hour <= last and record.create_timestamp.timestamp() > failed_at}  # fmt: skip
+        created = record.create_timestamp.timestamp()
+        remade.update(hour for hour in _hours_of_run(record.dagster_run.tags) if created > left.get(hour, created))
     return remade
 
 
-def _hours_of_run(tags: Mapping[str, str]) -> tuple[str, str]:
-    """The first and the last hour of a run; a run of days holds none."""
-    if ASSET_PARTITION_RANGE_START_TAG in tags:
-        return tags[ASSET_PARTITION_RANGE_START_TAG], tags[ASSET_PARTITION_RANGE_END_TAG]
+def hours_in_progress(instance: dg.DagsterInstance) -> set[str]:
+    """The hours that a run will make or is making."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES), limit=_MOST_RUNS_READ)
+    return {hour for run in runs for hour in _hours_of_run(run.tags)}
+
+
+def data_versions_of_landing(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
+    """The digest last reported of each hour's objects, by event type; one query each, whatever the history."""
+    return {
+        event_type: {
+            hour: tags.get(_DATA_VERSION_TAG, "")
+            for hour, tags in instance.event_log_storage.get_latest_tags_by_partition(
+                dg.AssetKey([str(Layer.LANDING), event_type]),
+                dg.DagsterEventType.ASSET_MATERIALIZATION,
+                [_DATA_VERSION_TAG],
+            ).items()
+        }
+        for event_type in EVENT_TYPES
+    }
+
+
+def _hours_of_run(tags: Mapping[str, str]) -> list[str]:
+    """The hours that a run makes; a run of days, or without partitions, makes none."""
     partition = tags.get(PARTITION_NAME_TAG, "")
-    return partition, partition
+    first = tags.get(ASSET_PARTITION_RANGE_START_TAG, partition)
+    last = tags.get(ASSET_PARTITION_RANGE_END_TAG, partition)
+    return keys_in_range(first, last) if first and not is_day(first) else []
