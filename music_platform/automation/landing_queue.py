@@ -14,8 +14,6 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote_plus
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from music_platform.errors import MusicPlatformError
@@ -125,6 +123,10 @@ class LandingQueue:
 
     @cached_property
     def _client(self) -> Any:
+        # Importing it opens a socket and takes its time, which loading the definitions must not.
+        import boto3
+        from botocore.config import Config
+
         settings = self.settings
         credentials: dict[str, Any] = {}
         if settings.s3_access_key_id:

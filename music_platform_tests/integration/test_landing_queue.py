@@ -111,7 +111,9 @@ def test_only_hours_that_messages_name_are_listed(notifying: Notifying, monkeypa
     listed: list[str] = []
     list_objects = type(notifying.watch.lake.store).list
     monkeypatch.setattr(
-        type(notifying.watch.lake.store), "list", lambda store, prefix: listed.append(prefix) or list_objects(store, prefix)
+        type(notifying.watch.lake.store),
+        "list",
+        lambda store, prefix: listed.append(prefix) or list_objects(store, prefix),
     )
     notifying.tick()
     assert sorted(prefix.split("/")[1] for prefix in listed) == [
@@ -141,9 +143,7 @@ def test_a_message_survives_a_tick_that_was_never_recorded(
     assert notifying.messages() == 0
 
 
-def test_a_message_survives_the_process_and_comes_again(
-    notifying: Notifying, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_message_survives_the_process_and_comes_again(notifying: Notifying, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landing_queue, "_VISIBILITY_SECONDS", 0)
     notifying.tick()
     notifying.notify(notifying.land(_HOUR, 1))

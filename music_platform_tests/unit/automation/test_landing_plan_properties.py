@@ -103,9 +103,13 @@ class LandingMachine(RuleBasedStateMachine):
         assert all(cursor.failed[hour].attempts == RETRIES + 1 for hour in left)
         # What a crash made the sensor forget, and what then vanished whole, it cannot know of: the hour looks as if nothing
         # had ever come. Dagster resumes a tick that was cut short, so that this takes a daemon that is down for a day.
-        unknown = {hour for hour in world.objects if self.has_crashed and not world.listed(hour).objects} - set(cursor.handled)
+        unknown = {hour for hour in world.objects if self.has_crashed and not world.listed(hour).objects} - set(
+            cursor.handled
+        )
         for hour in set(world.objects) - left - unknown:
-            assert world.published.get(hour, NO_OBJECTS) == world.listed(hour).content, f"{hour} is not what landed last"
+            assert world.published.get(hour, NO_OBJECTS) == world.listed(hour).content, (
+                f"{hour} is not what landed last"
+            )
         runs = len(world.runs)
         world.wait(1000)
         world.tick(_ALL_HOURS)
