@@ -18,6 +18,8 @@ from music_platform.assets.landing import LANDING_IO_MANAGER, landing_assets
 from music_platform.assets.silver import silver_assets
 from music_platform.assets.tables import LAKE_IO_MANAGER
 from music_platform.automation.jobs import DAILY_TIER, HOURLY_SPINE
+from music_platform.automation.landing_reconcile import landing_reconcile
+from music_platform.automation.landing_sensor import landing_sensor
 from music_platform.io_managers.landing_io_manager import LandingIOManager
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import daily_partitions, hourly_partitions
@@ -37,6 +39,8 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
         assets=[*landing_assets(hours), *bronze_assets(hours), *silver_assets(hours), *gold_assets(hours, days)],
         asset_checks=[step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)],
         jobs=[HOURLY_SPINE, DAILY_TIER],
+        schedules=[landing_reconcile(settings)],
+        sensors=[landing_sensor(settings)],
         resources={
             "lake": lake,
             "spark": spark,

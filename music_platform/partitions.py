@@ -7,6 +7,7 @@ does not belong here.
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 import dagster as dg
 
@@ -70,6 +71,13 @@ def keys_in_range(first_key: str, last_key: str) -> list[str]:
         raise ValueError(f"the partition range {first_key}...{last_key} ends before it begins")
     hours = int((last - first) / timedelta(hours=1)) + 1
     return [key_of_hour(first + timedelta(hours=offset)) for offset in range(hours)]
+
+
+def contiguous_ranges(partition_keys: Iterable[str]) -> list[list[str]]:
+    """Hours, in order, grouped into ranges without gaps: what one run can take."""
+    ordered = sorted(partition_keys)
+    groups = groupby(enumerate(ordered), lambda item: int(hour_of_key(item[1]).timestamp()) // 3600 - item[0])
+    return [[key for _, key in group] for _, group in groups]
 
 
 def day_of_key(partition_key: str) -> str:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _S3_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"  # goes before the other two, and concerns S3 alone
@@ -76,6 +76,30 @@ class Settings(BaseSettings):
         default=0.01, ge=0, le=1, description="Share of quarantined rows above which the check warns."
     )
 
+    landing_window_hours: int = Field(
+        default=72,
+        gt=0,
+        description="How far back, in whole days, the landing sensor lists what has landed; what lands in older hours is "
+        "found by the daily reconciliation.",
+    )
+    landing_poll_seconds: int = Field(default=10, gt=0, description="Seconds between two looks at landing, 5 at least.")
+    landing_quiet_seconds: float = Field(
+        default=20.0, ge=0, description="How long no object may come to an hour before the hour is run."
+    )
+    landing_longest_wait_seconds: float = Field(
+        default=120.0, ge=0, description="After this an hour is run although objects keep coming."
+    )
+    landing_range_hours: int = Field(
+        default=24, gt=0, description="Most hours that the landing sensor gives to one run."
+    )
+    landing_queue_url: str = Field(
+        default="",
+        description="SQS queue of the bucket's event notifications, in the bucket's region; empty lists landing instead.",
+    )
+    landing_queue_endpoint: str = Field(
+        default="", description="Endpoint of an SQS-compatible server; empty means AWS."
+    )
+
     @field_validator("start")
     @classmethod
     def _start_is_a_whole_utc_hour(cls, value: datetime) -> datetime:
@@ -98,6 +122,12 @@ class Settings(BaseSettings):
                 f"'{lake}' has {' '.join(special)}, with which the engine would read other objects or none"
             )
         return lake
+
+    @model_validator(mode="after")
+    def _queue_tells_of_a_bucket(self) -> Self:
+        if self.landing_queue_url and not self.lake.startswith("s3://"):
+            raise ValueError("landing_queue_url tells of objects in a bucket, and the lake is a local folder")
+        return self
 
     def export_engine_environment(self) -> None:
         """Set the AWS_* variables of this process to a lake on S3, and how much Sail logs.

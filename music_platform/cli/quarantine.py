@@ -27,6 +27,7 @@ from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, read_manifest
 from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.partitions import contiguous_ranges
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -104,7 +105,7 @@ def replay_quarantine(
     """Materialize again the hours that have quarantined rows, from their landed objects and by the contracts of now."""
     settings = settings_of_command()
     # Importing it reads the settings.
-    from music_platform.cli.runs import contiguous_ranges, materialize, open_instance
+    from music_platform.cli.runs import materialize, open_instance
 
     lake = Lake(settings)
     with failures_told():

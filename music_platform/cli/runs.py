@@ -6,7 +6,6 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from typing import Any
 
 import dagster as dg
@@ -18,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from music_platform.cli.console import console
 from music_platform.definitions import build_definitions
 from music_platform.errors import MusicPlatformError
-from music_platform.partitions import describe_partitions, hour_of_key
+from music_platform.partitions import describe_partitions
 from music_platform.settings import Settings
 
 _POLL_SECONDS = 0.3
@@ -78,13 +77,6 @@ def materialize(
 def warnings_of(result: dg.ExecuteInProcessResult) -> list[str]:
     """What the checks that did not pass have found, in a run that succeeded: none of them blocks."""
     return [_told(evaluation) for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
-
-
-def contiguous_ranges(partitions: Sequence[str]) -> list[list[str]]:
-    """Hours, in order, grouped into ranges without gaps: what one run can take."""
-    ordered = sorted(partitions)
-    groups = groupby(enumerate(ordered), lambda item: int(hour_of_key(item[1]).timestamp()) // 3600 - item[0])
-    return [[key for _, key in group] for _, group in groups]
 
 
 def _partition_arguments(partitions: Sequence[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.partitions import hour_of_key
@@ -60,11 +61,16 @@ def parse_key(key: str) -> tuple[str, datetime] | None:
     match = _KEY.fullmatch(key)
     if match is None:
         return None
+    hour = _hour_of_folder(match["day"], match["hour"])
+    return None if hour is None else (match["event_type"], hour)
+
+
+@lru_cache(maxsize=4096)
+def _hour_of_folder(day: str, hour: str) -> datetime | None:
     try:
-        hour = datetime.fromisoformat(f"{match['day']}T{match['hour']}:00:00").replace(tzinfo=UTC)
+        return datetime.fromisoformat(f"{day}T{hour}:00:00").replace(tzinfo=UTC)
     except ValueError:  # digits that are no hour, such as month 13
         return None
-    return match["event_type"], hour
 
 
 @dataclass(frozen=True)

@@ -167,8 +167,3 @@ def test_progress_reads_each_event_of_a_step_once(
     assert set(read.values()) == {1}
     shown = words(capsys.readouterr().out)
     assert f"{len(read) // 2} of {len(read) // 2} steps" in shown  # each starts and ends
-
-
-def test_ranges_without_gaps_are_found() -> None:
-    hours = ["2026-11-01-23:00", "2026-11-01-05:00", "2026-11-02-00:00"]
-    assert runs.contiguous_ranges(hours) == [["2026-11-01-05:00"], ["2026-11-01-23:00", "2026-11-02-00:00"]]
