@@ -5,6 +5,7 @@ rules) does not belong here.
 """
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _S3_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"  # goes before the other two, and concerns S3 alone
 _ENDPOINT_VARIABLES = (_S3_ENDPOINT_VARIABLE, "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+# As obstore takes them, the first that is set.
+_CREDENTIAL_SOURCES = {
+    "AWS_ACCESS_KEY_ID": "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "the web identity of AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "the container's role",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "the container's role",
+}
 _ENVIRONMENT_LOCK = threading.Lock()
 
 
@@ -99,6 +107,12 @@ class Settings(BaseSettings):
     landing_queue_endpoint: str = Field(
         default="", description="Endpoint of an SQS-compatible server; empty means AWS."
     )
+    lag_limit_hours: float = Field(
+        default=3.0,
+        gt=0,
+        description="Hours that the next hour or day of a layer, or a landed object, may wait once it could be processed, "
+        "before `music-platform status` calls it a problem.",
+    )
 
     @field_validator("start")
     @classmethod
@@ -171,6 +185,16 @@ class Settings(BaseSettings):
         return options
 
     @property
+    def s3_credentials_source(self) -> str:
+        """Where the credentials of a lake on S3 come from, in the order in which they count; never what they are."""
+        if self.s3_access_key_id:
+            return "MUSIC_PLATFORM_S3_ACCESS_KEY_ID"
+        for variable, source in _CREDENTIAL_SOURCES.items():
+            if os.environ.get(variable):
+                return source
+        return "the instance's role"
+
+    @property
     def s3_endpoint_url(self) -> str:
         """The endpoint, also that of AWS, so that none in the environment takes its place."""
         return self.s3_endpoint or f"https://s3.{self.s3_region}.amazonaws.com"
@@ -195,3 +219,15 @@ def without_foreign_s3_endpoint(endpoint: str) -> Iterator[None]:
 def current_settings() -> Settings:
     """The settings of this process, read at the first call."""
     return Settings()
+
+
+def dagster_home() -> Path | None:
+    """The folder of Dagster's instance; None when DAGSTER_HOME names none."""
+    home = os.environ.get("DAGSTER_HOME")
+    return Path(home).expanduser() if home else None
+
+
+def java_command() -> str | None:
+    """The Java that Spark would start: that of JAVA_HOME, else the first on PATH; None when there is none."""
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home, "bin", "java")) if home else shutil.which("java")

@@ -87,6 +87,16 @@ def settings_of_command() -> Settings:
         fail("; ".join(problems), 2)
 
 
+def duration_told(seconds: float) -> str:
+    """A length of time for people, in its two largest units: ``3 d 4 h``, ``12 min``, ``45 s``."""
+    minutes, hours, days = int(seconds) // 60, int(seconds) // 3600, int(seconds) // 86_400
+    if days:
+        return f"{days:,} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"
+
+
 def _print_error(message: str) -> None:
     error_console.print(Text.assemble(("error:", "bold red"), " ", message))
 

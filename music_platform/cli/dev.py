@@ -11,16 +11,16 @@ import socket
 import sys
 from pathlib import Path
 
-_HOST = "127.0.0.1"
-_FIRST_PORT = 3000
-_PORTS_TRIED = 100
+HOST = "127.0.0.1"
+FIRST_PORT = 3000
+PORTS_TRIED = 100
 
 
 def main(arguments: list[str]) -> None:
     """Become ``dg dev`` on this machine's DAGSTER_HOME; further options are passed on to it."""
     parser = argparse.ArgumentParser(prog="./run dev", description="Dagster's UI and daemon; ends with Ctrl-C.")
-    parser.add_argument("--host", default=_HOST, help="address to listen on (default: %(default)s, this machine only)")
-    parser.add_argument("--port", type=int, help=f"default: the first free one from {_FIRST_PORT}")
+    parser.add_argument("--host", default=HOST, help="address to listen on (default: %(default)s, this machine only)")
+    parser.add_argument("--port", type=int, help=f"default: the first free one from {FIRST_PORT}")
     options, passed_on = parser.parse_known_args(arguments)
 
     lock = os.open(Path(os.environ["DAGSTER_HOME"], "dev.lock"), os.O_RDWR | os.O_CREAT, 0o644)
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     except BlockingIOError:
         sys.exit(f"dev is running on this instance already, at {os.read(lock, 200).decode()}")
     port = options.port or _first_free_port(options.host)
-    if not _is_free(options.host, port):
+    if not is_free_port(options.host, port):
         sys.exit(f"port {port} of {options.host} is taken; choose another by --port, or none for the first free one")
     os.truncate(lock, 0)
     os.write(lock, f"http://{options.host}:{port}".encode())
@@ -39,12 +39,13 @@ def main(arguments: list[str]) -> None:
 
 
 def _first_free_port(host: str) -> int:
-    ports = range(_FIRST_PORT, _FIRST_PORT + _PORTS_TRIED)
-    free = next((port for port in ports if _is_free(host, port)), None)
+    ports = range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
+    free = next((port for port in ports if is_free_port(host, port)), None)
     return free or sys.exit(f"no port of {host} from {ports[0]} to {ports[-1]} is free; choose one by --port")
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free_port(host: str, port: int) -> bool:
+    """Whether a server could listen there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

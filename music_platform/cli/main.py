@@ -2,11 +2,11 @@
 
 import typer
 
-from music_platform.cli import check, demo, dictionary, generate, land, lineage, quarantine, results
+from music_platform.cli import check, demo, dictionary, doctor, generate, land, lineage, quarantine, results, status
 
 app = typer.Typer(
     name="music-platform",
-    help="The music data platform: generate and land events, check partitions, see results, look into quarantine.",
+    help="The music data platform: generate and land events, check partitions, see results and health, look into quarantine.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals can hold credentials
 )
@@ -15,6 +15,8 @@ app.command("land")(land.land)
 app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("results")(results.results)
+app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
 app.command("dictionary")(dictionary.dictionary)
 app.command("lineage")(lineage.lineage)
 app.add_typer(quarantine.app, name="quarantine")

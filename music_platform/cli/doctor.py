@@ -1,0 +1,73 @@
+"""`music-platform doctor`: whether this machine and its settings can run the platform, and what to do where they cannot.
+
+What is looked at stands in platform_examinations.py and machine_examinations.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from music_platform.cli import machine_examinations as machine
+from music_platform.cli import platform_examinations as platform
+from music_platform.cli.console import console, settings_of_command
+from music_platform.cli.finding import Finding, State
+from music_platform.settings import Settings
+
+_STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILURE: "bold red"}
+_WIDTH = max(map(len, State))
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, keys as in docs/operating.md.")] = False,
+) -> None:
+    """Examine versions, lake, credentials, clock, code location, instance, ports, Java, disk and memory.
+
+    Each finding says what was found and what to do next. Exit code 1 on a failure; warnings alone leave it 0.
+    """
+    settings = settings_of_command()
+    findings: list[Finding] = []
+    for finding in _examine(settings):
+        findings.append(finding)
+        if not as_json:
+            _print(finding)
+    counts = Counter(finding.state for finding in findings)
+    if as_json:
+        told = {"healthy": not counts[State.FAILURE], "findings": [asdict(finding) for finding in findings]}
+        typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
+    else:
+        console.print(f"{counts[State.FAILURE]} failures, {counts[State.WARNING]} warnings, {counts[State.OK]} ok")
+    if counts[State.FAILURE]:
+        raise typer.Exit(1)
+
+
+def _examine(settings: Settings) -> Iterator[Finding]:
+    looks: list[Callable[[], list[Finding]]] = [
+        platform.python_version,
+        platform.packages,
+        partial(platform.credentials, settings),
+        partial(platform.lake, settings),
+        partial(machine.clock, settings),
+        platform.code_location,
+        platform.dagster_instance,
+        machine.ports,
+        machine.java,
+        partial(machine.disk, settings),
+        machine.memory,
+    ]
+    for look in looks:
+        yield from look()
+
+
+def _print(finding: Finding) -> None:
+    state = f"{finding.state:<{_WIDTH}}"
+    console.print(Text.assemble((state, _STYLES[finding.state]), f"  {finding.subject}: {finding.found}"))
+    if finding.advice:
+        console.print(Text(f"{'':{_WIDTH}}  {finding.advice}"))
