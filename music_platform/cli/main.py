@@ -2,11 +2,11 @@
 
 import typer
 
-from music_platform.cli import check, demo, dictionary, generate, land, quarantine, results
+from music_platform.cli import check, demo, dictionary, druid, generate, land, quarantine, results
 
 app = typer.Typer(
     name="music-platform",
-    help="The music data platform: generate and land events, check partitions, see results, look into quarantine.",
+    help="The music data platform: generate and land events, check partitions, see results, look into quarantine, run Druid.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals can hold credentials
 )
@@ -17,3 +17,4 @@ app.command("demo")(demo.demo)
 app.command("results")(results.results)
 app.command("dictionary")(dictionary.dictionary)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(druid.app, name="druid")
