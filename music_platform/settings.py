@@ -64,6 +64,17 @@ class Settings(BaseSettings):
         description="Age at which a file that no manifest names is swept from a partition being published. "
         "Must exceed the longest run, so that no run in progress loses files it has yet to publish.",
     )
+    batch_rows: int = Field(
+        default=500_000,
+        gt=0,
+        description="Rows a range run holds in the engine at once: what bounds its memory.",
+    )
+    target_file_bytes: int = Field(
+        default=128 * 1024 * 1024, gt=0, description="Size at which a partition's data goes on in another file."
+    )
+    quarantine_rate_warning: float = Field(
+        default=0.01, ge=0, le=1, description="Share of quarantined rows above which the check warns."
+    )
     druid_url: str = Field(
         default="",
         description="Url of Druid's router; empty means the local Druid of `music-platform druid up`.",
@@ -105,17 +116,6 @@ class Settings(BaseSettings):
     cache: str = Field(
         default="",
         description="Folder of downloads, such as Druid's jars; empty means the user's own folder of caches.",
-    )
-    batch_rows: int = Field(
-        default=500_000,
-        gt=0,
-        description="Rows a range run holds in the engine at once: what bounds its memory.",
-    )
-    target_file_bytes: int = Field(
-        default=128 * 1024 * 1024, gt=0, description="Size at which a partition's data goes on in another file."
-    )
-    quarantine_rate_warning: float = Field(
-        default=0.01, ge=0, le=1, description="Share of quarantined rows above which the check warns."
     )
 
     @field_validator("start")

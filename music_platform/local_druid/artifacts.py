@@ -5,10 +5,12 @@ A jar is in the cache under its own name only once its checksum was verified. Wh
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,20 +68,40 @@ def bring_jars(
     done = sum(jar.size for jar in jars if is_there[jar])
     progress(done, total)
     missing = [jar for jar in jars if not is_there[jar]]
-    if not missing:
-        return files
+    if missing:
+        try:
+            with _alone(cache):
+                _download_all(missing, files, repository, lambda size: progress(done + size, total))
+        except OSError as error:
+            raise LocalDruidError(f"the jars of Druid cannot be kept in {cache}: {error}") from error
+    return files
+
+
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Wait until no other command downloads into the cache: two would write into each other's files."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _download_all(
+    jars: Sequence[LockedJar], files: Mapping[LockedJar, Path], repository: str, progress: Callable[[int], None]
+) -> None:
+    """Download in parallel; ``progress`` is told the bytes that came."""
+    done = 0
     session = new_session(connections=_PARALLEL_DOWNLOADS)
     with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
-        downloads = {pool.submit(_download, session, repository, jar, files[jar]): jar for jar in missing}
+        downloads = {pool.submit(_download, session, repository, jar, files[jar]): jar for jar in jars}
         try:
             for download in as_completed(downloads):
                 download.result()
                 done += downloads[download].size
-                progress(done, total)
+                progress(done)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return files
 
 
 def _is_verified(file: Path, jar: LockedJar) -> bool:
@@ -92,6 +114,8 @@ def _is_verified(file: Path, jar: LockedJar) -> bool:
 
 def _download(session: requests.Session, repository: str, jar: LockedJar, file: Path) -> None:
     """Bring one jar, resumed where an earlier attempt, also one of another process, left off."""
+    if _is_verified(file, jar):  # another command brought it in the meantime
+        return
     url = f"{repository}/{jar.path}"
     part = file.with_name(f"{file.name}.part")
     file.parent.mkdir(parents=True, exist_ok=True)

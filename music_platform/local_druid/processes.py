@@ -148,10 +148,9 @@ def _left_in_container() -> list[int]:
 def _holder_of(port: int) -> str:
     with suppress(psutil.AccessDenied, psutil.NoSuchProcess, OSError):
         for connection in psutil.net_connections("tcp"):
-            is_listening = connection.status == psutil.CONN_LISTEN and connection.laddr[1] == port
-            if is_listening and connection.pid is not None:
-                process = psutil.Process(connection.pid)
-                return f"process {process.pid} ({process.name()})"
+            is_listener = connection.status == psutil.CONN_LISTEN and bool(connection.laddr)
+            if is_listener and connection.laddr.port == port and connection.pid is not None:  # pyright: ignore[reportAttributeAccessIssue]
+                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
     return "a process that this user may not see"
 
 
