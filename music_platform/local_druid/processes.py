@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ NEEDED_MEMORY_BYTES = 1536 * 1024**2
 
 _STOP_SECONDS = 30.0
 _KILL_SECONDS = 10.0
+_PORT_SECONDS = 5.0
+_PORT_PAUSE_SECONDS = 0.2
 _SAME_PROCESS_SECONDS = 1.0  # a process's start is known to the hundredth
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -114,16 +117,15 @@ def exclusively(configuration: LocalConfiguration) -> Iterator[None]:
 
 def require_free_ports(ports: Mapping[str, int]) -> None:
     """Raises ``LocalDruidError`` that names the first port that is taken, and who holds it where that is known."""
+    deadline = time.monotonic() + _PORT_SECONDS  # the kernel closes those of a JVM that was killed a moment later
     for name, port in ports.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
+        while not _is_free(port):
+            if time.monotonic() > deadline:
                 raise LocalDruidError(
                     f"port {port}, which the {name} of the local Druid needs, is taken by {_holder_of(port)}. Stop that, or "
                     "move all of Druid's ports by MUSIC_PLATFORM_DRUID_PORT_OFFSET, such as 1000."
-                ) from None
+                )
+            time.sleep(_PORT_PAUSE_SECONDS)
 
 
 def require_memory() -> None:
@@ -135,6 +137,16 @@ def require_memory() -> None:
             f"the local Druid needs {NEEDED_MEMORY_BYTES // mebibytes:,} MiB of memory, and {available // mebibytes:,} MiB are "
             "free. Stop something, or set MUSIC_PLATFORM_DRUID_URL to a Druid elsewhere."
         )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
 
 
 def _left_in_container() -> list[int]:

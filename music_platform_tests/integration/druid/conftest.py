@@ -30,7 +30,7 @@ def druid_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
             lake=str(folder / "lake"),
             druid_folder=str(folder / "state"),
             druid_port_offset=offset,
-            druid_retry_seconds=30.0,
+            druid_retry_seconds=180.0,
             druid_task_seconds=180.0,
         )
         if all(map(_is_free, LocalConfiguration(settings).ports.values())):
@@ -89,7 +89,11 @@ def spec() -> SpecFactory:
         source: dict[str, Any] = {"type": "local", "files": [str(file) for file in files]}
         source_format: dict[str, Any] = {"type": "parquet"}
         if not files:
-            source, source_format = {"type": "inline", "data": ""}, {"type": "json"}
+            source = {
+                "type": "inline",
+                "data": "played_at,artist,seconds",
+            }  # Druid takes no empty text, but a header alone
+            source_format = {"type": "csv", "findColumnsFromHeader": True}
         data_schema = {
             "dataSource": datasource,
             "timestampSpec": {"column": "played_at", "format": "auto"},

@@ -114,9 +114,9 @@ def test_a_task_that_fails_is_told_with_its_own_error(druid: DruidResource, tmp_
 def test_a_task_out_of_time_is_cancelled(
     druid: DruidResource, druid_settings: Settings, plays_file: Path, spec: SpecFactory
 ) -> None:
-    hasty = DruidResource(druid_settings.model_copy(update={"druid_task_seconds": 0.05}))
+    hasty = DruidResource(druid_settings.model_copy(update={"druid_task_seconds": 1e-6}))
     named = {**spec("hasty", [plays_file]), "id": "index_parallel_hasty"}
-    with pytest.raises(DruidTaskFailedError, match=r"has not ended after 0\.05 s.*MUSIC_PLATFORM_DRUID_TASK_SECONDS"):
+    with pytest.raises(DruidTaskFailedError, match=r"has not ended after 1e-06 s.*MUSIC_PLATFORM_DRUID_TASK_SECONDS"):
         hasty.run_task(named, ORIGIN)
     report = druid.wait_for_task("index_parallel_hasty")
     assert report.status == "FAILED"
@@ -154,7 +154,7 @@ def test_after_a_kill_the_data_is_served_again(
     waiting = threading.Thread(target=lambda: answered.append(count(druid, "killed", 1_200)))
     waiting.start()  # a request that begins while Druid is down is answered once it is up
     assert running_druid.up(java_options=QUICK_START)
-    waiting.join(60)
+    waiting.join(120)
     after = running_druid.status()
     assert after is not None
     assert after.pid != before.pid
