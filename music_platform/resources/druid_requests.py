@@ -21,10 +21,17 @@ _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 10.0
 _MOST_REDIRECTS = 5  # services that have just started can send a request in circles
 _RAISES: Any = object()
-# A service that is starting, restarting or overloaded. 500 is among them only where Druid says that a server was lost:
+# A service that is starting, restarting or overloaded. 500 is among them only where Druid says that it lacks a server:
 # it answers a query that it cannot carry out with 500 too.
 _TRANSIENT = {429, 502, 503, 504}
-_LOST_SERVER = ("Faulty channel", "Channel disconnected", "Connection refused", "Connection reset", "No default server")
+_LOST_SERVER = (
+    "Faulty channel",
+    "Channel disconnected",
+    "Connection refused",
+    "Connection reset",
+    "No default server",
+    "no available brokers",
+)
 _LONGEST_TEXT = 2000
 
 
