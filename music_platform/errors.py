@@ -38,6 +38,22 @@ class MissingFileError(MusicPlatformError):
     """A file that a manifest names was gone when the engine came to read it."""
 
 
+class LocalDruidError(MusicPlatformError):
+    """The local Druid cannot be brought, started or stopped."""
+
+
+class DruidUnreachableError(MusicPlatformError):
+    """Druid did not answer although it was tried again for as long as the settings allow."""
+
+
+class DruidRequestRefusedError(MusicPlatformError):
+    """Druid refused a request: a spec or a query that it does not take, or credentials that it does not know."""
+
+
+class DruidTaskFailedError(MusicPlatformError):
+    """A task of Druid failed, or did not end in time; the text holds what the task itself says."""
+
+
 def told_by_engine(error: Exception) -> Exception:
     """The platform's own error behind an engine's: a worker's errors reach the caller only as text in a traceback.
 

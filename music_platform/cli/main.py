@@ -2,11 +2,23 @@
 
 import typer
 
-from music_platform.cli import check, demo, dictionary, doctor, generate, land, lineage, quarantine, results, status
+from music_platform.cli import (
+    check,
+    demo,
+    dictionary,
+    doctor,
+    druid,
+    generate,
+    land,
+    lineage,
+    quarantine,
+    results,
+    status,
+)
 
 app = typer.Typer(
     name="music-platform",
-    help="The music data platform: generate and land events, check partitions, see results and health, look into quarantine.",
+    help="The music data platform: generate and land events, check partitions, see results and health, run what serves them.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals can hold credentials
 )
@@ -20,3 +32,4 @@ app.command("doctor")(doctor.doctor)
 app.command("dictionary")(dictionary.dictionary)
 app.command("lineage")(lineage.lineage)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(druid.app, name="druid")

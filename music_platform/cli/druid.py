@@ -1,0 +1,137 @@
+"""`music-platform druid`: a real Druid on this machine, for laptops and tests. How it is done stands in local_druid."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from music_platform.cli.console import console, fail, failures_told, settings_of_command
+from music_platform.local_druid.configuration import SERVICES, LocalConfiguration, local_router_url
+from music_platform.local_druid.local_druid import LocalDruid, Status
+
+app = typer.Typer(help="A real Druid on this machine: start, stop, look.", no_args_is_help=True)
+
+_FOLLOW_SECONDS = 0.5
+_MEBIBYTE = 1024**2
+
+
+@app.command()
+def up() -> None:
+    """Start Druid and wait until it answers queries; its jars are downloaded at the first start."""
+    settings = settings_of_command()
+    begun = time.monotonic()
+    with failures_told(), _ShownProgress() as progress:
+        was_started = LocalDruid(settings).up(progress)
+    told = f"Druid is up after {time.monotonic() - begun:.0f} s" if was_started else "Druid was up already"
+    console.print(f"{told}: {local_router_url(settings)}; SQL is asked at /druid/v2/sql", soft_wrap=True)
+
+
+@app.command()
+def down() -> None:
+    """Stop Druid; what it holds stays."""
+    settings = settings_of_command()
+    with failures_told(), console.status("stopping Druid"):
+        was_running = LocalDruid(settings).down()
+    console.print("Druid is down" if was_running else "Druid was not running")
+
+
+@app.command()
+def status() -> None:
+    """Show services, memory and datasources; exit code 1 when Druid does not run or lacks something."""
+    settings = settings_of_command()
+    with failures_told():
+        found = LocalDruid(settings).status()
+    if found is None:
+        fail("Druid is not running; music-platform druid up starts it")
+    _show(found, settings.druid_folder)
+    if found.lacking:
+        fail(found.lacking)
+
+
+@app.command()
+def logs(
+    service: Annotated[
+        str, typer.Argument(help=f"One of {', '.join(SERVICES)}; without one, what the JVM itself printed.")
+    ] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is added, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 100,
+) -> None:
+    """Show the log of a service."""
+    if service and service not in SERVICES:
+        fail(f"Druid has no service '{service}'; there are {', '.join(SERVICES)}", 2)
+    settings = settings_of_command()
+    with failures_told():
+        configuration = LocalConfiguration(settings)
+        file = configuration.log_of(service) if service else configuration.java_log
+        if not file.exists():
+            fail(f"there is no log {file}: music-platform druid up has not been run on this folder")
+        _print_log(file, lines, follow)
+
+
+class _ShownProgress(Progress):
+    """The jars and then the start, on the console."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._jars: TaskID | None = None
+        self._told = ""
+
+    def downloading(self, done: int, total: int) -> None:
+        if self._jars is None and done < total:
+            self._jars = self.add_task("Druid's jars", total=total)
+        if self._jars is not None:
+            self.update(self._jars, completed=done)
+
+    def starting(self, told: str) -> None:
+        if told != self._told:
+            self._told = told
+            console.print(Text(told, style="dim"), soft_wrap=True)
+
+
+def _show(status: Status, folder: str) -> None:
+    started = datetime.fromtimestamp(status.started, UTC)
+    proportional = status.memory.proportional
+    console.print(
+        f"process {status.pid}, up since {started:%Y-%m-%d %H:%M:%S} UTC; resident memory "
+        f"{status.memory.resident / _MEBIBYTE:,.0f} MiB"
+        + ("" if proportional is None else f" (its share: {proportional / _MEBIBYTE:,.0f} MiB)"),
+        soft_wrap=True,
+    )
+    console.print(Text(f"state and logs: {folder}"), soft_wrap=True)
+    services = Table("service", "port", "health")
+    for service in status.services:
+        services.add_row(service.name, str(service.port), "healthy" if service.is_healthy else Text("not yet", "red"))
+    console.print(services)
+    if status.datasources is None:
+        console.print("no query is answered yet")
+        return
+    table = Table("datasource", "rows", "segments", "bytes")
+    for datasource in status.datasources:
+        table.add_row(
+            Text(datasource.name), f"{datasource.rows:,}", f"{datasource.segments:,}", f"{datasource.bytes:,}"
+        )
+    console.print(table if status.datasources else "no datasources yet")
+
+
+def _print_log(file: Path, lines: int, follow: bool) -> None:
+    with file.open(errors="replace") as log:
+        for line in deque(log, maxlen=lines):
+            typer.echo(line, nl=False)
+        while follow:
+            for line in log:
+                typer.echo(line, nl=False)
+            time.sleep(_FOLLOW_SECONDS)

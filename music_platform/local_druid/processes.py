@@ -1,0 +1,170 @@
+"""The JVM of the local Druid as a process: started, found again by its record, looked into and stopped.
+
+Whether Druid itself is healthy is asked in health.py.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from music_platform.errors import LocalDruidError
+from music_platform.local_druid.configuration import HOST, LocalConfiguration
+
+NEEDED_MEMORY_BYTES = 1536 * 1024**2
+
+_STOP_SECONDS = 30.0
+_KILL_SECONDS = 10.0
+_PORT_SECONDS = 5.0
+_PORT_PAUSE_SECONDS = 0.2
+_SAME_PROCESS_SECONDS = 1.0  # a process's start is known to the hundredth
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a process holds, in bytes: resident, and its proportional share of it where the kernel tells that."""
+
+    resident: int
+    proportional: int | None
+
+
+def running(configuration: LocalConfiguration) -> psutil.Process | None:
+    """The JVM that was started on this folder, if it still runs; another process with its old number is not taken for it."""
+    try:
+        record = json.loads(_record_of(configuration).read_text())
+        process = psutil.Process(record["pid"])
+        is_same = abs(process.create_time() - record["started"]) < _SAME_PROCESS_SECONDS
+        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (FileNotFoundError, json.JSONDecodeError, psutil.NoSuchProcess):
+        return None
+
+
+def start(configuration: LocalConfiguration, command: list[str]) -> psutil.Process:
+    """Start the JVM in a session of its own, so that it outlives this command and its terminal."""
+    # Nodes of leaders that no longer live would send every request in circles for half a minute.
+    shutil.rmtree(configuration.zookeeper_data, ignore_errors=True)
+    with configuration.java_log.open("wb") as log:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=configuration.folder,
+            start_new_session=True,
+        )
+    process = psutil.Process(child.pid)
+    record = _record_of(configuration)
+    new = record.with_suffix(".new")
+    new.write_text(json.dumps({"pid": process.pid, "started": process.create_time()}))
+    new.replace(record)
+    return process
+
+
+def stop(configuration: LocalConfiguration) -> bool:
+    """Stop the JVM and all of its session; False when none runs.
+
+    Druid is given time to end by itself, so that a task can go on at the next start.
+    """
+    process = running(configuration)
+    if process is not None:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except psutil.TimeoutExpired:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait(_KILL_SECONDS)
+    _record_of(configuration).unlink(missing_ok=True)
+    return process is not None
+
+
+def memory_of(process: psutil.Process) -> Memory:
+    try:
+        return Memory(process.memory_info().rss, getattr(process.memory_full_info(), "pss", None))
+    except psutil.AccessDenied:
+        return Memory(process.memory_info().rss, None)
+
+
+@contextmanager
+def exclusively(configuration: LocalConfiguration) -> Iterator[None]:
+    """Only one command at a time starts or stops the Druid of a folder; ``LocalDruidError`` while another does."""
+    configuration.folder.mkdir(parents=True, exist_ok=True)
+    with (configuration.folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(
+                lock, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # the kernel frees it when the process ends, however it ends
+        except BlockingIOError:
+            raise LocalDruidError(
+                f"another command is starting or stopping the Druid of {configuration.folder}; wait for it"
+            ) from None
+        yield
+
+
+def require_free_ports(ports: Mapping[str, int]) -> None:
+    """Raises ``LocalDruidError`` that names the first port that is taken, and who holds it where that is known."""
+    deadline = time.monotonic() + _PORT_SECONDS  # the kernel closes those of a JVM that was killed a moment later
+    for name, port in ports.items():
+        while not _is_free(port):
+            if time.monotonic() > deadline:
+                raise LocalDruidError(
+                    f"port {port}, which the {name} of the local Druid needs, is taken by {_holder_of(port)}. Stop that, or "
+                    "move all of Druid's ports by MUSIC_PLATFORM_DRUID_PORT_OFFSET, such as 1000."
+                )
+            time.sleep(_PORT_PAUSE_SECONDS)
+
+
+def require_memory() -> None:
+    """Raises ``LocalDruidError`` when Druid would drive the machine, or the container, out of memory."""
+    available = min([psutil.virtual_memory().available, *_left_in_container()])
+    if available < NEEDED_MEMORY_BYTES:
+        mebibytes = 1024**2
+        raise LocalDruidError(
+            f"the local Druid needs {NEEDED_MEMORY_BYTES // mebibytes:,} MiB of memory, and {available // mebibytes:,} MiB are "
+            "free. Stop something, or set MUSIC_PLATFORM_DRUID_URL to a Druid elsewhere."
+        )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _left_in_container() -> list[int]:
+    try:
+        limit, used = ((_CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return []
+    return [] if limit == "max" else [int(limit) - int(used)]
+
+
+def _holder_of(port: int) -> str:
+    with suppress(psutil.AccessDenied, psutil.NoSuchProcess, OSError):
+        for connection in psutil.net_connections("tcp"):
+            is_listener = connection.status == psutil.CONN_LISTEN and bool(connection.laddr)
+            if is_listener and connection.laddr.port == port and connection.pid is not None:  # pyright: ignore[reportAttributeAccessIssue]
+                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return "a process that this user may not see"
+
+
+def _record_of(configuration: LocalConfiguration) -> Path:
+    return configuration.folder / "process.json"

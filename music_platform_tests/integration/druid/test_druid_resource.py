@@ -1,0 +1,162 @@
+"""The resource against a real Druid: rows in, rows replaced, rows gone; what is refused, and what is not there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from sample_day import INTERVAL, ORIGIN, QUICK_START, SpecFactory
+
+from music_platform.errors import DruidRequestRefusedError, DruidTaskFailedError, DruidUnreachableError
+from music_platform.local_druid.local_druid import LocalDruid
+from music_platform.resources.druid import DruidResource
+from music_platform.settings import Settings
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]  # the first test starts Druid
+
+
+def count(druid: DruidResource, datasource: str, expected: int, seconds: float = 30.0) -> int:
+    """The rows of a datasource; the broker learns of a change some seconds after it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            [row] = druid.sql(f'SELECT COUNT(*) AS "rows" FROM "{datasource}"', ORIGIN)
+            found = row["rows"]
+        except DruidRequestRefusedError as error:
+            if "not found" not in str(error):
+                raise
+            found = 0
+        if found == expected or time.monotonic() > deadline:
+            return found
+        time.sleep(0.5)
+
+
+def wait_until_gone(running: LocalDruid) -> None:
+    deadline = time.monotonic() + 20
+    while running.status() is not None:
+        assert time.monotonic() < deadline, "Druid survived a kill"
+        time.sleep(0.2)
+
+
+def test_rows_are_ingested_replaced_and_taken_away(druid: DruidResource, plays_file: Path, spec: SpecFactory) -> None:
+    told: list[str] = []
+    report = druid.run_task(spec("replaced", [plays_file]), ORIGIN, told.append)
+    assert (report.status, report.error) == ("SUCCESS", "")
+    assert (report.processed, report.unparseable, report.thrown_away) == (1_200, 0, 0)
+    assert report.task_id in told[0]
+    druid.wait_until_loaded("replaced", INTERVAL, 60.0)
+    assert druid.loaded_percent("replaced", INTERVAL) == 100.0
+    assert count(druid, "replaced", 1_200) == 1_200
+    [row] = druid.sql('SELECT SUM(seconds) AS "sum" FROM replaced WHERE artist = ?', parameters=[
+        {"type": "VARCHAR", "value": "artist 3"}
+    ])  # fmt: skip
+    assert row["sum"] == sum(float(number % 300) for number in range(1_200) if number % 7 == 3)
+
+    again = druid.run_task(spec("replaced", [plays_file]), ORIGIN)
+    druid.wait_until_loaded("replaced", INTERVAL, 60.0)
+    assert again.task_id != report.task_id
+    assert count(druid, "replaced", 1_200) == 1_200
+
+    empty = druid.run_task(spec("replaced", []), ORIGIN)
+    assert empty.processed == 0
+    assert count(druid, "replaced", 0) == 0
+
+
+def test_segments_marked_unused_are_gone(druid: DruidResource, plays_file: Path, spec: SpecFactory) -> None:
+    druid.run_task(spec("unused", [plays_file]), ORIGIN)
+    druid.wait_until_loaded("unused", INTERVAL, 60.0)
+    assert count(druid, "unused", 1_200) == 1_200
+    assert druid.mark_unused("unused", INTERVAL) == 1
+    assert count(druid, "unused", 0) == 0
+    assert druid.mark_unused("unused", INTERVAL) == 0
+
+
+def test_tasks_carry_the_run_and_the_asset(
+    druid: DruidResource, running_druid: LocalDruid, plays_file: Path, spec: SpecFactory
+) -> None:
+    report = druid.run_task(spec("carried", [plays_file]), ORIGIN)
+    assert report.task_id.startswith("index_parallel_druid_tests_")
+    logs = list((Path(running_druid.settings.druid_folder) / "task-logs").glob(f"*{report.task_id}*"))
+    assert logs
+    submitted = druid.sql("SELECT type, datasource, status FROM sys.tasks WHERE task_id = ?", parameters=[
+        {"type": "VARCHAR", "value": report.task_id}
+    ])  # fmt: skip
+    assert submitted == [{"type": "index_parallel", "datasource": "carried", "status": "SUCCESS"}]
+
+
+def test_a_submission_that_is_made_twice_is_one_task(druid: DruidResource, plays_file: Path, spec: SpecFactory) -> None:
+    named = {**spec("twice", [plays_file]), "id": "index_parallel_twice"}
+    assert druid.submit_task(named, ORIGIN) == "index_parallel_twice"
+    assert druid.submit_task(named, ORIGIN) == "index_parallel_twice"
+    assert druid.wait_for_task("index_parallel_twice").processed == 1_200
+
+
+def test_a_spec_that_druid_does_not_take_is_told_in_its_words(
+    druid: DruidResource, plays_file: Path, spec: SpecFactory
+) -> None:
+    wrong = spec("wrong", [plays_file])
+    wrong["spec"]["ioConfig"]["inputFormat"] = {"type": "no_such_format"}
+    with pytest.raises(DruidRequestRefusedError, match="no_such_format"):
+        druid.run_task(wrong, ORIGIN)
+
+
+def test_a_task_that_fails_is_told_with_its_own_error(druid: DruidResource, tmp_path: Path, spec: SpecFactory) -> None:
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1 this is no Parquet file")
+    with pytest.raises(DruidTaskFailedError, match=r"ended as FAILED: .*broken\.parquet"):
+        druid.run_task(spec("failed", [broken]), ORIGIN)
+
+
+def test_a_task_out_of_time_is_cancelled(
+    druid: DruidResource, druid_settings: Settings, plays_file: Path, spec: SpecFactory
+) -> None:
+    hasty = DruidResource(druid_settings.model_copy(update={"druid_task_seconds": 1e-6}))
+    named = {**spec("hasty", [plays_file]), "id": "index_parallel_hasty"}
+    with pytest.raises(DruidTaskFailedError, match=r"has not ended after 1e-06 s.*MUSIC_PLATFORM_DRUID_TASK_SECONDS"):
+        hasty.run_task(named, ORIGIN)
+    report = druid.wait_for_task("index_parallel_hasty")
+    assert report.status == "FAILED"
+
+
+def test_a_query_that_druid_does_not_take_is_told_in_its_words(druid: DruidResource) -> None:
+    with pytest.raises(DruidRequestRefusedError, match="no_such_datasource"):
+        druid.sql("SELECT * FROM no_such_datasource")
+
+
+def test_an_unknown_task_is_told(druid: DruidResource) -> None:
+    with pytest.raises(DruidTaskFailedError, match="knows no task no_such_task"):
+        druid.task_report("no_such_task")
+
+
+def test_a_router_that_does_not_answer_is_told_by_its_url() -> None:
+    settings = Settings(druid_url="http://127.0.0.1:9", druid_retry_seconds=1.0)
+    with pytest.raises(
+        DruidUnreachableError, match=r"Druid at http://127\.0\.0\.1:9 did not answer .* MUSIC_PLATFORM_DRUID_URL"
+    ):
+        DruidResource(settings).sql("SELECT 1")
+
+
+def test_after_a_kill_the_data_is_served_again(
+    druid: DruidResource, running_druid: LocalDruid, plays_file: Path, spec: SpecFactory
+) -> None:
+    druid.run_task(spec("killed", [plays_file]), ORIGIN)
+    druid.wait_until_loaded("killed", INTERVAL, 60.0)
+    assert count(druid, "killed", 1_200) == 1_200
+    before = running_druid.status()
+    assert before is not None
+    os.killpg(before.pid, signal.SIGKILL)
+    wait_until_gone(running_druid)
+    answered: list[int] = []
+    waiting = threading.Thread(target=lambda: answered.append(count(druid, "killed", 1_200)))
+    waiting.start()  # a request that begins while Druid is down is answered once it is up
+    assert running_druid.up(java_options=QUICK_START)
+    waiting.join(120)
+    after = running_druid.status()
+    assert after is not None
+    assert after.pid != before.pid
+    assert answered == [1_200]
+    assert {"killed": 1_200}.items() <= {each.name: each.rows for each in after.datasources or ()}.items()
