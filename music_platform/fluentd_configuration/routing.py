@@ -15,6 +15,9 @@ _MONITORING_SOURCES = {
     "monitor_agent", "prometheus", "prometheus_monitor", "prometheus_output_monitor", "prometheus_tail_monitor",
 }  # fmt: skip
 _MOST_RELABELS = 50
+_WILDCARDS = {
+    ".**": r"(?:\..*)?", "**.": r"(?:.*\.)?", "**": ".*", "*": "[^.]+", "{": "(?:", "}": ")", ",": "|",
+}  # fmt: skip
 
 
 @dataclass
@@ -79,13 +82,5 @@ def pattern_matches(pattern: str, tag: str) -> bool:
 def _regular_expression(pattern: str) -> str:
     expression = ""
     for part in re.findall(r"\.\*\*|\*\*\.|\*\*|\*|[{},]|[^*{},.]+|\.", pattern):
-        expression += {
-            ".**": r"(?:\..*)?",
-            "**.": r"(?:.*\.)?",
-            "**": ".*",
-            "*": "[^.]+",
-            "{": "(?:",
-            "}": ")",
-            ",": "|",
-        }.get(part, re.escape(part))
+        expression += _WILDCARDS.get(part) or re.escape(part)
     return expression
