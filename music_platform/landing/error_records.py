@@ -66,7 +66,7 @@ UNREADABLE = Judgement(ERROR_RECORD_READABLE, "not an error record as the collec
 def parse_error_record(line: bytes) -> ErrorRecord | None:
     """A line of `errors/` taken apart; None when it is no error record."""
     origin = _ORIGIN.search(line)
-    if origin is None:
+    if origin is None or not line.startswith(b"{"):
         return None
     record = line[: origin.start()] + b"}"
     only_message = _ONLY_MESSAGE.fullmatch(record)
