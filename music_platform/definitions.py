@@ -13,6 +13,7 @@ import dagster as dg
 from music_platform.asset_checks.gold import GOLD_STEPS
 from music_platform.asset_checks.spine import SPINE_STEPS
 from music_platform.assets.bronze import bronze_assets
+from music_platform.assets.collector_errors import collector_errors_asset
 from music_platform.assets.gold import gold_assets
 from music_platform.assets.landing import LANDING_IO_MANAGER, landing_assets
 from music_platform.assets.silver import silver_assets
@@ -36,7 +37,13 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
     spark = SparkResource.from_settings(settings)
     hours, days = hourly_partitions(settings.start), daily_partitions(settings.start)
     return dg.Definitions(
-        assets=[*landing_assets(hours), *bronze_assets(hours), *silver_assets(hours), *gold_assets(hours, days)],
+        assets=[
+            *landing_assets(hours),
+            *bronze_assets(hours),
+            *silver_assets(hours),
+            collector_errors_asset(hours),
+            *gold_assets(hours, days),
+        ],
         asset_checks=[step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)],
         jobs=[HOURLY_SPINE, DAILY_TIER],
         schedules=[landing_reconcile(settings)],

@@ -6,13 +6,13 @@ on since, or when too much of an hour is in quarantine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from music_platform.asset_checks.outcome import CheckOutcome, tell
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.manifest import Manifest
 from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.landing.layout import list_landing
+from music_platform.landing.layout import LandingFolder
 from music_platform.landing.reader import count_lines
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
@@ -23,9 +23,9 @@ RATE_CHECK = "quarantine_rate"
 UP_TO_DATE_CHECK = "has_all_landed_objects"
 
 
-def check_bronze_reconciles(bronze: StoredPartitions) -> CheckOutcome:
-    """Counts the lines of the landed objects that bronze was made from once more, and compares."""
-    lake = bronze.lake
+def check_landing_reconciles(stored: StoredPartitions) -> CheckOutcome:
+    """Counts the lines of the landed objects that a table was made from once more, and compares."""
+    lake, layer = stored.lake, stored.contract.layer
 
     def landed_lines(manifest: Manifest) -> tuple[int, list[str]]:
         lines, problems = 0, []
@@ -36,38 +36,42 @@ def check_bronze_reconciles(bronze: StoredPartitions) -> CheckOutcome:
                 continue
             if found[1] != source.version:
                 problems.append(
-                    f"partition {manifest.partition}: landed object '{source.key}' was rewritten after bronze read it; "
+                    f"partition {manifest.partition}: landed object '{source.key}' was rewritten after {layer} read it; "
                     "materialize the partition again"
                 )
             lines += count_lines(found[0])
         return lines, problems
 
-    counted = lake.map_parallel(landed_lines, list(bronze.manifests.values()))
+    counted = lake.map_parallel(landed_lines, list(stored.manifests.values()))
     problems = [problem for _, found in counted for problem in found]
-    for (lines, _), manifest in zip(counted, bronze.manifests.values(), strict=True):
+    for (lines, _), manifest in zip(counted, stored.manifests.values(), strict=True):
         if lines != manifest.rows:
-            problems.append(f"partition {manifest.partition}: {lines} landed lines, {manifest.rows} bronze rows")
+            problems.append(f"partition {manifest.partition}: {lines} landed lines, {manifest.rows} {layer} rows")
     landed = sum(lines for lines, _ in counted)
     return CheckOutcome(
-        table=bronze.contract.path,
+        table=stored.contract.path,
         check=LANDING_CHECK,
         passed=not problems,
-        description=tell(problems) or f"{landed:,} landed lines = {landed:,} bronze rows",
-        numbers={"landed_lines": landed, "bronze_rows": sum(bronze.rows.values())},
+        description=tell(problems) or f"{landed:,} landed lines = {landed:,} {layer} rows",
+        numbers={"landed_lines": landed, f"{layer}_rows": sum(stored.rows.values())},
     )
 
 
-def check_bronze_is_up_to_date(event_type: str, bronze: StoredPartitions) -> CheckOutcome:
-    """Whether landing holds objects that bronze was not made from. A warning: while an hour fills, they keep coming."""
+def check_has_all_landed_objects(stored: StoredPartitions, listed: Mapping[str, LandingFolder]) -> CheckOutcome:
+    """Whether objects have been landed that a table was not made from. A warning: while an hour fills, they keep coming.
+
+    ``listed`` is what lies there now, by partition.
+    """
+    layer = stored.contract.layer
     problems = []
     newer = unread = 0
-    for partition, folder in list_landing(bronze.lake.store, event_type, list(bronze.manifests)).items():
-        read = {source.key for source in bronze.manifests[partition].sources}
+    for partition, folder in listed.items():
+        read = {source.key for source in stored.manifests[partition].sources}
         keys = [found.key for found in folder.objects if found.key not in read]
         newer, unread = newer + len(keys), unread + len(folder.strangers)
         if keys:
             problems.append(
-                f"partition {partition}: {len(keys)} landed objects came after bronze was made, such as '{keys[0]}'; "
+                f"partition {partition}: {len(keys)} landed objects came after {layer} was made, such as '{keys[0]}'; "
                 "materialize the partition again"
             )
         if folder.strangers:
@@ -76,10 +80,10 @@ def check_bronze_is_up_to_date(event_type: str, bronze: StoredPartitions) -> Che
                 f"not read, such as '{folder.strangers[0]}'; rename or remove them"
             )
     return CheckOutcome(
-        table=bronze.contract.path,
+        table=stored.contract.path,
         check=UP_TO_DATE_CHECK,
         passed=not problems,
-        description=tell(problems) or "bronze was made from all objects of its hours",
+        description=tell(problems) or f"{layer} was made from all objects of its hours",
         is_blocking=False,
         numbers={"newer_objects": newer, "unread_objects": unread},
     )

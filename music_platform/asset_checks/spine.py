@@ -1,4 +1,4 @@
-"""The checks of bronze, silver and quarantine: two steps for each event type.
+"""The checks of bronze, silver and quarantine: two steps for each event type, and one for the collector's errors.
 
 What they compare stands in contract.py and reconciliation.py.
 """
@@ -13,14 +13,16 @@ from music_platform.asset_checks.reconciliation import (
     LANDING_CHECK,
     RATE_CHECK,
     UP_TO_DATE_CHECK,
-    check_bronze_is_up_to_date,
-    check_bronze_reconciles,
+    check_has_all_landed_objects,
+    check_landing_reconciles,
     check_silver_reconciles,
 )
 from music_platform.asset_checks.step import CheckStep, check_spec
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.landing.layout import list_errors, list_landing
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -28,7 +30,8 @@ from music_platform.resources.spark import SparkResource
 def check_bronze(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkResource) -> list[CheckOutcome]:
     """Contract, reconciliation with landing, and whether landing has gone on since."""
     bronze = StoredPartitions.open(BRONZE[event_type], partitions, lake, spark)
-    return [check_contract(bronze), check_bronze_reconciles(bronze), check_bronze_is_up_to_date(event_type, bronze)]
+    listed = list_landing(lake.store, event_type, partitions)
+    return [check_contract(bronze), check_landing_reconciles(bronze), check_has_all_landed_objects(bronze, listed)]
 
 
 def check_silver(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkResource) -> list[CheckOutcome]:
@@ -38,6 +41,13 @@ def check_silver(event_type: str, partitions: Sequence[str], lake: Lake, spark: 
         check_contract(StoredPartitions.open(QUARANTINE[event_type], partitions, lake, spark)),
         *check_silver_reconciles(event_type, partitions, lake, spark),
     ]
+
+
+def check_collector_errors(partitions: Sequence[str], lake: Lake, spark: SparkResource) -> list[CheckOutcome]:
+    """Contract, reconciliation with the error records that lie in `errors/`, and whether more have come since."""
+    errors = StoredPartitions.open(COLLECTOR_ERRORS, partitions, lake, spark)
+    listed = list_errors(lake.store, partitions)
+    return [check_contract(errors), check_landing_reconciles(errors), check_has_all_landed_objects(errors, listed)]
 
 
 def _bronze_step(event_type: str) -> CheckStep:
@@ -78,6 +88,23 @@ def _silver_step(event_type: str) -> CheckStep:
     )
 
 
-SPINE_STEPS: tuple[CheckStep, ...] = tuple(
-    step(event_type) for event_type in EVENT_TYPES for step in (_bronze_step, _silver_step)
+_COLLECTOR_ERRORS_STEP = CheckStep(
+    name="check_collector_errors",
+    tables=(COLLECTOR_ERRORS,),
+    specs=[
+        check_spec(COLLECTOR_ERRORS, CONTRACT_CHECK, "Every row with its rule, raw form and origin."),
+        check_spec(COLLECTOR_ERRORS, LANDING_CHECK, "Error records in errors/ = rows, hour by hour."),
+        check_spec(
+            COLLECTOR_ERRORS,
+            UP_TO_DATE_CHECK,
+            "It was made from all objects of its hours in errors/.",
+            is_blocking=False,
+        ),
+    ],
+    check=check_collector_errors,
+)
+
+SPINE_STEPS: tuple[CheckStep, ...] = (
+    *(step(event_type) for event_type in EVENT_TYPES for step in (_bronze_step, _silver_step)),
+    _COLLECTOR_ERRORS_STEP,
 )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.contracts.table import Cadence, Layer
 
@@ -11,17 +12,34 @@ LANDING_IO_MANAGER = "landing_io_manager"
 
 
 def landing_assets(partitions: dg.PartitionsDefinition) -> Sequence[dg.AssetSpec]:
-    """One external asset for each event type."""
+    """One external asset for each event type, and one for what the collector could not file."""
     return [
-        dg.AssetSpec(
-            key=[str(Layer.LANDING), event.name],
-            description=f"{event.description} Gzip JSON lines as the collector lands them, by the hour of the event.",
-            partitions_def=partitions,
-            group_name=str(Layer.LANDING),
-            kinds={"fluentd", "s3", "json"},
-            owners=["team:data-platform"],
-            tags={"cadence": str(Cadence.HOURLY)},
-            metadata={"path": f"landing/{event.name}/dt=YYYY-MM-DD/hour=HH/"},
-        ).with_io_manager_key(LANDING_IO_MANAGER)
-        for event in EVENT_CONTRACTS.values()
+        *(
+            _landing_asset(
+                event.name,
+                f"{event.description} Gzip JSON lines as the collector lands them, by the hour of the event.",
+                f"landing/{event.name}/dt=YYYY-MM-DD/hour=HH/",
+                partitions,
+            )
+            for event in EVENT_CONTRACTS.values()
+        ),
+        _landing_asset(
+            COLLECTOR_ERRORS.name,
+            "What the collector could not file. Gzip JSON lines, by the hour in which it came in.",
+            "errors/dt=YYYY-MM-DD/",
+            partitions,
+        ),
     ]
+
+
+def _landing_asset(name: str, description: str, path: str, partitions: dg.PartitionsDefinition) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key=[str(Layer.LANDING), name],
+        description=description,
+        partitions_def=partitions,
+        group_name=str(Layer.LANDING),
+        kinds={"fluentd", "s3", "json"},
+        owners=["team:data-platform"],
+        tags={"cadence": str(Cadence.HOURLY)},
+        metadata={"path": path},
+    ).with_io_manager_key(LANDING_IO_MANAGER)

@@ -8,6 +8,7 @@ from music_platform.cli import (
     dictionary,
     doctor,
     druid,
+    fluentd,
     generate,
     land,
     lineage,
@@ -33,3 +34,4 @@ app.command("dictionary")(dictionary.dictionary)
 app.command("lineage")(lineage.lineage)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(druid.app, name="druid")
+app.add_typer(fluentd.app, name="fluentd")

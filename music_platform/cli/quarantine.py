@@ -23,17 +23,29 @@ from music_platform.cli.console import (
     settings_of_command,
     warn,
 )
-from music_platform.contracts.events import EVENT_TYPES
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
+from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, read_manifest
 from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.partitions import contiguous_ranges
+from music_platform.landing.layout import list_errors
+from music_platform.landing.replay import replay_error_records
+from music_platform.partitions import contiguous_ranges, describe_partitions, key_of_hour
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
+_QUARANTINES: dict[str, TableContract] = {**QUARANTINE, COLLECTOR_ERRORS.name: COLLECTOR_ERRORS}
+
 app = typer.Typer(help="What is in quarantine and why, and its replay.", no_args_is_help=True)
 
-EventTypeOption = Annotated[str | None, typer.Option("--event-type", help="Only this event type.", show_default=False)]
+EventTypeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--event-type",
+        help=f"Only this event type, or {COLLECTOR_ERRORS.name}: what the collector could not file.",
+        show_default=False,
+    ),
+]
 RuleOption = Annotated[str | None, typer.Option("--rule", help="Only rows that broke this rule.", show_default=False)]
 
 
@@ -76,7 +88,7 @@ def show_quarantine(
             row
             for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range))
             for row in _rows_of(lake, manifest)
-            if rule is None or rule in row["broken_rules"].split(",")
+            if rule is None or rule in _broken_rules(row)
         )
         for row in islice(rows, limit):
             shown += 1
@@ -84,7 +96,7 @@ def show_quarantine(
                 typer.echo(json.dumps(row, default=str, ensure_ascii=False))
                 continue
             console.print(Text.assemble((row["_object"], "bold"), f" line {row['_line_number']}"))
-            console.print(Text(f"  rules  {row['broken_rules']}"))
+            console.print(Text(f"  rules  {','.join(_broken_rules(row))}"))
             if row["detail"]:
                 console.print(Text(f"  detail {row['detail']}"))
             console.print(Text(f"  raw    {_shorten(row['raw'], 500)}"))
@@ -102,7 +114,10 @@ def replay_quarantine(
     event_type: EventTypeOption = None,
     rule: RuleOption = None,
 ) -> None:
-    """Materialize again the hours that have quarantined rows, from their landed objects and by the contracts of now."""
+    """Materialize again the hours that have quarantined rows, from their landed objects and by the contracts of now.
+
+    Of the collector's errors, those that are events by now are landed first; twice changes nothing.
+    """
     settings = settings_of_command()
     # Importing it reads the settings.
     from music_platform.cli.runs import materialize, open_instance
@@ -111,23 +126,48 @@ def replay_quarantine(
     with failures_told():
         hours: dict[str, list[str]] = {}
         for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range)):
-            if rule is None or any(rule in row["broken_rules"].split(",") for row in _rows_of(lake, manifest)):
+            if rule is None or any(rule in _broken_rules(row) for row in _rows_of(lake, manifest)):
                 hours.setdefault(manifest.table.split("/")[1], []).append(manifest.partition)
         if not hours:
             console.print("nothing to replay: no quarantined row there")
             return
         instance = open_instance()
+
+        def materialize_again(name: str, tables: list[TableContract], partitions: list[str]) -> None:
+            for hours_in_a_row in contiguous_ranges(partitions):
+                paths = [contract.path for contract in tables]
+                materialize(instance, settings, paths, hours_in_a_row, f"replaying {name}")
+
+        # First, so that hours that are replayed below take in what it lands.
+        if hours_of_errors := hours.pop(COLLECTOR_ERRORS.name, None):
+            _land_events_among_errors(lake, hours_of_errors)
+            materialize_again(COLLECTOR_ERRORS.name, [COLLECTOR_ERRORS], hours_of_errors)
+        if not hours:
+            return
         table = Table(
             "event type", "hours", "quarantined before", "after", "returned to silver or recognised as duplicates"
         )
         for name, partitions in hours.items():
             before = _quarantined_rows(lake, name, partitions)
-            tables = [layer[name].path for layer in (BRONZE, SILVER, QUARANTINE)]
-            for hours_in_a_row in contiguous_ranges(partitions):
-                materialize(instance, settings, tables, hours_in_a_row, f"replaying {name}")
+            materialize_again(name, [layer[name] for layer in (BRONZE, SILVER, QUARANTINE)], partitions)
             after = _quarantined_rows(lake, name, partitions)
             table.add_row(name, f"{len(partitions):,}", f"{before:,}", f"{after:,}", f"{before - after:,}")
         console.print(table)
+
+
+def _land_events_among_errors(lake: Lake, partitions: Sequence[str]) -> None:
+    """Land what the collector refused and the platform takes, and tell which hours have new objects."""
+    keys = [found.key for folder in list_errors(lake.store, partitions).values() for found in folder.objects]
+    summary = replay_error_records(lake.store, keys)
+    console.print(
+        f"{summary.events:,} of {summary.records:,} error records are events: {summary.objects_written:,} objects landed, "
+        f"{summary.objects_unchanged:,} were there already",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for event_type, hours in summary.hours.items():
+        told = describe_partitions(sorted(map(key_of_hour, hours)))
+        console.print(f"  {event_type}: {told}; to be materialized", highlight=False, soft_wrap=True)
 
 
 def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] | None) -> Iterator[Manifest]:
@@ -135,10 +175,10 @@ def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] |
 
     Raises ``PartitionMissingError`` for a named partition that was never published.
     """
-    if event_type is not None and event_type not in EVENT_TYPES:
-        fail(f"no event type '{event_type}'; there are {', '.join(EVENT_TYPES)}", 2)
-    for name in EVENT_TYPES if event_type is None else (event_type,):
-        contract = QUARANTINE[name]
+    if event_type is not None and event_type not in _QUARANTINES:
+        fail(f"no event type '{event_type}'; there are {', '.join(_QUARANTINES)}", 2)
+    for name in _QUARANTINES if event_type is None else (event_type,):
+        contract = _QUARANTINES[name]
         if partitions is None:
             keys = sorted(
                 stored.key for stored in lake.store.list(contract.path) if stored.key.endswith(f"/{MANIFEST_NAME}")
@@ -156,7 +196,7 @@ def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] |
 
 
 def _quarantined_rows(lake: Lake, event_type: str, partitions: Sequence[str]) -> int:
-    found = lake.map_parallel(lambda key: read_manifest(lake.store, QUARANTINE[event_type], key), partitions)
+    found = lake.map_parallel(lambda key: read_manifest(lake.store, _QUARANTINES[event_type], key), partitions)
     return sum(entry[0].rows for entry in found if entry is not None)
 
 
@@ -164,6 +204,11 @@ def _rows_of(lake: Lake, manifest: Manifest) -> Iterator[dict[str, Any]]:
     for key in manifest.keys:
         for batch in pq.ParquetFile(lake.store.open(key)).iter_batches():
             yield from batch.to_pylist()
+
+
+def _broken_rules(row: dict[str, Any]) -> list[str]:
+    """All rules that a row broke; a record of the collector's errors has one."""
+    return row.get("broken_rules", row["rule"]).split(",")
 
 
 def _shorten(text: str, length: int) -> str:

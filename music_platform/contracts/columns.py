@@ -31,6 +31,22 @@ def text_column(name: str, description: str, *, nullable: bool = False) -> Colum
     return Column(name=name, type=ColumnType.STRING, description=description, nullable=nullable)
 
 
+LINEAGE_COLUMNS = (
+    Column(name="_object", type=ColumnType.STRING, description="Landed object, by its key in the lake."),
+    Column(
+        name="_line_number",
+        type=ColumnType.LONG,
+        description="Line in that object, from 1; the line after the last good one where the object itself is at fault.",
+        minimum=1,
+    ),
+    Column(
+        name="landed_hour",
+        type=ColumnType.TIMESTAMP,
+        description="Hour whose folder the object was landed in: the row's partition.",
+        unit="UTC",
+    ),
+)
+
 EVENT_ID = Column(
     name="event_id",
     type=ColumnType.STRING,

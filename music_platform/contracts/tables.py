@@ -4,7 +4,8 @@ Contracts only; the transforms that fill these tables stand in music_platform.tr
 """
 
 from music_platform.contracts.aggregates import AGGREGATES
-from music_platform.contracts.columns import EVENT_ID, USER_AGENT_COLUMNS
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
+from music_platform.contracts.columns import EVENT_ID, LINEAGE_COLUMNS, USER_AGENT_COLUMNS
 from music_platform.contracts.dimensions import DIMENSIONS
 from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
 from music_platform.contracts.facts import FACTS
@@ -22,22 +23,6 @@ FAULTS: dict[str, str] = {
     "truncated_gzip": "The landed object ends before its gzip stream does.",
     "corrupt_gzip": "The gzip stream of the landed object is damaged.",
 }
-
-_LINEAGE = (
-    Column(name="_object", type=ColumnType.STRING, description="Landed object, by its key in the lake."),
-    Column(
-        name="_line_number",
-        type=ColumnType.LONG,
-        description="Line in that object, from 1; the line after the last good one where the object itself is at fault.",
-        minimum=1,
-    ),
-    Column(
-        name="landed_hour",
-        type=ColumnType.TIMESTAMP,
-        description="Hour whose folder the object was landed in: the row's partition.",
-        unit="UTC",
-    ),
-)
 
 _FAULT_COLUMNS = (
     Column(
@@ -99,7 +84,7 @@ def bronze_contract(event: EventContract) -> TableContract:
         layer=Layer.BRONZE,
         name=event.name,
         description=f"{event.description} Raw: every landed line is one row, in the order of landing.",
-        columns=(*keys, *_FAULT_COLUMNS, *_LINEAGE),
+        columns=(*keys, *_FAULT_COLUMNS, *LINEAGE_COLUMNS),
         partition_column="landed_hour",
         unique_columns=("_object", "_line_number"),
     )
@@ -149,7 +134,7 @@ def quarantine_contract(event: EventContract) -> TableContract:
                 description="The line as landed, or the record rebuilt from bronze where every field could be read.",
             ),
             EVENT_ID,
-            *_LINEAGE,
+            *LINEAGE_COLUMNS,
         ),
         partition_column="landed_hour",
         sort_columns=("_object", "_line_number"),
@@ -164,5 +149,6 @@ QUARANTINE: dict[str, TableContract] = {name: quarantine_contract(event) for nam
 GOLD: dict[str, TableContract] = {contract.name: contract for contract in (*FACTS, *DIMENSIONS, *AGGREGATES)}
 
 TABLES: dict[str, TableContract] = {
-    contract.path: contract for layer in (BRONZE, SILVER, QUARANTINE, GOLD) for contract in layer.values()
+    contract.path: contract
+    for contract in (*BRONZE.values(), *SILVER.values(), *QUARANTINE.values(), COLLECTOR_ERRORS, *GOLD.values())
 }

@@ -6,15 +6,16 @@ from typing import Any
 
 import dagster as dg
 
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.errors import MusicPlatformError
 from music_platform.io_managers.partition_sets import LandedPartitions, landed_objects
-from music_platform.landing.layout import list_landing
+from music_platform.landing.layout import LandingFolder, list_errors, list_landing
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
 
 class LandingIOManager(dg.IOManager):
-    """Loads ``landing/<event_type>`` as LandedPartitions."""
+    """Loads ``landing/<event_type>``, and ``landing/collector_errors`` from `errors/`, as LandedPartitions."""
 
     def __init__(self, lake: Lake, spark: SparkResource) -> None:
         self._lake = lake
@@ -22,7 +23,10 @@ class LandingIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> LandedPartitions:
         """The objects of the run's hours; an hour without objects is an hour without events."""
-        return open_landed(context.asset_key.path[-1], list(context.asset_partition_keys), self._lake, self._spark)
+        name, partitions = context.asset_key.path[-1], list(context.asset_partition_keys)
+        if name == COLLECTOR_ERRORS.name:
+            return open_errors(partitions, self._lake, self._spark)
+        return open_landed(name, partitions, self._lake, self._spark)
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:  # noqa: ARG002
         """Refused: nothing but the collector writes here."""
@@ -31,10 +35,19 @@ class LandingIOManager(dg.IOManager):
 
 def open_landed(event_type: str, partitions: list[str], lake: Lake, spark: SparkResource) -> LandedPartitions:
     """The landed objects of an event type's hours."""
-    listed = list_landing(lake.store, event_type, partitions)
+    return _landed_partitions(list_landing(lake.store, event_type, partitions), lake, spark)
+
+
+def open_errors(partitions: list[str], lake: Lake, spark: SparkResource) -> LandedPartitions:
+    """The objects of error records by the hours in which they came in."""
+    return _landed_partitions(list_errors(lake.store, partitions), lake, spark)
+
+
+def _landed_partitions(listed: dict[str, LandingFolder], lake: Lake, spark: SparkResource) -> LandedPartitions:
     return LandedPartitions(
         objects={
-            key: landed_objects(key, [(found.key, found.size) for found in listed[key].objects]) for key in partitions
+            key: landed_objects(key, [(found.key, found.size) for found in folder.objects])
+            for key, folder in listed.items()
         },
         etags={found.key: found.etag for folder in listed.values() for found in folder.objects},
         lake=lake,

@@ -17,9 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from music_platform.contracts.collector_errors import JSON_OBJECT, TS_EPOCH_MILLISECONDS
+
 LEAST_TS, MOST_TS = 10**12, 10**13 - 1  # what Fluentd takes for epoch milliseconds: the years 2001 to 2286
 HOUR_MS = 3_600_000
 _TS_DIGITS = 13
+TAG_PREFIX = "eventsim"
 
 
 def _plain_record_pattern() -> str:
@@ -143,7 +146,7 @@ def _sort_line(line: bytes, event_type: str, arrival: datetime) -> list[HourLine
     becomes an error record, like every other line that holds no event.
     """
     try:
-        parsed = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+        parsed = json.loads(line.decode("utf-8"), parse_constant=refuse_constant)
     except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         return [_error_of_line(line, event_type, arrival)]
     if isinstance(parsed, dict):
@@ -170,7 +173,8 @@ def _sort_line(line: bytes, event_type: str, arrival: datetime) -> list[HourLine
     return outcomes or [_error_of_line(line, event_type, arrival)]
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and infinities, which Python's parser takes and JSON does not know; raises ValueError."""
     raise ValueError(f"{name} is not JSON")
 
 
@@ -183,17 +187,17 @@ def _epoch_milliseconds(record: dict[str, Any]) -> int | None:
 
 
 def _error_of_line(line: bytes, event_type: str, arrival: datetime) -> bytes:
-    """`{"message": <raw line>, "__tag": ..., "__time": ...}`; bytes that are no UTF-8 stay as they are, as in Fluentd."""
+    """`{"message": <raw line>, "__reason": ..., "__tag": ..., "__time": ...}`; bytes that are no UTF-8 stay as they are."""
     message = _ESCAPED.sub(lambda found: _ESCAPES[found[0]], line)
-    return b'{"message":"%b",%b}\n' % (message, _origin(event_type, arrival))
+    return b'{"message":"%b",%b}\n' % (message, _origin(JSON_OBJECT, event_type, arrival))
 
 
 def _error_of_record(line: bytes, event_type: str, arrival: datetime) -> bytes:
-    """The record's own text with `__tag` and `__time` put before its closing brace, so that no value is rewritten."""
+    """The record's own text with three fields put before its closing brace, so that no value is rewritten."""
     fields = line.strip()[:-1].rstrip()
-    return b"%b%b%b}\n" % (fields, b"" if fields == b"{" else b",", _origin(event_type, arrival))
+    return b"%b%b%b}\n" % (fields, b"" if fields == b"{" else b",", _origin(TS_EPOCH_MILLISECONDS, event_type, arrival))
 
 
-def _origin(event_type: str, arrival: datetime) -> bytes:
+def _origin(reason: str, event_type: str, arrival: datetime) -> bytes:
     time = f"{arrival:%Y-%m-%dT%H:%M:%S}.{arrival.microsecond // 1000:03}Z"
-    return f'"__tag":"eventsim.{event_type}","__time":"{time}"'.encode()
+    return f'"__reason":"{reason}","__tag":"{TAG_PREFIX}.{event_type}","__time":"{time}"'.encode()

@@ -1,4 +1,5 @@
-"""The layout of landed objects, as the collector writes them: `landing/<event_type>/dt=YYYY-MM-DD/hour=HH/...json.gz`.
+"""The layout of landed objects, as the collector writes them: `landing/<event_type>/dt=YYYY-MM-DD/hour=HH/...json.gz`,
+and of error records: `errors/dt=YYYY-MM-DD/...json.gz`.
 
 Keys only; what an object holds is known to reader.py and writer.py.
 """
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from music_platform.contracts.events import EVENT_TYPES
-from music_platform.partitions import hour_of_key
+from music_platform.partitions import hour_of_key, key_of_hour
 from music_platform.resources.object_store import ObjectStore, StoredObject, is_half_written
 
 LANDING_PREFIX = "landing"
@@ -21,6 +22,9 @@ ERRORS_PREFIX = "errors"
 _KEY = re.compile(
     rf"{LANDING_PREFIX}/(?P<event_type>{'|'.join(EVENT_TYPES)})/dt=(?P<day>\d{{4}}-\d\d-\d\d)/hour=(?P<hour>\d\d)/"
     r"(?P<slice>\d{10})_(?P<chunk_id>[0-9a-f]{32})\.json\.gz"
+)
+_ERRORS_KEY = re.compile(
+    rf"{ERRORS_PREFIX}/dt=(?P<day>\d{{4}}-\d\d-\d\d)/(?P<slice>\d{{10}})_(?P<chunk_id>[0-9a-f]{{32}})\.json\.gz"
 )
 _FOLDERS_OF_AN_HOUR = 4  # landing, event type, day, hour
 _MOST_HOURS_LISTED_ONE_BY_ONE = 3  # of a day; beyond it one listing of the day is cheaper
@@ -73,6 +77,18 @@ def _hour_of_folder(day: str, hour: str) -> datetime | None:
         return None
 
 
+def parse_errors_key(key: str) -> datetime | None:
+    """The hour of an object of error records, which its name tells; None when the key is not one, or its day another."""
+    match = _ERRORS_KEY.fullmatch(key)
+    if match is None:
+        return None
+    try:
+        hour = datetime.strptime(match["slice"], "%Y%m%d%H").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return hour if f"{hour:%Y-%m-%d}" == match["day"] else None
+
+
 @dataclass(frozen=True)
 class LandingFolder:
     """What lies in an hour's folder, sorted by key.
@@ -98,6 +114,27 @@ def list_landing(store: ObjectStore, event_type: str, partition_keys: Sequence[s
                 folder.objects.append(stored)
             elif not is_half_written(stored.key):
                 folder.strangers.append(stored.key)
+    return listed
+
+
+def list_errors(store: ObjectStore, partition_keys: Sequence[str]) -> dict[str, LandingFolder]:
+    """The objects of error records by hourly partition key, as ``list_landing``; costs one listing a day.
+
+    They lie in one folder a day. What is not named as the collector names it belongs to no hour, and is told with the first
+    of the asked hours of its day.
+    """
+    listed = {partition: LandingFolder() for partition in partition_keys}
+    first_of_day: dict[datetime, str] = {}
+    for partition in partition_keys:
+        first_of_day.setdefault(hour_of_key(partition).replace(hour=0), partition)
+    for day, first in first_of_day.items():
+        for stored in sorted(store.list(errors_prefix(day)), key=lambda found: found.key):
+            hour = parse_errors_key(stored.key)
+            if hour is None:
+                if not is_half_written(stored.key):
+                    listed[first].strangers.append(stored.key)
+            elif (partition := key_of_hour(hour)) in listed:
+                listed[partition].objects.append(stored)
     return listed
 
 

@@ -144,7 +144,11 @@ def test_hours_begin_at_whole_hours() -> None:
 
 
 def _origin(record: bytes) -> dict[str, Any]:
+    """What came in, of an error record whose other fields are as they must be."""
     parsed = json.loads(record)
+    assert parsed.pop("__reason") == (
+        "json_object" if set(parsed) == {"message", "__tag", "__time"} else "ts_epoch_milliseconds"
+    )
     assert parsed.pop("__tag") == "eventsim.page_view_events"
     assert parsed.pop("__time") == "2026-11-24T20:11:15.703Z"
     return parsed
@@ -164,7 +168,9 @@ def test_a_line_that_is_no_record_is_kept_as_text(line: bytes) -> None:
 
 def test_bytes_that_are_no_utf8_stay_as_they_are() -> None:
     _, errors = _sort(b'{"ts":1793491201000,"page":"bad \xff\xfe"}')
-    assert errors[0].startswith(b'{"message":"{\\"ts\\":1793491201000,\\"page\\":\\"bad \xff\xfe\\"}","__tag":')
+    assert errors[0].startswith(
+        b'{"message":"{\\"ts\\":1793491201000,\\"page\\":\\"bad \xff\xfe\\"}","__reason":"json_object","__tag":'
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from music_platform.landing.layout import (
     errors_key,
     hour_prefix,
     landed_key,
+    list_errors,
     list_landing,
+    parse_errors_key,
     parse_key,
     type_prefix,
 )
@@ -123,3 +125,42 @@ def test_many_hours_cost_one_listing_a_day(monkeypatch: pytest.MonkeyPatch, hour
     wanted = [f"2026-11-{1 + hour // 24:02}-{hour % 24:02}:00" for hour in range(hours)]
     list_landing(store, "listen_events", wanted if hours < 30 else wanted[:27])
     assert len(prefixes) == listings
+
+
+_ERRORS_KEY = f"errors/dt=2026-11-02/2026110217_{_CHUNK}.json.gz"
+
+
+def test_a_key_of_error_records_parses_back() -> None:
+    assert parse_errors_key(_ERRORS_KEY) == _HOUR
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        _KEY,
+        _ERRORS_KEY + ".tmp",
+        _ERRORS_KEY.replace("dt=2026-11-02", "dt=2026-11-03"),
+        _ERRORS_KEY.replace("2026110217", "2026110224"),
+        _ERRORS_KEY.replace("2026110217", "20261102"),
+        _ERRORS_KEY.replace(_CHUNK, _CHUNK.upper()),
+    ],
+)
+def test_other_keys_are_not_those_of_error_records(key: str) -> None:
+    assert parse_errors_key(key) is None
+
+
+def test_error_records_are_listed_by_hour_and_strangers_with_the_first_of_the_day(settings: Settings) -> None:
+    store = ObjectStore.from_settings(settings)
+    keys = [errors_key(datetime(2026, 11, day, hour, tzinfo=UTC), _CHUNK) for day, hour in ((2, 17), (2, 18), (3, 0))]
+    for key in (*keys, "errors/dt=2026-11-02/README", "errors/dt=2026-11-04/other"):
+        store.put(key, b"x")
+    listed = list_errors(store, ["2026-11-02-16:00", "2026-11-02-17:00", "2026-11-03-00:00", "2026-11-03-01:00"])
+    assert {hour: [found.key for found in folder.objects] for hour, folder in listed.items()} == {
+        "2026-11-02-16:00": [],
+        "2026-11-02-17:00": [keys[0]],
+        "2026-11-03-00:00": [keys[2]],
+        "2026-11-03-01:00": [],
+    }
+    assert {hour: folder.strangers for hour, folder in listed.items() if folder.strangers} == {
+        "2026-11-02-16:00": ["errors/dt=2026-11-02/README"]
+    }

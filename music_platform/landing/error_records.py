@@ -1,0 +1,136 @@
+"""Error records: what the collector writes to `errors/`, taken apart and judged by the rules of now.
+
+Pure functions on bytes. Where error records lie is known to layout.py, how they become a table to
+transforms.collector_errors, and how events among them are landed to replay.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from music_platform.contracts.collector_errors import (
+    ACCEPTED_BY_COLLECTOR,
+    ERROR_RECORD_READABLE,
+    JSON_OBJECT,
+    TAG_KNOWN,
+    TS_EPOCH_MILLISECONDS,
+)
+from music_platform.contracts.events import EVENT_TYPES
+from music_platform.landing.event_lines import TAG_PREFIX, HourLines, refuse_constant, sort_block
+
+_TEXT = rb'"(?:[^"\\]|\\.)*"'
+# What the collector puts behind a record's own fields; those are left as they are written.
+_ORIGIN = re.compile(
+    rb',?(?:"__reason":(?P<reason>%b),)?"__tag":(?P<tag>%b),"__time":(?P<time>%b)\s*\}\s*\Z' % (_TEXT, _TEXT, _TEXT)
+)
+_ONLY_MESSAGE = re.compile(rb'\s*\{"message":(?P<message>%b)\}' % _TEXT, re.DOTALL)
+_LONGEST_VALUE_TOLD = 80
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # of error records that are thrown away
+
+
+@dataclass(frozen=True)
+class ErrorRecord:
+    """One record of `errors/`.
+
+    ``raw`` is the line or the body that came in, or the JSON of a record that the collector had parsed.
+    """
+
+    raw: bytes
+    tag: str
+    reason: str | None
+    collected_at: datetime | None
+
+    @property
+    def event_type(self) -> str | None:
+        """The event type that the tag names; None where it names none."""
+        prefix, _, name = self.tag.partition(".")
+        return name if prefix == TAG_PREFIX and name in EVENT_TYPES else None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The rule that a record breaks and what exactly; its events, by hour, where it breaks only the collector's own."""
+
+    rule: str
+    detail: str | None
+    events: list[HourLines] = field(default_factory=list)
+
+
+UNREADABLE = Judgement(ERROR_RECORD_READABLE, "not an error record as the collector writes them")
+
+
+def parse_error_record(line: bytes) -> ErrorRecord | None:
+    """A line of `errors/` taken apart; None when it is no error record."""
+    origin = _ORIGIN.search(line)
+    if origin is None or not line.startswith(b"{"):
+        return None
+    record = line[: origin.start()] + b"}"
+    only_message = _ONLY_MESSAGE.fullmatch(record)
+    try:
+        tag, time = _text_of(origin["tag"]), _text_of(origin["time"])
+        reason = None if origin["reason"] is None else _text_of(origin["reason"])
+        raw = record if only_message is None else _bytes_of(only_message["message"])
+    except ValueError:  # an escape that is none
+        return None
+    return ErrorRecord(raw, tag, reason, _moment(time))
+
+
+def judge(record: ErrorRecord) -> Judgement:
+    """What the platform's own rules say of a record that the collector refused."""
+    event_type = record.event_type
+    if event_type is None:
+        return Judgement(TAG_KNOWN, f"tag {_shorten(record.tag)}")
+    try:
+        parsed = json.loads(record.raw.decode("utf-8"), parse_constant=refuse_constant)
+    except UnicodeDecodeError as error:
+        return Judgement(JSON_OBJECT, f"byte 0x{record.raw[error.start]:02x} at position {error.start} is not UTF-8")
+    except RecursionError:
+        return Judgement(JSON_OBJECT, "nested too deeply")
+    except ValueError as error:
+        return Judgement(JSON_OBJECT, str(error))
+    elements = parsed if isinstance(parsed, list) else [parsed]
+    strangers = [element for element in elements if not isinstance(element, dict)]
+    if strangers or not elements:
+        return Judgement(JSON_OBJECT, f"found {_shorten(strangers[0])}" if strangers else "an empty array")
+    # A body may go over several lines. In JSON line feeds stand between values only.
+    line = record.raw.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
+    block = sort_block(line, event_type, _ANY_TIME)
+    if block.errors:
+        return Judgement(TS_EPOCH_MILLISECONDS, _about_ts(elements))
+    return Judgement(ACCEPTED_BY_COLLECTOR, None, block.by_hour)
+
+
+def _about_ts(elements: list[dict[str, Any]]) -> str:
+    found = [f"ts: {_shorten(element['ts'])}" if "ts" in element else "no ts" for element in elements]
+    return ", ".join(found)[:_LONGEST_VALUE_TOLD]
+
+
+def _shorten(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST_VALUE_TOLD else f"{text[:_LONGEST_VALUE_TOLD]}…"
+
+
+def _text_of(literal: bytes) -> str:
+    """A JSON string as text that can be stored; what is not UTF-8 in it reads `\\xNN`."""
+    return _bytes_of(literal).decode("utf-8", "backslashreplace")
+
+
+def _bytes_of(literal: bytes) -> bytes:
+    """The bytes that came in. Fluentd writes bytes that are not UTF-8 into its JSON as they are."""
+    text = json.loads(literal.decode("utf-8", "surrogateescape"), strict=False)
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # the escape of a lone surrogate
+        return text.encode("utf-8", "backslashreplace")
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

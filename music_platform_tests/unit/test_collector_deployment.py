@@ -1,0 +1,157 @@
+"""The collector's and the producer's images and manifests: what they name exists, is pinned, and agrees with the configuration.
+
+No image is built here; that takes Docker and a registry.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from typer.main import get_command
+
+from music_platform.cli.main import app
+from music_platform.fluentd_configuration import parse_configuration
+from music_platform.fluentd_configuration.embedded_code import Variable
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILES = sorted((ROOT / "deploy").glob("*/Dockerfile"))
+MANIFESTS = [ROOT / "deploy" / name for name in (
+    "fluentd/kubernetes.yaml", "fluentd/compose.yaml", "eventsim/deployment.yaml", "eventsim/job.yaml",
+)]  # fmt: skip
+_INSTRUCTIONS = {
+    "FROM", "ENV", "RUN", "COPY", "USER", "WORKDIR", "VOLUME", "EXPOSE", "HEALTHCHECK", "STOPSIGNAL", "ENTRYPOINT", "CMD",
+}  # fmt: skip
+_PINNED_IMAGE = re.compile(r"[\w./-]+:(?!latest)[\w.-]*\d[\w.-]*")
+
+
+def _instructions(dockerfile: Path) -> list[tuple[str, str]]:
+    text = "\n".join(line for line in dockerfile.read_text().splitlines() if not line.lstrip().startswith("#"))
+    lines = text.replace("\\\n", " ").splitlines()
+    return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in lines if line.strip())]
+
+
+def _documents(manifest: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(manifest.read_text()))
+
+
+def _containers() -> Iterator[tuple[Path, dict[str, Any]]]:
+    for manifest in MANIFESTS:
+        for document in _documents(manifest):
+            for container in document.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
+                yield manifest, container
+
+
+@pytest.fixture(scope="module")
+def variables() -> dict[str, Variable]:
+    """Every variable that the configuration asks for, whatever is switched on."""
+    file = ROOT / "fluentd" / "fluent.conf"
+    switched_on = {"COLLECTOR_SHARED_KEY": "x", "COLLECTOR_METRICS_PORT": "24231"}
+    return parse_configuration(file, {}).variables | parse_configuration(file, switched_on).variables
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_an_image_is_made_of_pinned_parts_that_exist(dockerfile: Path) -> None:
+    instructions = _instructions(dockerfile)
+    assert {name for name, _ in instructions} <= _INSTRUCTIONS
+    assert instructions[0][0] == "FROM"
+    assert _PINNED_IMAGE.fullmatch(instructions[0][1])
+    for name, rest in instructions:
+        if name == "COPY":
+            *sources, _ = shlex.split(rest)
+            assert [source for source in sources if not (ROOT / source).exists()] == []
+            ignored = (ROOT / ".dockerignore").read_text().splitlines()
+            assert {f"!{source}" for source in sources} <= set(ignored)
+        elif name in ("ENTRYPOINT", "CMD"):
+            assert all(isinstance(word, str) for word in json.loads(rest))
+        elif name == "RUN":
+            assert re.findall(r"gem install(?! --no-document \S+ --version \d+\.\d+\.\d+\b)", rest) == []
+            assert re.findall(r"pip install(?! --no-cache-dir \w+==\d)", rest) == []
+    last_user = [rest for name, rest in instructions if name == "USER"][-1]
+    assert last_user not in ("root", "0")
+
+
+def test_the_collector_s_image_has_the_plugins_and_ports_of_its_configuration(variables: dict[str, Variable]) -> None:
+    instructions = _instructions(ROOT / "deploy" / "fluentd" / "Dockerfile")
+    gems = {gem for name, rest in instructions if name == "RUN" for gem in re.findall(r"--no-document (\S+)", rest)}
+    assert gems == {"fluentd", "fluent-plugin-s3", "fluent-plugin-prometheus"}
+    [exposed] = [set(rest.split()) for name, rest in instructions if name == "EXPOSE"]
+    defaults = {variables[f"COLLECTOR_{name}_PORT"].default for name in ("FORWARD", "HTTP", "HEALTH")}
+    assert exposed == defaults | {"24231"}
+    [environment] = [
+        dict(word.split("=", 1) for word in shlex.split(rest)) for name, rest in instructions if name == "ENV"
+    ]
+    assert {name for name in environment if name.startswith("COLLECTOR_")} <= set(variables)
+    assert environment["COLLECTOR_STATE"] == variables["COLLECTOR_STATE"].default
+    assert environment["COLLECTOR_EVENTS"] == variables["COLLECTOR_EVENTS"].default
+
+
+def test_variables_of_the_manifests_are_those_of_the_configuration(variables: dict[str, Variable]) -> None:
+    found = set()
+    for manifest in MANIFESTS:
+        found |= set(re.findall(r"COLLECTOR_[A-Z0-9_]+", manifest.read_text()))
+    assert found
+    assert found <= set(variables)
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
+def test_a_manifest_runs_pinned_images(manifest: Path) -> None:
+    documents = _documents(manifest)
+    assert documents
+    images = re.findall(r"image: (\S+)", manifest.read_text())
+    assert images
+    assert [image for image in images if not _PINNED_IMAGE.fullmatch(image)] == []
+
+
+def test_pods_name_their_ports_and_bound_their_memory() -> None:
+    containers = list(_containers())
+    assert len(containers) == 3
+    for _, container in containers:
+        assert container["resources"]["limits"]["memory"]
+        names = {port["name"] for port in container.get("ports", [])}
+        for probe in ("readinessProbe", "livenessProbe"):
+            if probe in container:
+                assert container[probe]["httpGet"]["port"] in names
+
+
+def test_the_collector_s_buffer_is_on_a_disk_that_outlives_its_pod(variables: dict[str, Variable]) -> None:
+    [stateful] = [found for found in _documents(MANIFESTS[0]) if found["kind"] == "StatefulSet"]
+    [claim] = stateful["spec"]["volumeClaimTemplates"]
+    [container] = stateful["spec"]["template"]["spec"]["containers"]
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounted[claim["metadata"]["name"]] == variables["COLLECTOR_STATE"].default
+    buffer = next(entry["value"] for entry in container["env"] if entry["name"] == "COLLECTOR_BUFFER_BYTES")
+    assert int(buffer.removesuffix("g")) < int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi"))
+
+
+def test_the_producer_s_arguments_are_those_of_generate() -> None:
+    generate = get_command(app).commands["generate"]  # type: ignore[attr-defined]
+    image = dict(_instructions(ROOT / "deploy" / "eventsim" / "Dockerfile"))
+    entry = json.loads(image["ENTRYPOINT"])
+    assert entry[:2] == ["music-platform", "generate"]
+    calls = [[*entry[2:], *json.loads(image["CMD"])]]
+    for manifest, container in _containers():
+        if manifest.parent.name == "eventsim":
+            command = container.get("command", entry)
+            assert command[:2] == entry[:2]
+            calls.append([*command[2:], *container["args"]])
+    assert len(calls) == 3
+    for call in calls:
+        with click.Context(generate) as context:
+            assert generate.parse_args(context, list(call)) == []
+            assert context.params["sink"] == "forward://collector:24224"
+
+
+def test_the_guide_lists_every_variable_with_its_default(variables: dict[str, Variable]) -> None:
+    text = (ROOT / "docs" / "collecting.md").read_text()
+    rows = dict(re.findall(r"^\| `(COLLECTOR_\w+)` \| (\S+|`[^`]*`) \|", text, re.MULTILINE))
+    assert rows == {
+        name: f"`{variable.default}`" if variable.default else "empty" for name, variable in variables.items()
+    }
