@@ -75,6 +75,37 @@ class Settings(BaseSettings):
     quarantine_rate_warning: float = Field(
         default=0.01, ge=0, le=1, description="Share of quarantined rows above which the check warns."
     )
+    superset_home: str = Field(
+        default_factory=lambda: str(Path.cwd() / ".music-platform" / "superset"),
+        validate_default=True,
+        description="State of the local Superset: its own database, secret key, generated passwords, log.",
+    )
+    superset_url: str = Field(
+        default="http://127.0.0.1:8088",
+        description="Superset; `music-platform superset up` serves on its port when it names this machine.",
+    )
+    superset_username: str = Field(
+        default="admin", min_length=1, description="Administrator who imports the dashboards."
+    )
+    superset_password: SecretStr = Field(
+        default=SecretStr(""),
+        description="The administrator's password; empty takes the one that `superset up` generates into the state folder.",
+    )
+    superset_guest_username: str = Field(
+        default="guest", min_length=1, description="User who sees the dashboards and changes nothing."
+    )
+    superset_guest_password: SecretStr = Field(
+        default=SecretStr(""), description="The guest's password; empty likewise takes a generated one."
+    )
+    superset_metadata_uri: SecretStr = Field(
+        default=SecretStr(""),
+        description="SQLAlchemy url of Superset's own database, such as `postgresql://user:password@host/superset`; empty "
+        "is SQLite in the state folder.",
+    )
+    superset_database_uri: SecretStr = Field(
+        default=SecretStr("druid://127.0.0.1:8888/druid/v2/sql/"),
+        description="SQLAlchemy url of Druid as Superset reaches it.",
+    )
 
     @field_validator("start")
     @classmethod
@@ -98,6 +129,18 @@ class Settings(BaseSettings):
                 f"'{lake}' has {' '.join(special)}, with which the engine would read other objects or none"
             )
         return lake
+
+    @field_validator("superset_home")
+    @classmethod
+    def _superset_home_is_a_folder(cls, value: str) -> str:
+        return str(Path(value).expanduser().absolute())
+
+    @field_validator("superset_url")
+    @classmethod
+    def _superset_url_is_http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
 
     def export_engine_environment(self) -> None:
         """Set the AWS_* variables of this process to a lake on S3, and how much Sail logs.
@@ -144,6 +187,12 @@ class Settings(BaseSettings):
     def s3_endpoint_url(self) -> str:
         """The endpoint, also that of AWS, so that none in the environment takes its place."""
         return self.s3_endpoint or f"https://s3.{self.s3_region}.amazonaws.com"
+
+
+def process_environment(*, without: tuple[str, ...] = (), **changes: str) -> dict[str, str]:
+    """The environment for a program that this process starts: its own, without variables of these beginnings, changed."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}
+    return kept | changes
 
 
 @contextmanager

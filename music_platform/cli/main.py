@@ -2,7 +2,7 @@
 
 import typer
 
-from music_platform.cli import check, demo, dictionary, generate, land, lineage, quarantine, results
+from music_platform.cli import check, demo, dictionary, generate, land, lineage, quarantine, results, superset
 
 app = typer.Typer(
     name="music-platform",
@@ -18,3 +18,4 @@ app.command("results")(results.results)
 app.command("dictionary")(dictionary.dictionary)
 app.command("lineage")(lineage.lineage)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(superset.app, name="superset")
