@@ -175,6 +175,7 @@ def _dashboard(dashboard: Dashboard) -> dict[str, Any]:
             # A scheme of the dashboard would give the map a colour for each state, whatever the measure.
             "color_scheme": "" if dashboard.has_map else "supersetColors",
             "label_colors": dashboard.label_colors,
+            "filter_bar_orientation": "HORIZONTAL",
             "refresh_frequency": 0,
             "cross_filters_enabled": True,
             "default_filters": "{}",

@@ -172,14 +172,15 @@ def share(key: str, title: str, description: str, dataset: Dataset, column: str,
         "metric": metric,
         "row_limit": 20,
         "sort_by_metric": True,
-        "label_type": "key_percent",
+        "label_type": "percent",
         "number_format": dataset.metric(metric).number_format,
         "donut": True,
         "innerRadius": 45,
-        "outerRadius": 70,
+        "outerRadius": 75,
         "show_labels": True,
-        "labels_outside": True,
-        "show_legend": False,
+        "labels_outside": False,
+        "show_legend": True,
+        "legendOrientation": "top",
     }
     query = _query([column], [metric], _ALL, row_limit=20)
     query["post_processing"] = [
@@ -195,7 +196,7 @@ def state_map(key: str, title: str, description: str, dataset: Dataset, column: 
         "metric": metric,
         "select_country": "usa",
         "row_limit": 100,
-        "linear_color_scheme": "superset_seq_1",
+        "linear_color_scheme": "dark_blue",
         "number_format": dataset.metric(metric).number_format,
     }
     return _chart(
@@ -235,30 +236,35 @@ def table(
         "include_search": False,
         "show_cell_bars": True,
         "color_pn": False,
-        "table_timestamp_format": "smart_date",
+        "table_timestamp_format": "%Y-%m-%d %H:%M",
     }
     query = _query(list(columns), metrics, where, row_limit=most)
     query |= {"series_limit_metric": metrics[0], "post_processing": []}
     return _chart(key, title, description, dataset, "table", parameters, where, query, may_be_empty)
 
 
-def funnel(
-    key: str, title: str, description: str, dataset: Dataset, column: str, metric: str, *, where: Where
-) -> Chart:
-    """Stages, each a part of the one before."""
+def stages(key: str, title: str, description: str, dataset: Dataset, column: str, metric: str, *, where: Where) -> Chart:
+    """Steps of a way with how many got there, as bars in the order of the column's values, the first at the top."""
     parameters = {
-        "groupby": [column],
-        "metric": metric,
-        "row_limit": 10,
-        "sort_by_metric": True,
-        "label_type": "key_value",
-        "number_format": dataset.metric(metric).number_format,
-        "show_labels": True,
+        "x_axis": column,
+        "orientation": "horizontal",
+        "metrics": [metric],
+        "groupby": [],
+        "x_axis_sort": column,
+        "x_axis_sort_asc": False,
+        "order_desc": True,
+        "row_limit": 20,
+        "y_axis_format": dataset.metric(metric).number_format,
         "show_legend": False,
-        "percent_calculation_type": "first_step",
+        "show_value": True,
+        "truncateYAxis": False,
+        "rich_tooltip": True,
     }
-    query = _query([column], [metric], where, row_limit=10)
-    return _chart(key, title, description, dataset, "funnel", parameters, where, query)
+    query = _query([_axis(column)], [metric], where, row_limit=20)
+    pivot, flatten = _pivoted(column, [], [metric])
+    sort = {"operation": "sort", "options": {"is_sort_index": True, "ascending": False}}
+    query |= {"series_columns": [], "post_processing": [pivot, sort, flatten]}
+    return _chart(key, title, description, dataset, "echarts_timeseries_bar", parameters, where, query)
 
 
 def heat_map(
@@ -281,14 +287,14 @@ def heat_map(
         "sort_x_axis": "alpha_asc",
         "sort_y_axis": "alpha_desc",
         "normalize_across": "heatmap",
-        "linear_color_scheme": "superset_seq_1",
+        "linear_color_scheme": "dark_blue",
         "y_axis_format": dataset.metric(metric).number_format,
         "value_bounds": [0, 1],
         "show_legend": True,
         "show_percentage": False,
         "show_values": True,
-        "left_margin": "auto",
-        "bottom_margin": "auto",
+        "left_margin": 100,
+        "bottom_margin": 50,
         "xscale_interval": -1,
         "yscale_interval": -1,
     }

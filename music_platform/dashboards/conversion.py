@@ -1,6 +1,6 @@
 """The dashboard Conversion: from free to paid and back, and whether listeners get in at all."""
 
-from music_platform.dashboards.charts import DAY, Where, big_number, funnel, time_series
+from music_platform.dashboards.charts import DAY, Where, big_number, stages, time_series
 from music_platform.dashboards.datasets import FUNNEL, LOGINS, PAGE_VIEWS
 from music_platform.dashboards.model import Dashboard, Place, Row, ValueFilter
 
@@ -12,11 +12,11 @@ CONVERSION = Dashboard(
     title="Conversion",
     description="From free to paid and back, and whether listeners get in.",
     label_colors={
-        "Upgrades": "#2ca02c",
-        "Downgrades": "#f2a93b",
-        "Cancellations": "#d62728",
-        "Succeeded": "#2ca02c",
-        "Failed": "#d62728",
+        "upgrades": "#2ca02c",
+        "downgrades": "#f2a93b",
+        "cancellations": "#d62728",
+        "successes": "#2ca02c",
+        "failures": "#d62728",
     },
     filters=(
         ValueFilter(
@@ -60,7 +60,7 @@ CONVERSION = Dashboard(
             places=(
                 Place(
                     width=6,
-                    chart=funnel(
+                    chart=stages(
                         "upgrade_funnel",
                         "From free to paid",
                         "Of the listeners active at level free each day, how many went how far towards paid?",
@@ -72,7 +72,7 @@ CONVERSION = Dashboard(
                 ),
                 Place(
                     width=6,
-                    chart=funnel(
+                    chart=stages(
                         "downgrade_funnel",
                         "From paid to free",
                         "Of the listeners active at level paid each day, how many went how far towards free?",

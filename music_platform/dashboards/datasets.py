@@ -125,7 +125,10 @@ _STAGE_LABELS = {
     "cancel": "Asked to cancel",
     "cancelled": "Cancelled",
 }
-_LABEL_OF_STAGE = " ".join(f"WHEN '{stage}' THEN '{_STAGE_LABELS[stage]}'" for stage in STAGES)
+# Numbered, so that the order of the labels is that of the stages.
+_LABEL_OF_STAGE = " ".join(
+    f"WHEN '{stage}' THEN '{number}. {_STAGE_LABELS[stage]}'" for number, stage in enumerate(STAGES)
+)
 
 
 def _events_of(key: str, label: str, stage: str) -> Metric:
@@ -180,7 +183,7 @@ PIPELINE = Dataset(
             description="Quarantined rows among the landed lines.",
         ),
         Metric(
-            key="slowest_minutes", label="Longest lag in minutes", number_format=",.1f",
+            key="slowest_minutes", label="Longest lag, minutes", number_format=",.1f",
             expression='MAX("lag_seconds") / 60.0',
             description="From an hour's end to its publishing.",
         ),

@@ -111,7 +111,7 @@ ENGAGEMENT = Dashboard(
                     width=12,
                     chart=heat_map(
                         "retention",
-                        "Retention by week of registration",
+                        "Retention: weeks since registration, by week of registration",
                         "Of those who registered in a week, what share was still active some weeks later?",
                         RETENTION,
                         across="weeks_since_registration",

@@ -40,11 +40,10 @@ PIPELINE = Dashboard(
                     width=3,
                     chart=big_number(
                         "slowest",
-                        "Longest lag",
+                        "Longest lag in minutes",
                         "How many minutes after an hour's end was its slowest table published?",
                         ROWS,
                         "slowest_minutes",
-                        subtitle="minutes",
                     ),
                 ),
             ),
