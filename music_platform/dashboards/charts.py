@@ -243,7 +243,9 @@ def table(
     return _chart(key, title, description, dataset, "table", parameters, where, query, may_be_empty)
 
 
-def stages(key: str, title: str, description: str, dataset: Dataset, column: str, metric: str, *, where: Where) -> Chart:
+def stages(
+    key: str, title: str, description: str, dataset: Dataset, column: str, metric: str, *, where: Where
+) -> Chart:
     """Steps of a way with how many got there, as bars in the order of the column's values, the first at the top."""
     parameters = {
         "x_axis": column,

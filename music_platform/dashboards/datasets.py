@@ -125,9 +125,11 @@ _STAGE_LABELS = {
     "cancel": "Asked to cancel",
     "cancelled": "Cancelled",
 }
-# Numbered, so that the order of the labels is that of the stages.
+# Numbered within each way (to paid, to free, out), so that the labels sort as the stages do.
+_STAGES_OF_A_WAY = 4
 _LABEL_OF_STAGE = " ".join(
-    f"WHEN '{stage}' THEN '{number}. {_STAGE_LABELS[stage]}'" for number, stage in enumerate(STAGES)
+    f"WHEN '{stage}' THEN '{number % _STAGES_OF_A_WAY + 1}. {_STAGE_LABELS[stage]}'"
+    for number, stage in enumerate(STAGES)
 )
 
 

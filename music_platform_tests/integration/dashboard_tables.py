@@ -29,7 +29,9 @@ _ARROW_TYPES = {
 _STATES = {"CA": "California", "NY": "New York", "TX": "Texas", "WA": "Washington", "FL": "Florida", "OH": "Ohio"}
 _SYSTEMS = ("Windows", "Mac OS X", "iOS", "Android", "Linux")
 _BROWSERS = ("Chrome", "Firefox", "Safari", "Mobile Safari", "IE")
-_ARTISTS = tuple(f"{first} {second}" for first in ("The Quiet", "Golden", "Northern") for second in ("Lanterns", "Avenue", "Sea"))
+_ARTISTS = tuple(
+    f"{first} {second}" for first in ("The Quiet", "Golden", "Northern") for second in ("Lanterns", "Avenue", "Sea")
+)
 _PAGES = ("NextSong", "Home", "Upgrade", "Submit Upgrade", "Downgrade", "Cancel")
 Row = dict[str, Any]
 
