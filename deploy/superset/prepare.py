@@ -36,6 +36,7 @@ VIEWER_PERMISSIONS = (
     ("can_read", "CssTemplate"),
     ("can_read", "Theme"),
     ("can_read", "Annotation"),
+    ("can_read", "SecurityRestApi"),  # the CSRF token of their own requests
     ("can_read", "CurrentUserRestApi"),
     ("can_get", "MenuApi"),
     ("can_recent_activity", "Log"),
