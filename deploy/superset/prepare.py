@@ -22,6 +22,7 @@ VIEWER_PERMISSIONS = (
     ("can_dashboard", "Superset"),
     ("can_slice", "Superset"),
     ("can_explore_json", "Superset"),
+    ("can_log", "Superset"),  # the page reports what it loads, and takes a refusal for an error
     ("can_dashboard_permalink", "Superset"),
     ("can_read", "DashboardPermalinkRestApi"),
     ("can_write", "DashboardPermalinkRestApi"),

@@ -65,6 +65,7 @@ def _database(uri: str) -> dict[str, Any]:
             "schemas_allowed_for_csv_upload": [],
         },
         "impersonate_user": False,
+        "configuration_method": "sqlalchemy_form",
         "uuid": DATABASE_UUID,
         "version": _VERSION,
     }

@@ -64,7 +64,7 @@ class SupersetResource:
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in bundle.items():
                 archive.writestr(f"{root}/{name}", text)
-        answer = self._request(
+        answer = self.request(
             "POST", "/api/v1/assets/import/", files={"bundle": ("assets.zip", packed.getvalue(), "application/zip")}
         )
         if _json_of(answer) != {"message": "OK"}:
@@ -72,7 +72,7 @@ class SupersetResource:
 
     def export_assets(self) -> dict[str, str]:
         """Everything that Superset holds, as a bundle in the form of ``import_assets``."""
-        answer = self._request("GET", "/api/v1/assets/export/")
+        answer = self.request("GET", "/api/v1/assets/export/")
         try:
             with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
                 return {
@@ -87,32 +87,32 @@ class SupersetResource:
         found: list[dict[str, Any]] = []
         while True:
             query = f"(page:{len(found) // _PAGE_SIZE},page_size:{_PAGE_SIZE})"
-            page = _json_of(self._request("GET", f"/api/v1/{resource}/", params={"q": query}))
+            page = _json_of(self.request("GET", f"/api/v1/{resource}/", params={"q": query}))
             found += page["result"]
             if len(found) >= page["count"] or len(page["result"]) < _PAGE_SIZE:
                 return found
 
     def refresh_dataset(self, dataset: int) -> None:
         """Read the dataset's columns from the database again; those that only Superset knows stay."""
-        self._request("PUT", f"/api/v1/dataset/{dataset}/refresh")
+        self.request("PUT", f"/api/v1/dataset/{dataset}/refresh")
 
     def dataset_columns(self, dataset: int) -> dict[str, str | None]:
         """The dataset's columns with their types, as Superset knows them."""
-        found = _json_of(self._request("GET", f"/api/v1/dataset/{dataset}"))["result"]["columns"]
+        found = _json_of(self.request("GET", f"/api/v1/dataset/{dataset}"))["result"]["columns"]
         return {column["column_name"]: column["type"] for column in found}
 
     def chart_data(self, chart: int) -> list[dict[str, Any]]:
         """The rows of a chart, asked from the database anew by the query that is saved with it."""
-        answer = self._request("GET", f"/api/v1/chart/{chart}/data/", params={"force": "true"})
+        answer = self.request("GET", f"/api/v1/chart/{chart}/data/", params={"force": "true"})
         return _rows(answer)
 
     def query_data(self, query_context: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows of a query context, such as one saved with a chart or one with other filters."""
-        return _rows(self._request("POST", "/api/v1/chart/data", json=dict(query_context)))
+        return _rows(self.request("POST", "/api/v1/chart/data", json=dict(query_context)))
 
     def saved_query(self, chart: int) -> dict[str, Any]:
         """The query context that is saved with a chart."""
-        text = _json_of(self._request("GET", f"/api/v1/chart/{chart}"))["result"]["query_context"]
+        text = _json_of(self.request("GET", f"/api/v1/chart/{chart}"))["result"]["query_context"]
         if not text:
             raise SupersetError(
                 f"chart {chart} of Superset at {self.url} has no saved query; import the dashboards again"
@@ -132,7 +132,7 @@ class SupersetResource:
             if permission["permission"]["name"] == "datasource_access"
         ]
         path = f"/api/v1/security/roles/{roles[role]}/permissions"
-        held = _json_of(self._request("GET", f"{path}/"))["result"]
+        held = _json_of(self.request("GET", f"{path}/"))["result"]
         kept = [permission["id"] for permission in held if permission["permission_name"] != "datasource_access"]
         endings = tuple(f"(id:{dataset})" for dataset in datasets)
         granted = [entry["id"] for entry in permissions if entry["view_menu"]["name"].endswith(endings)]
@@ -140,10 +140,10 @@ class SupersetResource:
             raise SupersetError(
                 f"Superset at {self.url} has permissions for {len(granted)} of {len(datasets)} datasets"
             )
-        self._request("POST", path, json={"permission_view_menu_ids": sorted({*kept, *granted})})
+        self.request("POST", path, json={"permission_view_menu_ids": sorted({*kept, *granted})})
 
-    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
-        """Send a request in the session, logging in where there is none or it has expired."""
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Send a request in the session, logging in where there is none or it has expired; only a good answer comes back."""
         if self._session is None:
             self.log_in()
         answer = self._send(self._opened(), method, path, **options)

@@ -154,7 +154,7 @@ def test_a_guest_sees_the_charts_and_changes_nothing(served: Served) -> None:
     for method, path in (("PUT", f"/api/v1/chart/{charts[0]['id']}"), ("DELETE", f"/api/v1/chart/{charts[0]['id']}"),
                          ("POST", "/api/v1/sqllab/execute/"), ("POST", "/api/v1/dashboard/")):  # fmt: skip
         with pytest.raises(SupersetError, match="403"):
-            guest._request(method, path, json={})
+            guest.request(method, path, json={})
 
 
 def test_without_a_login_nothing_is_seen(served: Served) -> None:
@@ -178,7 +178,7 @@ def page(served: Served) -> Iterator[Page]:
         page.fill('[data-test="username-input"]', served.running.guest.username)
         page.fill('[data-test="password-input"]', served.running.guest.password)
         page.click('[data-test="login-button"]')
-        page.wait_for_url(lambda url: "/login" not in url)
+        page.wait_for_url(lambda url: "/login" not in url, wait_until="commit", timeout=60_000)
         yield page
         browser.close()
 
