@@ -149,7 +149,7 @@ ENGAGEMENT = Dashboard(
                         TOP_SONGS,
                         ["title", "artist"],
                         ["skips", "plays", "skip_rate"],
-                        most=12,
+                        most=8,
                     ),
                 ),
             ),

@@ -109,7 +109,7 @@ LISTENING = Dashboard(
                         STREAMS,
                         ["song", "artist"],
                         ["plays"],
-                        most=15,
+                        most=10,
                     ),
                 ),
                 Place(

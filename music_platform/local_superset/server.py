@@ -70,6 +70,7 @@ class LocalSuperset:
         """Install, prepare and start whatever is not yet; returns when Superset is healthy and its users can log in."""
         port = self.port
         with exclusively(self.home, f"another process is starting or stopping the Superset of {self.home}"):
+            self.home.chmod(0o700)  # it holds secrets and, in SQLite, the users
             was_running = self._serves(port)
             if not was_running:
                 self.service.stop()  # one that serves another port

@@ -88,6 +88,7 @@ def test_a_second_up_changes_nothing_and_tells_no_password(served: Served) -> No
 
 
 def test_secrets_are_their_owners_alone(served: Served) -> None:
+    assert stat.S_IMODE(served.local.home.stat().st_mode) == 0o700
     for name in ("secret_key", "admin_password", "guest_password", "prepared"):
         assert stat.S_IMODE((served.local.home / name).stat().st_mode) == 0o600, name
 

@@ -92,7 +92,7 @@ def test_a_column_that_the_datasource_loses_is_told(files: dict[str, str]) -> No
 def test_an_edited_chart_differs_from_its_source(files: dict[str, str]) -> None:
     assert differences(files, files) == []
     edited = changed(files, _SONGS, lambda chart: chart["params"].update(row_limit=3))
-    assert differences(files, edited) == [f"{_SONGS}: params: row_limit: 15 was imported, 3 exported"]
+    assert differences(files, edited) == [f"{_SONGS}: params: row_limit: 10 was imported, 3 exported"]
     del edited[_SONGS]
     assert differences(files, edited) == [f"{_SONGS} is missing in the export"]
 
