@@ -155,6 +155,37 @@ class Settings(BaseSettings):
         description="Hours that the next hour or day of a layer, or a landed object, may wait once it could be processed, "
         "before `music-platform status` calls it a problem.",
     )
+    superset_home: str = Field(
+        default_factory=lambda: str(Path.cwd() / ".music-platform" / "superset"),
+        validate_default=True,
+        description="State of the local Superset: its own database, secret key, generated passwords, log.",
+    )
+    superset_url: str = Field(
+        default="http://127.0.0.1:8088",
+        description="Superset; `music-platform superset up` serves on its port when it names this machine.",
+    )
+    superset_username: str = Field(
+        default="admin", min_length=1, description="Administrator who imports the dashboards."
+    )
+    superset_password: SecretStr = Field(
+        default=SecretStr(""),
+        description="The administrator's password; empty takes the one that `superset up` generates into the state folder.",
+    )
+    superset_guest_username: str = Field(
+        default="guest", min_length=1, description="User who sees the dashboards and changes nothing."
+    )
+    superset_guest_password: SecretStr = Field(
+        default=SecretStr(""), description="The guest's password; empty likewise takes a generated one."
+    )
+    superset_metadata_uri: SecretStr = Field(
+        default=SecretStr(""),
+        description="SQLAlchemy url of Superset's own database, such as `postgresql://user:password@host/superset`; empty "
+        "is SQLite in the state folder.",
+    )
+    superset_database_uri: SecretStr = Field(
+        default=SecretStr("druid://127.0.0.1:8888/druid/v2/sql/"),
+        description="SQLAlchemy url of Druid as Superset reaches it.",
+    )
 
     @field_validator("start")
     @classmethod
@@ -185,12 +216,12 @@ class Settings(BaseSettings):
             raise ValueError("landing_queue_url tells of objects in a bucket, and the lake is a local folder")
         return self
 
-    @field_validator("druid_folder")
+    @field_validator("druid_folder", "superset_home")
     @classmethod
-    def _druid_folder_is_absolute(cls, value: str) -> str:
+    def _folder_is_absolute(cls, value: str) -> str:
         return str(Path(value).expanduser().absolute())
 
-    @field_validator("druid_url", "maven_repository")
+    @field_validator("druid_url", "maven_repository", "superset_url")
     @classmethod
     def _url_is_of_http(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
@@ -252,6 +283,12 @@ class Settings(BaseSettings):
     def s3_endpoint_url(self) -> str:
         """The endpoint, also that of AWS, so that none in the environment takes its place."""
         return self.s3_endpoint or f"https://s3.{self.s3_region}.amazonaws.com"
+
+
+def process_environment(*, without: tuple[str, ...] = (), **changes: str) -> dict[str, str]:
+    """The environment for a program that this process starts: its own, without variables of these beginnings, changed."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}
+    return kept | changes
 
 
 @contextmanager

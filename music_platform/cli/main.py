@@ -15,6 +15,7 @@ from music_platform.cli import (
     quarantine,
     results,
     status,
+    superset,
 )
 
 app = typer.Typer(
@@ -35,3 +36,4 @@ app.command("lineage")(lineage.lineage)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(druid.app, name="druid")
 app.add_typer(fluentd.app, name="fluentd")
+app.add_typer(superset.app, name="superset")

@@ -1,0 +1,5 @@
+"""The dashboards as code: what each chart asks of which Druid datasource, and the bundle of files that Superset imports.
+
+datasources.py says what there is to ask; datasets.py the measures; listening.py, engagement.py, conversion.py and
+pipeline.py the dashboards; charts.py how Superset draws them; bundle.py the files; gate.py whether they hold together.
+"""

@@ -1,0 +1,372 @@
+"""The kinds of charts: each function gives Superset's parameters and, made of the same arguments, the query.
+
+The browser builds its query from the parameters; the API answers by the saved query. Both come from here so that they agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from music_platform.dashboards.datasources import TIME
+from music_platform.dashboards.model import Chart, Dataset
+
+HOUR, DAY = "PT1H", "P1D"
+_MOST_POINTS = 10_000
+# Of any time: the dashboard's filter says which.
+_ANY_TIME = {
+    "clause": "WHERE",
+    "expressionType": "SIMPLE",
+    "subject": TIME,
+    "operator": "TEMPORAL_RANGE",
+    "comparator": "No filter",
+}
+
+
+class Where:
+    """Conditions on columns: ``Where().is_in("stage", ["cancel"]).at_least("weeks", 0)``."""
+
+    def __init__(self, *conditions: tuple[str, str, Any]) -> None:
+        self._conditions = conditions
+
+    def is_in(self, column: str, values: Sequence[str]) -> Where:
+        return Where(*self._conditions, (column, "IN", list(values)))
+
+    def at_least(self, column: str, value: float) -> Where:
+        return Where(*self._conditions, (column, ">=", value))
+
+    def at_most(self, column: str, value: float) -> Where:
+        return Where(*self._conditions, (column, "<=", value))
+
+    @property
+    def parameters(self) -> list[dict[str, Any]]:
+        """In the form of a chart's parameters."""
+        return [
+            dict(_ANY_TIME),
+            *(
+                {
+                    "clause": "WHERE",
+                    "expressionType": "SIMPLE",
+                    "subject": column,
+                    "operator": operator,
+                    "comparator": value,
+                }
+                for column, operator, value in self._conditions
+            ),
+        ]
+
+    @property
+    def filters(self) -> list[dict[str, Any]]:
+        """In the form of a query."""
+        return [
+            {"col": TIME, "op": "TEMPORAL_RANGE", "val": "No filter"},
+            *({"col": column, "op": operator, "val": value} for column, operator, value in self._conditions),
+        ]
+
+
+_ALL = Where()
+
+
+def big_number(
+    key: str, title: str, description: str, dataset: Dataset, metric: str, *, subtitle: str = "", where: Where = _ALL
+) -> Chart:
+    """One number."""
+    parameters = {
+        "metric": metric,
+        "y_axis_format": dataset.metric(metric).number_format,
+        "subtitle": subtitle,
+        "header_font_size": 0.4,
+        "subtitle_font_size": 0.125,
+    }
+    return _chart(key, title, description, dataset, "big_number_total", parameters, where, _query([], [metric], where))
+
+
+def time_series(
+    key: str,
+    title: str,
+    description: str,
+    dataset: Dataset,
+    metrics: Sequence[str],
+    *,
+    grain: str,
+    split_by: str | None = None,
+    kind: str = "line",
+    axis_title: str,
+    where: Where = _ALL,
+    may_be_empty: bool = False,
+) -> Chart:
+    """Measures over time, a line (``line``) or stacked bars (``bar``) for each value of ``split_by``."""
+    axis = {**_axis(TIME), "timeGrain": grain}
+    groups = [split_by] if split_by else []
+    parameters: dict[str, Any] = {
+        "x_axis": TIME,
+        "time_grain_sqla": grain,
+        "metrics": list(metrics),
+        "groupby": groups,
+        "order_desc": True,
+        "row_limit": _MOST_POINTS,
+        "x_axis_time_format": "smart_date",
+        "y_axis_format": dataset.metric(metrics[0]).number_format,
+        "y_axis_title": axis_title,
+        "y_axis_title_margin": 50,
+        "y_axis_title_position": "Left",
+        "truncateYAxis": False,
+        "show_legend": bool(groups) or len(metrics) > 1,
+        "legendOrientation": "top",
+        "legendType": "scroll",
+        "rich_tooltip": True,
+        "tooltipTimeFormat": "smart_date",
+    }
+    if kind == "bar":
+        parameters |= {"stack": "Stack"} if groups or len(metrics) > 1 else {}
+    else:
+        parameters |= {"markerEnabled": grain == DAY, "markerSize": 5}
+    query = _query([axis, *groups], metrics, where, row_limit=_MOST_POINTS, grain=grain)
+    query |= {"series_columns": groups, "post_processing": _pivoted(TIME, groups, metrics)}
+    return _chart(
+        key, title, description, dataset, f"echarts_timeseries_{kind}", parameters, where, query, may_be_empty
+    )
+
+
+def ranking(
+    key: str,
+    title: str,
+    description: str,
+    dataset: Dataset,
+    column: str,
+    metric: str,
+    *,
+    most: int,
+    where: Where = _ALL,
+    may_be_empty: bool = False,
+) -> Chart:
+    """The values of a column with the largest measure, as bars, the largest at the top."""
+    parameters = {
+        "x_axis": column,
+        "orientation": "horizontal",
+        "metrics": [metric],
+        "groupby": [],
+        # One series for all values: split into series, the limit would cut those and not the bars.
+        "x_axis_sort": metric,
+        "x_axis_sort_asc": True,
+        "timeseries_limit_metric": metric,
+        "order_desc": True,
+        "row_limit": most,
+        "y_axis_format": dataset.metric(metric).number_format,
+        "show_legend": False,
+        "show_value": True,
+        "truncateYAxis": False,
+        "rich_tooltip": True,
+    }
+    query = _query([_axis(column)], [metric], where, row_limit=most)
+    pivot, flatten = _pivoted(column, [], [metric])
+    sort = {"operation": "sort", "options": {"by": metric, "ascending": True}}
+    query |= {"series_columns": [], "series_limit_metric": metric, "post_processing": [pivot, sort, flatten]}
+    return _chart(key, title, description, dataset, "echarts_timeseries_bar", parameters, where, query, may_be_empty)
+
+
+def share(key: str, title: str, description: str, dataset: Dataset, column: str, metric: str) -> Chart:
+    """The parts of a whole, as a ring."""
+    parameters = {
+        "groupby": [column],
+        "metric": metric,
+        "row_limit": 20,
+        "sort_by_metric": True,
+        "label_type": "percent",
+        "number_format": dataset.metric(metric).number_format,
+        "donut": True,
+        "innerRadius": 45,
+        "outerRadius": 75,
+        "show_labels": True,
+        "labels_outside": False,
+        "show_legend": True,
+        "legendOrientation": "top",
+    }
+    query = _query([column], [metric], _ALL, row_limit=20)
+    query["post_processing"] = [
+        {"operation": "contribution", "options": {"columns": [metric], "rename_columns": [f"{metric}__contribution"]}}
+    ]
+    return _chart(key, title, description, dataset, "pie", parameters, _ALL, query)
+
+
+def state_map(key: str, title: str, description: str, dataset: Dataset, column: str, metric: str) -> Chart:
+    """The states of the US, coloured by a measure; the column holds codes such as US-CA."""
+    parameters = {
+        "entity": column,
+        "metric": metric,
+        "select_country": "usa",
+        "row_limit": 100,
+        "linear_color_scheme": "dark_blue",
+        "number_format": dataset.metric(metric).number_format,
+    }
+    return _chart(
+        key,
+        title,
+        description,
+        dataset,
+        "country_map",
+        parameters,
+        _ALL,
+        _query([column], [metric], _ALL, row_limit=100),
+    )
+
+
+def table(
+    key: str,
+    title: str,
+    description: str,
+    dataset: Dataset,
+    columns: Sequence[str],
+    metrics: Sequence[str],
+    *,
+    most: int,
+    where: Where = _ALL,
+    may_be_empty: bool = False,
+) -> Chart:
+    """Rows with measures, the largest of the first one first."""
+    parameters = {
+        "query_mode": "aggregate",
+        "groupby": list(columns),
+        "metrics": list(metrics),
+        "timeseries_limit_metric": metrics[0],
+        "order_desc": True,
+        "row_limit": most,
+        "server_page_length": most,
+        "page_length": 0,
+        "include_search": False,
+        "show_cell_bars": True,
+        "color_pn": False,
+        "table_timestamp_format": "%Y-%m-%d %H:%M",
+    }
+    query = _query(list(columns), metrics, where, row_limit=most)
+    query |= {"series_limit_metric": metrics[0], "post_processing": []}
+    return _chart(key, title, description, dataset, "table", parameters, where, query, may_be_empty)
+
+
+def stages(
+    key: str, title: str, description: str, dataset: Dataset, column: str, metric: str, *, where: Where
+) -> Chart:
+    """Steps of a way with how many got there, as bars in the order of the column's values, the first at the top."""
+    parameters = {
+        "x_axis": column,
+        "orientation": "horizontal",
+        "metrics": [metric],
+        "groupby": [],
+        "x_axis_sort": column,
+        "x_axis_sort_asc": False,
+        "order_desc": True,
+        "row_limit": 20,
+        "y_axis_format": dataset.metric(metric).number_format,
+        "show_legend": False,
+        "show_value": True,
+        "truncateYAxis": False,
+        "rich_tooltip": True,
+    }
+    query = _query([_axis(column)], [metric], where, row_limit=20)
+    pivot, flatten = _pivoted(column, [], [metric])
+    sort = {"operation": "sort", "options": {"is_sort_index": True, "ascending": False}}
+    query |= {"series_columns": [], "post_processing": [pivot, sort, flatten]}
+    return _chart(key, title, description, dataset, "echarts_timeseries_bar", parameters, where, query)
+
+
+def heat_map(
+    key: str,
+    title: str,
+    description: str,
+    dataset: Dataset,
+    *,
+    across: str,
+    down: str,
+    metric: str,
+    where: Where = _ALL,
+) -> Chart:
+    """A measure by two columns, as coloured cells."""
+    parameters = {
+        "x_axis": across,
+        "groupby": down,
+        "metric": metric,
+        "row_limit": _MOST_POINTS,
+        "sort_x_axis": "alpha_asc",
+        "sort_y_axis": "alpha_desc",
+        "normalize_across": "heatmap",
+        "linear_color_scheme": "dark_blue",
+        "y_axis_format": dataset.metric(metric).number_format,
+        "value_bounds": [0, 1],
+        "show_legend": True,
+        "show_percentage": False,
+        "show_values": True,
+        "left_margin": 100,
+        "bottom_margin": 50,
+        "xscale_interval": -1,
+        "yscale_interval": -1,
+    }
+    query = _query([_axis(across), down], [metric], where, row_limit=_MOST_POINTS)
+    query |= {"orderby": [[across, True], [down, False]], "post_processing": []}
+    return _chart(key, title, description, dataset, "heatmap_v2", parameters, where, query)
+
+
+def _axis(column: str) -> dict[str, Any]:
+    return {
+        "columnType": "BASE_AXIS",
+        "sqlExpression": column,
+        "label": column,
+        "expressionType": "SQL",
+        "isColumnReference": True,
+    }
+
+
+def _query(
+    columns: list[Any], metrics: Sequence[str], where: Where, *, row_limit: int | None = None, grain: str | None = None
+) -> dict[str, Any]:
+    query: dict[str, Any] = {
+        "filters": where.filters,
+        "extras": {"having": "", "where": ""} | ({"time_grain_sqla": grain} if grain else {}),
+        "columns": columns,
+        "metrics": list(metrics),
+        "order_desc": True,
+        "series_limit": 0,
+        "group_others_when_limit_reached": False,
+    }
+    if row_limit:
+        query |= {"orderby": [[metrics[0], False]], "row_limit": row_limit}
+    return query
+
+
+def _pivoted(index: str, groups: Sequence[str], metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """As the browser pivots a time series: a column for each measure or, with one measure, for each group."""
+    pivot = {
+        "operation": "pivot",
+        "options": {
+            "index": [index],
+            "columns": list(groups),
+            "aggregates": {metric: {"operator": "mean"} for metric in metrics},
+            "drop_missing_columns": False,
+        },
+    }
+    steps = [pivot]
+    if groups and len(metrics) == 1:
+        steps.append({"operation": "rename", "options": {"columns": {metrics[0]: None}, "level": 0, "inplace": True}})
+    return [*steps, {"operation": "flatten"}]
+
+
+def _chart(
+    key: str,
+    title: str,
+    description: str,
+    dataset: Dataset,
+    visualization: str,
+    parameters: dict[str, Any],
+    where: Where,
+    query: dict[str, Any],
+    may_be_empty: bool = False,
+) -> Chart:
+    return Chart(
+        key=key,
+        title=title,
+        description=description,
+        dataset=dataset,
+        visualization=visualization,
+        parameters={"viz_type": visualization, **parameters, "adhoc_filters": where.parameters},
+        query=query,
+        may_be_empty=may_be_empty,
+    )

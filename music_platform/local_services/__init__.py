@@ -1,0 +1,1 @@
+"""Background services on this machine: started detached, found again by their pid file, stopped as a whole."""

@@ -1,0 +1,155 @@
+"""One background service: a process group of its own with a pid file and a log.
+
+What the service is, and when it is healthy, its callers know. Nothing here is Superset's or Druid's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from music_platform.errors import MusicPlatformError
+
+_POLL_SECONDS = 0.2
+_LOG_LINES_TOLD = 15
+Progress = Callable[[str], None]
+
+
+class ServiceError(MusicPlatformError):
+    """A background service did not start, did not become healthy or did not stop."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service by its name; its pid file and log lie in ``folder``."""
+
+    name: str
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / f"{self.name}.pid"
+
+    def process(self) -> psutil.Process | None:
+        """The running process, None when there is none.
+
+        A pid alone says nothing, as the system gives it to others in time: the process must also have begun when the
+        pid file says.
+        """
+        try:
+            recorded = json.loads(self._pid_file.read_text())
+            process = psutil.Process(recorded["pid"])
+            if process.create_time() != recorded["created"] or process.status() == psutil.STATUS_ZOMBIE:
+                return None
+        except (FileNotFoundError, psutil.NoSuchProcess, ValueError):
+            return None
+        return process
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start the command in a session of its own, so that it outlives this process and its terminal.
+
+        Its log is begun anew; the one before is kept beside it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.log.exists():
+            self.log.replace(self.log.with_suffix(".log.before"))
+        with self.log.open("wb") as log:
+            started = subprocess.Popen(
+                list(command),
+                env=dict(environment),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        created = psutil.Process(started.pid).create_time()
+        written = self._pid_file.with_suffix(".pid.new")
+        written.write_text(json.dumps({"pid": started.pid, "created": created}))
+        written.replace(self._pid_file)
+
+    def wait_until(self, is_healthy: Callable[[], bool], seconds: float, progress: Progress) -> None:
+        """Wait until the service is healthy; ``progress`` is told what is waited for, once in a while.
+
+        Raises ``ServiceError`` with the end of the log when the process ends or the seconds are over.
+        """
+        begun = time.monotonic()
+        told = begun
+        while not is_healthy():
+            waited = time.monotonic() - begun
+            if self.process() is None:
+                raise ServiceError(f"{self.name} ended while it started{self._log_end()}")
+            if waited > seconds:
+                raise ServiceError(f"{self.name} is not healthy after {seconds:.0f} s{self._log_end()}")
+            if time.monotonic() - told > 5:
+                progress(f"waiting for {self.name}, {waited:.0f} s")
+                told = time.monotonic()
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self, patience_seconds: float = 30.0) -> bool:
+        """Stop the service and all processes of its group, by force after the patience; False when it did not run."""
+        process = self.process()
+        if process is None:
+            self._pid_file.unlink(missing_ok=True)
+            return False
+        members = [process, *process.children(recursive=True)]
+        _signal_group(process.pid, signal.SIGTERM)
+        _, alive = psutil.wait_procs(members, timeout=patience_seconds)
+        if alive:
+            _signal_group(process.pid, signal.SIGKILL)
+            _, alive = psutil.wait_procs(alive, timeout=patience_seconds)
+        if alive:
+            raise ServiceError(f"{self.name} does not end: process {alive[0].pid} is still there; end it by hand")
+        self._pid_file.unlink(missing_ok=True)
+        return True
+
+    def _log_end(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_TOLD:] if self.log.exists() else []
+        return f"; the end of {self.log}:\n" + "\n".join(lines) if lines else f"; its log {self.log} is empty"
+
+
+def is_port_free(port: int) -> bool:
+    """Whether a server may listen on the port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+@contextmanager
+def exclusively(folder: Path, busy: str) -> Iterator[None]:
+    """Let one process at a time start or stop what lies in the folder; ``ServiceError(busy)`` for another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(
+                lock, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # the kernel frees it when the process ends, however it ends
+        except BlockingIOError:
+            raise ServiceError(busy) from None
+        yield
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
