@@ -37,6 +37,7 @@ def test_what_came_in_is_taken_out_as_it_was(line: bytes, raw: bytes) -> None:
 def test_the_collector_s_reason_is_kept() -> None:
     found = parse_error_record(b'{"message":"x","__reason":"tag_known","__tag":"other","__time":"no time"}')
     assert found == ErrorRecord(b"x", "other", "tag_known", None)
+    assert found is not None
     assert found.event_type is None
 
 
