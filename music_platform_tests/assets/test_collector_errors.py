@@ -13,11 +13,13 @@ import pytest
 from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, evaluations, good_record, gzip_lines, to_line
 from typer.testing import CliRunner
 
+from music_platform.asset_checks.spine import check_collector_errors
 from music_platform.cli.main import app
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.landing.layout import errors_key, parse_errors_key, parse_key
 from music_platform.landing.replay import ReplaySummary, replay_error_records
 from music_platform.partitions import hour_of_key, key_of_hour, keys_in_range
+from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings, current_settings
 
 TABLE = "quarantine/collector_errors"
@@ -78,9 +80,6 @@ def test_what_came_later_or_is_not_read_is_a_warning_and_what_changed_a_failure(
     platform.lake.store.put(key, gzip_lines(_refused()[:2]))
     late = _put_errors(platform, HOUR, gzip_lines(_refused()), chunk=2)
     platform.lake.store.put("errors/dt=2026-11-01/stranger", b"")
-
-    from music_platform.asset_checks.spine import check_collector_errors
-    from music_platform.resources.spark import SparkResource
 
     found = {outcome.check: outcome for outcome in check_collector_errors([HOUR], platform.lake, SparkResource())}
     assert found["contract"].passed
