@@ -44,7 +44,7 @@ def require_recomputed(platform: LocalPlatform, plan: Plan, days: Sequence[str])
 
 # Examples take seconds: few, and a failing one is told by its seed instead of being made small.
 @settings(
-    max_examples=8,
+    max_examples=4,
     deadline=None,
     print_blob=True,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
