@@ -10,10 +10,12 @@ from typing import Any
 
 import dagster as dg
 
+from music_platform.asset_checks.druid import druid_checks
 from music_platform.asset_checks.gold import GOLD_STEPS
 from music_platform.asset_checks.spine import SPINE_STEPS
 from music_platform.assets.bronze import bronze_assets
 from music_platform.assets.collector_errors import collector_errors_asset
+from music_platform.assets.druid import druid_assets
 from music_platform.assets.gold import gold_assets
 from music_platform.assets.landing import LANDING_IO_MANAGER, landing_assets
 from music_platform.assets.silver import silver_assets
@@ -24,6 +26,7 @@ from music_platform.automation.landing_sensor import landing_sensor
 from music_platform.io_managers.landing_io_manager import LandingIOManager
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import daily_partitions, hourly_partitions
+from music_platform.resources.druid import DruidResource
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings, current_settings
@@ -43,14 +46,19 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
             *silver_assets(hours),
             collector_errors_asset(hours),
             *gold_assets(hours, days),
+            *(druid_assets(hours, days) if settings.druid_enabled else []),
         ],
-        asset_checks=[step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)],
+        asset_checks=[
+            *(step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)),
+            *(druid_checks() if settings.druid_enabled else []),
+        ],
         jobs=[HOURLY_SPINE, DAILY_TIER],
         schedules=[landing_reconcile(settings)],
         sensors=[landing_sensor(settings)],
         resources={
             "lake": lake,
             "spark": spark,
+            "druid": DruidResource(settings),
             LAKE_IO_MANAGER: ParquetLakeIOManager(lake, spark),
             LANDING_IO_MANAGER: LandingIOManager(lake, spark),
             **(resource_overrides or {}),

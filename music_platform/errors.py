@@ -54,6 +54,10 @@ class DruidTaskFailedError(MusicPlatformError):
     """A task of Druid failed, or did not end in time; the text holds what the task itself says."""
 
 
+class DruidIngestionError(MusicPlatformError):
+    """A datasource does not hold what its gold table does although its task succeeded."""
+
+
 def told_by_engine(error: Exception) -> Exception:
     """The platform's own error behind an engine's: a worker's errors reach the caller only as text in a traceback.
 

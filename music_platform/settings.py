@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     quarantine_rate_warning: float = Field(
         default=0.01, ge=0, le=1, description="Share of quarantined rows above which the check warns."
     )
+    druid_enabled: bool = Field(
+        default=False,
+        description="Whether gold is served from Druid: adds the datasources to the assets, and so to the hourly and daily jobs.",
+    )
     druid_url: str = Field(
         default="",
         description="Url of Druid's router; empty means the local Druid of `music-platform druid up`.",

@@ -41,7 +41,7 @@ class CheckStep:
             context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], spark: SparkResource
         ) -> Iterator[dg.AssetCheckResult]:
             selected = context.op_execution_context.selected_asset_check_keys
-            for outcome in self.check(_partitions_of_run(context, self.name), lake, spark):
+            for outcome in self.check(partitions_of_run(context, self.name), lake, spark):
                 if dg.AssetCheckKey(dg.AssetKey(outcome.table.split("/")), outcome.check) in selected:
                     yield outcome.to_dagster()
 
@@ -66,8 +66,8 @@ def check_spec(
     )
 
 
-def _partitions_of_run(context: dg.AssetCheckExecutionContext, name: str) -> list[str]:
-    """Fails, without a retry, in a run that has no partition."""
+def partitions_of_run(context: dg.AssetCheckExecutionContext, name: str) -> list[str]:
+    """The partitions of the run that checks are part of; fails, without a retry, in a run that has none."""
     run = context.op_execution_context
     if not (run.has_partition_key or run.has_partition_key_range):
         raise dg.Failure(

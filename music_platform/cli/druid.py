@@ -1,4 +1,7 @@
-"""`music-platform druid`: a real Druid on this machine, for laptops and tests. How it is done stands in local_druid."""
+"""`music-platform druid`: a real Druid on this machine, for laptops and tests, and the datasources' specs.
+
+How it is done stands in local_druid and in druid.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, settings_of_command
+from music_platform.druid.datasources import DATASOURCES
+from music_platform.druid.ingestion_spec import spec_text
 from music_platform.local_druid.configuration import SERVICES, LocalConfiguration, local_router_url
 from music_platform.local_druid.local_druid import LocalDruid, Status
 
@@ -21,6 +26,7 @@ app = typer.Typer(help="A real Druid on this machine: start, stop, look.", no_ar
 
 _FOLLOW_SECONDS = 0.5
 _MEBIBYTE = 1024**2
+_SPECS = Path(__file__).resolve().parents[2] / "druid" / "datasources"
 
 
 @app.command()
@@ -54,6 +60,23 @@ def status() -> None:
     _show(found, settings.druid_folder)
     if found.lacking:
         fail(found.lacking)
+
+
+@app.command()
+def specs(
+    write: Annotated[
+        bool, typer.Option("--write", help="Write them to druid/datasources/, in this source tree.")
+    ] = False,
+) -> None:
+    """Print what Druid's tasks are told of each datasource; its files and interval are each task's own."""
+    for name, datasource in DATASOURCES.items():
+        text = spec_text(datasource)
+        if write:
+            (_SPECS / f"{name}.json").write_text(text, encoding="utf-8")
+        else:
+            typer.echo(text, nl=False)
+    if write:
+        console.print(f"wrote {len(DATASOURCES)} specs to {_SPECS}")
 
 
 @app.command()
