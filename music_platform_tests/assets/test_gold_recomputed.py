@@ -44,7 +44,7 @@ def require_recomputed(platform: LocalPlatform, plan: Plan, days: Sequence[str])
 
 # Examples take seconds: few, and a failing one is told by its seed instead of being made small.
 @settings(
-    max_examples=8,
+    max_examples=6,
     deadline=None,
     print_blob=True,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
@@ -83,7 +83,7 @@ def test_rebuilding_in_any_order_is_recomputing_everything(
 def test_runs_of_the_assets_end_in_what_recomputing_gives(tmp_path: Path, catalogue: str) -> None:
     """Two range runs of each tier, the second of what came late and of the days that follow from it."""
     chance = random.Random(20)
-    plan = make_plan(chance, days=3, sessions=14, steps=2)
+    plan = make_plan(chance, days=2, sessions=12, steps=2)
     days = days_between(event.hour for event in plan.events)
     platform = LocalPlatform(Settings(lake=str(tmp_path / "lake"), song_catalogue=catalogue))
     daily_tier = build_definitions(platform.settings).resolve_job_def("daily_tier")
