@@ -16,7 +16,6 @@ from music_platform.contracts.table import ColumnType
 from music_platform.partitions import hour_of_key, key_of_hour
 
 ONE_DAY = pd.Timedelta(days=1)
-MICROSECOND = pd.Timedelta(microseconds=1)
 _STATE_NAMES = {"TX": "Texas", "MA": "Massachusetts", "NY": "New York"}  # of the states that plans take places from
 
 
@@ -76,7 +75,7 @@ def _frame_of(event_type: str, records: Iterable[dict[str, Any]]) -> pd.DataFram
     for field in fields:
         name = field.column.name
         if field.column.type is ColumnType.TIMESTAMP:
-            frame[name] = pd.to_datetime(pd.array(frame[name], dtype="Int64"), unit="ms", utc=True)
+            frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="ms", utc=True)
         elif field.column.type is ColumnType.DOUBLE:
             frame[name] = frame[name].astype("float64")
         elif field.column.type in (ColumnType.LONG, ColumnType.INTEGER):
