@@ -52,8 +52,8 @@ def require_recomputed(platform: LocalPlatform, plan: Plan, days: Sequence[str])
 )
 @given(
     seed=st.integers(0, 2**32 - 1),
-    days=st.integers(2, 4),
-    sessions=st.integers(8, 14),
+    days=st.integers(2, 3),
+    sessions=st.integers(10, 16),
     steps=st.integers(2, 3),
     with_catalogue=st.booleans(),
 )

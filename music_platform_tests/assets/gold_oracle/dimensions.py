@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 from pandas.tseries.holiday import USFederalHolidayCalendar
 
-from gold_oracle.history import MICROSECOND, ONE_DAY, History
+from gold_oracle.history import ONE_DAY, History
 from gold_oracle.keys import milliseconds_of, song_key, surrogate_key
 from music_platform.contracts.columns import UNKNOWN, UNKNOWN_KEY
 
 _PLACE = ["location_key", "zip", "city", "state"]
 _TRACKED = ["first_name", "last_name", "gender", "level", "location_key"]
+_USER = ["user_key", "user_id", "registered_at", "city", "state", *_TRACKED]
 _TOLERANCE_MILLISECONDS = 1000
 _UNPLAYED = {"first_played_at": None, "last_played_at": None, "plays": 0}
 
@@ -99,7 +100,7 @@ def dim_datetime(history: History) -> pd.DataFrame:
     first, last = history.starts_of_days[0], history.starts_of_days[-1]
     holidays = USFederalHolidayCalendar().holidays(first.tz_localize(None), last.tz_localize(None), return_name=True)
     hours = pd.Series(pd.date_range(first, last + ONE_DAY, freq="h", inclusive="left"))
-    names = hours.dt.date.map({pd.Timestamp(str(moment)).date(): name for moment, name in holidays.items()})
+    names = hours.dt.floor("D").dt.tz_localize(None).map(holidays)
     return pd.DataFrame({
         "datetime_key": hours.dt.strftime("%Y%m%d%H").astype("int64"), "hour_time": hours,
         "calendar_date": hours.dt.strftime("%Y-%m-%d"), "year": hours.dt.year, "quarter": hours.dt.quarter,
@@ -120,20 +121,21 @@ def _versions(history: History) -> list[dict[str, Any]]:
     observations = pd.concat([*observed, changes])
     observations = observations[observations["user_id"].notna()]
     observations = observations.sort_values(["event_time", "is_status_change", "item_in_session", "event_id"])
-    versions = []
+    versions: list[dict[str, Any]] = []
     for _, own in observations.groupby("user_id"):
         last: dict[str, Any] | None = None
-        for record in own.drop_duplicates("event_time", keep="last").to_dict("records"):
-            row = {str(name): value for name, value in record.items()}
+        for _, row in own.drop_duplicates("event_time", keep="last").iterrows():
             if last is not None and all(row[name] == last[name] for name in _TRACKED):
                 continue
+            begins: pd.Timestamp = row["event_time"]
             if last is not None:
-                last["valid_to"] = row["event_time"]
-            microseconds = (row["event_time"] - pd.Timestamp(0, tz="UTC")) // MICROSECOND
-            last = row | {
-                "valid_from": row["event_time"], "valid_to": None,
-                "user_version_key": surrogate_key(row["user_id"], microseconds),
-            }  # fmt: skip
+                last["valid_to"] = begins
+            key = surrogate_key(row["user_id"], begins.value // 1000)  # microseconds
+            last = {name: row[name] for name in _USER} | {
+                "user_version_key": key,
+                "valid_from": begins,
+                "valid_to": None,
+            }
             versions.append(last)
     return versions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gold_oracle.history import MICROSECOND, History
+from gold_oracle.history import History
 
 
 def fact_streams(history: History) -> pd.DataFrame:
@@ -26,13 +26,8 @@ def session_days(history: History) -> pd.DataFrame:
 
 def fact_sessions(history: History) -> pd.DataFrame:
     sessions = _sessions(history, ["session_key"])
-    microseconds = in_microseconds(sessions["ended_at"] - sessions["started_at"])
-    return sessions.assign(duration_seconds=microseconds / 1e6)
-
-
-def in_microseconds(lengths: pd.Series) -> pd.Series:
-    """Lengths of time in whole microseconds; unknown ones stay so."""
-    return lengths.dt.floor("us") / MICROSECOND
+    lasted = sessions["ended_at"] - sessions["started_at"]
+    return sessions.assign(duration_seconds=lasted.dt.total_seconds())
 
 
 def whole_microseconds(seconds: pd.Series) -> pd.Series:
@@ -50,7 +45,7 @@ def _with_played_seconds(history: History, within: list[str]) -> pd.DataFrame:
     events["next_event_time"] = events.groupby(within)["event_time"].shift(-1)
     listens = history.listens
     next_event_time = listens["event_id"].map(events.set_index("event_id")["next_event_time"])
-    until_next = in_microseconds(next_event_time - listens["event_time"]) / 1e6
+    until_next = (next_event_time - listens["event_time"]).dt.total_seconds()
     played = until_next.where(until_next.isna(), np.minimum(until_next, listens["duration_seconds"]))
     is_skipped = (played < np.floor(listens["duration_seconds"])).astype(object).where(played.notna(), None)
     return listens.assign(played_seconds=played, is_skipped=is_skipped)

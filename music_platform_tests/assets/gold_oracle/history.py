@@ -16,7 +16,6 @@ from music_platform.contracts.table import ColumnType
 from music_platform.partitions import hour_of_key, key_of_hour
 
 ONE_DAY = pd.Timedelta(days=1)
-MICROSECOND = pd.Timedelta(microseconds=1)
 _STATE_NAMES = {"TX": "Texas", "MA": "Massachusetts", "NY": "New York"}  # of the states that plans take places from
 
 

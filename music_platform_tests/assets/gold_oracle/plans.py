@@ -10,7 +10,7 @@ import pandas as pd
 
 from gold_oracle.history import Event
 
-FIRST_DAY = pd.Timestamp("2026-11-08", tz="UTC")  # a Sunday: a week begins on the second day; the fourth is a holiday
+FIRST_DAY = pd.Timestamp("2026-09-06", tz="UTC")  # a Sunday: with the second day begin a week and a holiday
 _SECOND, _HOUR, _DAY = 1_000, 3_600_000, 86_400_000  # milliseconds
 _LONGEST_SESSION_DAYS = 3  # calendar days, the first one included
 _MOST_EVENTS_OF_A_SESSION = 14

@@ -68,7 +68,7 @@ class Rebuilding:
             if table.carries_forward:
                 days = [day for day in self.days if day >= min(days)]
                 self._make(table, days)
-            elif chance.random() < 0.5:
+            elif chance.random() < 0.7:
                 self._make(table, days)
             else:
                 for day in chance.sample(days, len(days)):
