@@ -192,6 +192,16 @@ def test_a_failed_run_is_tried_again_and_then_left_for_a_person() -> None:
     assert world.cursor.failed[hour_key(5)].is_left
 
 
+def test_a_clock_that_was_set_back_ends_the_pause_before_a_retry() -> None:
+    world = _world_with(5)
+    world.tick()
+    world.begin_run()
+    world.end_run(RunState.FAILED)
+    world.tick()
+    world.wait(-7200)
+    assert _hours(world.tick()) == [(hour_key(5),)]
+
+
 def test_a_failed_hour_that_changes_begins_anew() -> None:
     world = _world_with(5)
     world.tick()
