@@ -11,13 +11,21 @@ from typing import Any
 import dagster as dg
 
 from music_platform.asset_checks.gold import GOLD_STEPS
+from music_platform.asset_checks.platform import clock_checks, operations_asset
 from music_platform.asset_checks.spine import SPINE_STEPS
 from music_platform.assets.bronze import bronze_assets
 from music_platform.assets.gold import gold_assets
 from music_platform.assets.landing import LANDING_IO_MANAGER, landing_assets
 from music_platform.assets.silver import silver_assets
 from music_platform.assets.tables import LAKE_IO_MANAGER
-from music_platform.automation.jobs import DAILY_TIER, HOURLY_SPINE
+from music_platform.automation.alerts import alert_sensors
+from music_platform.automation.compaction import compaction_job
+from music_platform.automation.daily_tier import daily_tier_sensor
+from music_platform.automation.jobs import CLOCK_CHECKS, DAILY_TIER, HOURLY_SPINE
+from music_platform.automation.policies import with_policies
+from music_platform.automation.retention import retention_job
+from music_platform.automation.schedules import housekeeping_schedules
+from music_platform.contracts.tables import TABLES
 from music_platform.io_managers.landing_io_manager import LandingIOManager
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import daily_partitions, hourly_partitions
@@ -33,10 +41,16 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
     lake = Lake(settings)
     spark = SparkResource.from_settings(settings)
     hours, days = hourly_partitions(settings.start), daily_partitions(settings.start)
+    assets = [*landing_assets(hours), *bronze_assets(hours), *silver_assets(hours), *gold_assets(hours, days)]
+    checks = [*(step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)), *clock_checks()]
+    retention = retention_job(settings.run_retention_days, [key for check in checks for key in check.check_keys])
+    compaction = compaction_job(TABLES.values(), settings.compaction_days)
     return dg.Definitions(
-        assets=[*landing_assets(hours), *bronze_assets(hours), *silver_assets(hours), *gold_assets(hours, days)],
-        asset_checks=[step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)],
-        jobs=[HOURLY_SPINE, DAILY_TIER],
+        assets=[*with_policies(assets, settings), operations_asset()],
+        asset_checks=checks,
+        jobs=[HOURLY_SPINE, DAILY_TIER, CLOCK_CHECKS, retention, compaction],
+        schedules=housekeeping_schedules(retention, compaction),
+        sensors=[daily_tier_sensor(), *alert_sensors(settings)],
         resources={
             "lake": lake,
             "spark": spark,
