@@ -145,24 +145,24 @@ class InputsArePublished(dg.AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, _days(context, context.key, ready))
 
 
-def _updates(context: dg.AutomationContext, key: dg.AssetKey) -> dict[str, EntitySubset]:
+def _updates(context: dg.AutomationContext, key: dg.AssetKey) -> dict[str | None, EntitySubset]:
     """The partitions of an asset that were materialized since the last tick, by the runs that did."""
     queryer = context.asset_graph_view.get_inner_queryer_for_back_compat()
-    by_run: dict[str, set[str]] = {}
+    by_run: dict[str | None, set[str]] = {}
     for record in queryer.get_asset_materializations_updated_after_cursor(
-        asset_key=key, after_cursor=context.previous_max_storage_id, before_cursor=context.max_storage_id
+        asset_key=key, after_cursor=context.previous_max_storage_id or 0, before_cursor=context.max_storage_id
     ):
         if record.partition is not None:
             by_run.setdefault(record.run_id, set()).add(record.partition)
     return {run_id: _days(context, key, _stale_ones(context, key, run_id, made)) for run_id, made in by_run.items()}
 
 
-def _stale_ones(context: dg.AutomationContext, key: dg.AssetKey, run_id: str, made: set[str]) -> set[str]:
+def _stale_ones(context: dg.AutomationContext, key: dg.AssetKey, run_id: str | None, made: set[str]) -> set[str]:
     """Of the days that a range run of this tier made those that were stale: the others are what they were before.
 
     All of them where the table carries forward: there each day follows from the one before.
     """
-    run = context.asset_graph_view.instance.get_run_by_id(run_id)
+    run = _run(context, run_id)
     requested = json.loads(run.tags.get(REQUESTED, "{}")) if run is not None else {}
     if key.to_user_string() not in requested or key in context.asset_graph.get(key).parent_keys:
         return made
@@ -170,13 +170,15 @@ def _stale_ones(context: dg.AutomationContext, key: dg.AssetKey, run_id: str, ma
     return {day for day in made if first <= day <= last}
 
 
-def _days_of_run(context: dg.AutomationContext, run_id: str, days: Iterable[str]) -> set[str]:
+def _days_of_run(context: dg.AutomationContext, run_id: str | None, days: Iterable[str]) -> set[str]:
     """Those of the days that a run makes, or has made, of the asset that is looked at."""
-    instance = context.asset_graph_view.instance
-    run = instance.get_run_by_id(run_id)
+    run = _run(context, run_id)
     if run is None:
         return set()
-    planned = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED).records
+    instance = context.asset_graph_view.instance
+    planned = instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    ).records
     if not any(record.event_log_entry.get_dagster_event().asset_key == context.key for record in planned):
         return set()
     if PARTITION in run.tags:
@@ -184,6 +186,11 @@ def _days_of_run(context: dg.AutomationContext, run_id: str, days: Iterable[str]
     if RANGE_START in run.tags:
         return {day for day in days if run.tags[RANGE_START] <= day <= run.tags[RANGE_END]}
     return set()
+
+
+def _run(context: dg.AutomationContext, run_id: str | None) -> dg.DagsterRun | None:
+    """The run that made a materialization; None for one that was reported from elsewhere, and for a deleted run."""
+    return context.asset_graph_view.instance.get_run_by_id(run_id) if run_id else None
 
 
 def _latest_hourly_update(context: dg.AutomationContext) -> float:

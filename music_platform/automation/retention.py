@@ -49,7 +49,7 @@ def _runs_in_force(instance: dg.DagsterInstance, checks: list[dg.AssetCheckKey])
                 found = instance.get_asset_event_summary_records(
                     event_type, asset_key=key, storage_ids=ids, limit=len(ids)
                 )
-                kept.update(event.run_id for event in found)
+                kept.update(event.run_id for event in found if event.run_id)
         attempts = storage.get_latest_asset_partition_materialization_attempts_without_materializations(key)
         kept.update(run_id for run_id, _ in attempts.values())
     executions = storage.get_latest_asset_check_execution_by_key(checks)

@@ -47,6 +47,15 @@ def test_the_snapshot_has_every_table_with_its_checks() -> None:
     assert all(asset["description"] and asset["owners"] and asset["group"] for asset in described["assets"].values())
 
 
+def test_every_table_is_kept_fresh_and_the_daily_ones_follow_the_hours() -> None:
+    assets = describe_definitions()["assets"]
+    partitioned = {key: asset for key, asset in assets.items() if asset["partitions"] is not None}
+    assert all(asset["freshness"] for asset in partitioned.values())
+    daily = {key for key, asset in partitioned.items() if asset["tags"]["cadence"] == "daily"}
+    assert daily
+    assert {key for key, asset in assets.items() if asset["automation"]} == daily
+
+
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[str]], Path]:
     """What a fresh process touched and imported while it loaded the definitions, and the lake that it was given."""
