@@ -14,6 +14,7 @@ from dagster._record import copy
 
 from music_platform.automation.conditions import AttemptsLeft, InputsArePublished, InputsUpdated, QuietMoment
 from music_platform.automation.run_tags import PARTITION, RANGE_END, RANGE_START, REQUESTED
+from music_platform.errors import MusicPlatformError
 from music_platform.partitions import days_around
 from music_platform.settings import Settings
 
@@ -56,7 +57,11 @@ class DailyTierSensor(dg.AutomationConditionSensorDefinition):
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
         """A tick whose requests are ranges. The cursor and the evaluations are Dagster's."""
         tick = super().evaluate_tick(context)
-        return copy(tick, run_requests=in_ranges(tick.run_requests or []))
+        if context.repository_def is None:
+            raise MusicPlatformError(f"sensor {self.name} needs the code location that it belongs to")
+        graph = context.repository_def.asset_graph
+        without_inputs = [key for key in self.asset_selection.resolve(graph) if not graph.get(key).parent_keys]
+        return copy(tick, run_requests=in_ranges(tick.run_requests or [], sorted(without_inputs)))
 
 
 def daily_tier_sensor() -> dg.AutomationConditionSensorDefinition:
@@ -72,20 +77,22 @@ def daily_tier_sensor() -> dg.AutomationConditionSensorDefinition:
     )
 
 
-def in_ranges(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
+def in_ranges(requests: Sequence[dg.RunRequest], companions: Sequence[dg.AssetKey] = ()) -> list[dg.RunRequest]:
     """Requests of one day each as requests of ranges: the tables that any of the days wants, for all of them.
+
+    ``companions`` are tables without inputs, such as the calendar: nothing makes them stale, so they come with the others.
 
     Tables look at the days around them, so a run for each set of tables would make some of them from what the next run
     replaces. A day too many of a table costs its time and changes nothing, so it makes nothing else stale.
     """
     by_day = {request.partition_key: request for request in requests if request.partition_key is not None}
-    return [_range_request([by_day[day] for day in days]) for days in _contiguous(by_day)]
+    return [_range_request([by_day[day] for day in days], companions) for days in _contiguous(by_day)]
 
 
-def _range_request(requests: Sequence[dg.RunRequest]) -> dg.RunRequest:
+def _range_request(requests: Sequence[dg.RunRequest], companions: Sequence[dg.AssetKey]) -> dg.RunRequest:
     first, last = requests[0], requests[-1]
     if first is last:
-        return first
+        return first.with_replaced_attrs(asset_selection=sorted({*(first.asset_selection or ()), *companions}))
     days: dict[dg.AssetKey, list[str]] = {}
     for request in requests:
         for key in request.asset_selection or ():
@@ -94,7 +101,7 @@ def _range_request(requests: Sequence[dg.RunRequest]) -> dg.RunRequest:
     tags = {name: value for name, value in first.tags.items() if name != PARTITION}
     return dg.RunRequest(
         job_name=first.job_name,
-        asset_selection=sorted(days),
+        asset_selection=sorted({*days, *companions}),
         tags=tags
         | {
             RANGE_START: str(first.partition_key),
