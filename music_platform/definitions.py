@@ -12,6 +12,7 @@ import dagster as dg
 
 from music_platform.asset_checks.druid import druid_checks
 from music_platform.asset_checks.gold import GOLD_STEPS
+from music_platform.asset_checks.platform import clock_checks, operations_asset
 from music_platform.asset_checks.spine import SPINE_STEPS
 from music_platform.assets.bronze import bronze_assets
 from music_platform.assets.collector_errors import collector_errors_asset
@@ -20,9 +21,16 @@ from music_platform.assets.gold import gold_assets
 from music_platform.assets.landing import LANDING_IO_MANAGER, landing_assets
 from music_platform.assets.silver import silver_assets
 from music_platform.assets.tables import LAKE_IO_MANAGER
-from music_platform.automation.jobs import DAILY_TIER, HOURLY_SPINE
+from music_platform.automation.alerts import alert_sensors
+from music_platform.automation.compaction import compaction_job
+from music_platform.automation.daily_tier import daily_tier_sensor
+from music_platform.automation.jobs import CLOCK_CHECKS, DAILY_TIER, HOURLY_SPINE
 from music_platform.automation.landing_reconcile import landing_reconcile
 from music_platform.automation.landing_sensor import landing_sensor
+from music_platform.automation.policies import with_policies
+from music_platform.automation.retention import retention_job
+from music_platform.automation.schedules import housekeeping_schedules
+from music_platform.contracts.tables import TABLES
 from music_platform.io_managers.landing_io_manager import LandingIOManager
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import daily_partitions, hourly_partitions
@@ -36,25 +44,30 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
     """The platform's definitions for these settings; ``resource_overrides`` replaces resources by their keys."""
     # Backfill policies are beta in Dagster 1.13; the pinned release is tested with them.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    # Freshness policies know an asset's last materialization, not whether a given hour's has come.
+    warnings.filterwarnings("ignore", category=dg.SupersessionWarning)
     lake = Lake(settings)
     spark = SparkResource.from_settings(settings)
     hours, days = hourly_partitions(settings.start), daily_partitions(settings.start)
+    assets = [
+        *landing_assets(hours),
+        *bronze_assets(hours),
+        *silver_assets(hours),
+        collector_errors_asset(hours),
+        *gold_assets(hours, days),
+    ]
+    checks = [*(step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)), *clock_checks()]
+    if settings.druid_enabled:
+        assets += druid_assets(hours, days)
+        checks += druid_checks()
+    retention = retention_job(settings.run_retention_days, [key for check in checks for key in check.check_keys])
+    compaction = compaction_job(TABLES.values(), settings.compaction_days)
     return dg.Definitions(
-        assets=[
-            *landing_assets(hours),
-            *bronze_assets(hours),
-            *silver_assets(hours),
-            collector_errors_asset(hours),
-            *gold_assets(hours, days),
-            *(druid_assets(hours, days) if settings.druid_enabled else []),
-        ],
-        asset_checks=[
-            *(step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)),
-            *(druid_checks() if settings.druid_enabled else []),
-        ],
-        jobs=[HOURLY_SPINE, DAILY_TIER],
-        schedules=[landing_reconcile(settings)],
-        sensors=[landing_sensor(settings)],
+        assets=[*with_policies(assets, settings), operations_asset()],
+        asset_checks=checks,
+        jobs=[HOURLY_SPINE, DAILY_TIER, CLOCK_CHECKS, retention, compaction],
+        schedules=[landing_reconcile(settings), *housekeeping_schedules(retention, compaction)],
+        sensors=[landing_sensor(settings), daily_tier_sensor(), *alert_sensors(settings)],
         resources={
             "lake": lake,
             "spark": spark,

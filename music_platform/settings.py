@@ -191,6 +191,43 @@ class Settings(BaseSettings):
         description="SQLAlchemy url of Druid as Superset reaches it.",
     )
 
+    daily_quiet_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="How long no hourly table may have changed before stale daily tables are made anew.",
+    )
+    daily_longest_wait_seconds: float = Field(
+        default=900.0,
+        gt=0,
+        description="How often stale daily tables are made anew while hourly ones keep changing.",
+    )
+    daily_attempts: int = Field(
+        default=4,
+        ge=1,
+        description="How often a day is requested without being made before it is left for a person.",
+    )
+
+    hour_grace_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        description="How long after its end an hour closes: from then on it must be complete.",
+    )
+    completeness_hours: int = Field(
+        default=72, gt=0, description="How many hours back the completeness of closed hours is looked at."
+    )
+    run_retention_days: int = Field(
+        default=30,
+        gt=0,
+        description="Age at which finished runs are deleted, but for those that a partition's status rests on.",
+    )
+    compaction_days: int = Field(
+        default=2, gt=0, description="How many closed days the daily compaction of small files goes back."
+    )
+    webhook_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="URL to which failed runs and failed checks are posted as JSON; empty posts nothing.",
+    )
+
     @field_validator("start")
     @classmethod
     def _start_is_a_whole_utc_hour(cls, value: datetime) -> datetime:

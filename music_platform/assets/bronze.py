@@ -2,7 +2,14 @@
 
 import dagster as dg
 
-from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, data_version_of, spec_arguments, with_progress
+from music_platform.assets.tables import (
+    LAKE_IO_MANAGER,
+    SINGLE_RUN,
+    data_version_of,
+    pool_of,
+    spec_arguments,
+    with_progress,
+)
 from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
 from music_platform.contracts.table import Layer
 from music_platform.contracts.tables import BRONZE
@@ -25,6 +32,7 @@ def _bronze_asset(event: EventContract, partitions: dg.PartitionsDefinition) -> 
         ins={"landed": dg.AssetIn(key=[str(Layer.LANDING), event.name])},
         partitions_def=partitions,
         backfill_policy=SINGLE_RUN,
+        pool=pool_of(contract),
         io_manager_key=LAKE_IO_MANAGER,
     )
     def bronze(context: dg.AssetExecutionContext, landed: LandedPartitions) -> dg.Output[StagedPartitions]:

@@ -10,7 +10,14 @@ import dagster as dg
 from pyspark.sql import DataFrame
 
 from music_platform.assets.gold_tables import GOLD_TABLES, Frames, GoldTable
-from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, data_version_of, spec_arguments, with_progress
+from music_platform.assets.tables import (
+    LAKE_IO_MANAGER,
+    SINGLE_RUN,
+    data_version_of,
+    pool_of,
+    spec_arguments,
+    with_progress,
+)
 from music_platform.contracts.table import Cadence
 from music_platform.errors import PartitionMissingError
 from music_platform.io_managers.parquet_io_manager import MAY_LACK_PARTITIONS
@@ -38,6 +45,7 @@ def _gold_asset(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.Ass
         deps=[_day_before(contract.asset_key)] if table.carries_forward else [],
         partitions_def=partitions,
         backfill_policy=SINGLE_RUN,
+        pool=pool_of(contract),
         io_manager_key=LAKE_IO_MANAGER,
     )
     def gold(

@@ -8,7 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, data_version_of, spec_arguments, with_progress
+from music_platform.assets.tables import (
+    LAKE_IO_MANAGER,
+    SINGLE_RUN,
+    data_version_of,
+    pool_of,
+    spec_arguments,
+    with_progress,
+)
 from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
 from music_platform.contracts.schemas import fingerprint
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
@@ -50,6 +57,7 @@ def _silver_assets(event: EventContract, partitions: dg.PartitionsDefinition) ->
         },
         partitions_def=partitions,
         backfill_policy=SINGLE_RUN,
+        pool=pool_of(contract),
         can_subset=True,
     )
     def silver_and_quarantine(

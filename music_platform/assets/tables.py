@@ -56,6 +56,14 @@ def spec_arguments(contract: TableContract, *, transform_versions: Sequence[str]
     }
 
 
+def pool_of(contract: TableContract) -> str:
+    """The pool that a run of the table takes a slot of: with one slot, no two runs make partitions of one cadence at once.
+
+    Dagster has no pool for each partition, and its tags tell no range from another.
+    """
+    return f"{contract.cadence}_tables"
+
+
 def data_version_of(staged: StagedPartitions, partitions: Sequence[str]) -> dg.DataVersion | None:
     """The content's digest, for a run of one partition: Dagster would give each partition of a range the same one."""
     return dg.DataVersion(staged.data_version) if len(partitions) == 1 else None

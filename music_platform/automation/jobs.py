@@ -2,6 +2,10 @@
 
 import dagster as dg
 
+from music_platform.asset_checks.platform import OPERATIONS
+from music_platform.contracts.events import EVENT_TYPES
+from music_platform.contracts.table import Layer
+
 HOURLY_SPINE = dg.define_asset_job(
     "hourly_spine",
     selection=dg.AssetSelection.tag("cadence", "hourly") - dg.AssetSelection.groups("landing"),
@@ -12,4 +16,12 @@ DAILY_TIER = dg.define_asset_job(
     "daily_tier",
     selection=dg.AssetSelection.tag("cadence", "daily"),
     description="Materializes the daily tables from the hourly ones, for a day or a range of days.",
+)
+
+CLOCK_CHECKS = dg.define_asset_job(
+    "clock_checks",
+    selection=dg.AssetSelection.checks_for_assets(
+        *(dg.AssetKey([str(Layer.LANDING), event_type]) for event_type in EVENT_TYPES), OPERATIONS
+    ),
+    description="The checks that look at all hours: completeness, freshness of landing, partitions left failed.",
 )

@@ -75,6 +75,17 @@ class KeptConnectionsEventLogStorage(SqliteEventLogStorage):
             self._engines.popitem(last=False)[1].dispose()
         return engine
 
+    def delete_events(self, run_id: str) -> None:
+        """Delete a run's events with its file, which would keep its size on the disk otherwise."""
+        super().delete_events(run_id)
+        with self._db_lock:
+            if (engine := self._engines.pop(run_id, None)) is not None:
+                engine.dispose()
+            self._initialized_dbs.discard(run_id)
+            path = Path(self.path_for_shard(run_id))
+            for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+                file.unlink(missing_ok=True)
+
     def dispose(self) -> None:
         """Close the connections, then what Dagster's storage holds."""
         with self._db_lock:

@@ -31,11 +31,15 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Source:
-    """What a partition was made from: a landed object (key, entity tag) or an upstream partition (folder, data version)."""
+    """What a partition was made from: a landed object (key, entity tag) or an upstream partition (folder, data version).
+
+    ``file_names`` are those of the upstream partition that were read; they are for the run that reads, not for the manifest.
+    """
 
     key: str
     version: str
     rows: int | None = None
+    file_names: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Manifest:
 
     ``counts`` holds further row counts of the pass that made it, such as the duplicates that silver removed.
     ``data_version`` depends on the content alone: a rebuild that gives the same rows gives the same version.
+    ``compacted_from`` is the data version of the files that a compaction rewrote as these: the rows are the same, so the
+    version stays.
     """
 
     table: str
@@ -54,6 +60,7 @@ class Manifest:
     created_at: str
     sources: tuple[Source, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
+    compacted_from: str | None = None
     format_version: int = FORMAT_VERSION
 
     @property
@@ -66,7 +73,7 @@ class Manifest:
 
     @property
     def data_version(self) -> str:
-        return data_version(self.schema_fingerprint, self.files)
+        return self.compacted_from or data_version(self.schema_fingerprint, self.files)
 
     @property
     def folder(self) -> str:
@@ -79,6 +86,8 @@ class Manifest:
 
     def to_json(self) -> bytes:
         content = asdict(self) | {"rows": self.rows, "bytes": self.bytes, "data_version": self.data_version}
+        for source in content["sources"]:
+            del source["file_names"]
         return json.dumps(content, indent=1, sort_keys=True).encode()
 
     @classmethod
@@ -97,6 +106,7 @@ class Manifest:
                 created_at=fields["created_at"],
                 sources=tuple(Source(**source) for source in fields["sources"]),
                 counts=fields["counts"],
+                compacted_from=fields.get("compacted_from"),
             )
             if (manifest.rows, manifest.bytes) != (fields["rows"], fields["bytes"]):
                 raise ValueError("its totals contradict its files")

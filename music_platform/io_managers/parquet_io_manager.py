@@ -87,7 +87,12 @@ class ParquetLakeIOManager(dg.IOManager):
         def require(source: Source) -> None:
             key = f"{source.key}/{MANIFEST_NAME}"
             found = self._lake.store.get(key)
-            if found is None or Manifest.from_json(found, key).data_version != source.version:
+            manifest = None if found is None else Manifest.from_json(found, key)
+            if (
+                manifest is None
+                or manifest.data_version != source.version
+                or tuple(file.name for file in manifest.files) != source.file_names
+            ):
                 raise ManifestCorruptError(
                     f"'{source.key}' was replaced while {staged.contract.path} was made from it, so the rows that were read "
                     "may not be all. Nothing was published; run the same partitions again."

@@ -86,7 +86,14 @@ class StoredPartitions:
     def sources(self) -> dict[str, list[Source]]:
         """For manifests of tables made from these partitions, hour by hour."""
         return {
-            key: [Source(manifest.folder, manifest.data_version, manifest.rows)]
+            key: [
+                Source(
+                    manifest.folder,
+                    manifest.data_version,
+                    manifest.rows,
+                    tuple(file.name for file in manifest.files),
+                )
+            ]
             for key, manifest in self.manifests.items()
         }
 

@@ -74,7 +74,8 @@ def publish_partition(
             current is not None and current.data_version == manifest.data_version and not lacking(current, present)
         )
         if current is not None and is_unchanged:
-            superseded, manifest = manifest.keys, replace(manifest, files=current.files)
+            superseded = manifest.keys
+            manifest = replace(manifest, files=current.files, compacted_from=current.compacted_from)
         elif gone := lacking(manifest, present):
             # Never name what is not there: a sweep came too early, or this run's manifest stood and was replaced while
             # its answer was lost.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from music_platform.definitions import build_definitions
 from music_platform.settings import Settings
@@ -69,10 +70,16 @@ def _describe_asset(spec: dg.AssetSpec) -> dict[str, Any]:
         "owners": sorted(spec.owners),
         "tags": {name: value for name, value in sorted(spec.tags.items()) if not name.startswith("dagster/kind/")},
         "code_version": spec.code_version,
+        "freshness": None if spec.freshness_policy is None else _describe_freshness(spec.freshness_policy),
         "automation": None if spec.automation_condition is None else spec.automation_condition.get_label(),
         "metadata": metadata,
         "columns": {} if schema is None else _describe_columns(schema),
     }
+
+
+def _describe_freshness(policy: dg.FreshnessPolicy) -> str:
+    assert isinstance(policy, TimeWindowFreshnessPolicy)
+    return f"within {policy.fail_window.to_timedelta()}"
 
 
 def _describe_columns(schema: Any) -> dict[str, str]:

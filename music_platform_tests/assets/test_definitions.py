@@ -11,6 +11,8 @@ import pytest
 from refresh_snapshots import SNAPSHOT, as_text, describe_definitions
 
 from music_platform.contracts.tables import TABLES
+from music_platform.definitions import build_definitions
+from music_platform.settings import Settings
 
 _LOAD_AND_WATCH = """
 import json, sys
@@ -45,6 +47,24 @@ def test_the_snapshot_has_every_table_with_its_checks() -> None:
         assert described["assets"][table]["partitions"] is not None
         assert described["assets"][table]["columns"]
     assert all(asset["description"] and asset["owners"] and asset["group"] for asset in described["assets"].values())
+
+
+def test_every_table_is_kept_fresh_and_the_daily_ones_follow_the_hours() -> None:
+    assets = describe_definitions()["assets"]
+    partitioned = {key: asset for key, asset in assets.items() if asset["partitions"] is not None}
+    assert all(asset["freshness"] for asset in partitioned.values())
+    daily = {key for key, asset in partitioned.items() if asset["tags"]["cadence"] == "daily"}
+    assert daily
+    assert {key for key, asset in assets.items() if asset["automation"]} == daily
+
+
+def test_runs_of_one_cadence_share_a_pool_so_that_none_work_on_one_partition() -> None:
+    repository = build_definitions(Settings(lake="/lake")).get_repository_def()
+    tables = [found for found in repository.assets_defs_by_key.values() if found.is_executable]
+    pools = {key.to_user_string(): found.op.pool for found in tables for key in found.keys if found.keys}
+    assert {table: pools[table] for table in TABLES} == {
+        table: f"{contract.cadence}_tables" for table, contract in TABLES.items()
+    }
 
 
 @pytest.fixture(scope="module")

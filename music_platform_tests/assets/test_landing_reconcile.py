@@ -38,10 +38,11 @@ class Reconciled:
 
     def reconcile(self) -> tuple[list[str], str]:
         """The hours requested, a range by its first; and the reason where there are none."""
-        with freeze_time(self.now):
-            context = dg.build_schedule_context(
-                instance=self.platform.instance, repository_def=self.repository, scheduled_execution_time=self.now
-            )
+        # A context that is not left keeps Dagster's own memory of its instance, which all later tests would meet.
+        context = dg.build_schedule_context(
+            instance=self.platform.instance, repository_def=self.repository, scheduled_execution_time=self.now
+        )
+        with freeze_time(self.now), context:
             found = self.schedule.evaluate_tick(context)
         requests = found.run_requests or []
         return [

@@ -50,6 +50,7 @@ def test_a_deleted_run_is_gone_and_others_stay(home: Path) -> None:
         first, second = materialize(instance, "monday"), materialize(instance, "tuesday")
         instance.delete_run(first)
         assert not instance.has_run(first)
+        assert not list((home / "history" / "runs").glob(f"{first}*"))
         assert instance.all_logs(second)
         assert materialize(instance, "monday") != first
 

@@ -1,0 +1,151 @@
+"""Gold in a real Druid: what a partition holds is what Druid answers, however often and in whatever order it is brought."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from music_platform.asset_checks.druid import COLUMNS_CHECK, QUERIES_CHECK, ROWS_CHECK, check_datasource
+from music_platform.contracts.table import Cadence
+from music_platform.definitions import build_definitions
+from music_platform.druid.datasources import DATASOURCES
+from music_platform.druid.ingestion_spec import interval_of
+from music_platform.druid.replacement import counts_by_partition
+from music_platform.errors import DruidTaskFailedError
+from music_platform.eventsim import GeneratorOptions, generate_files
+from music_platform.landing.event_files import EventFile
+from music_platform.landing.layout import LANDING_PREFIX
+from music_platform.landing.writer import land_files
+from music_platform.resources.druid import DruidResource, Origin
+from music_platform.resources.lake import Lake
+from music_platform.resources.spark import SparkResource
+from music_platform.settings import Settings
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "assets"))
+from local_platform import RANGE_END, RANGE_START, evaluations
+
+DAYS = ("2026-11-01", "2026-11-02")
+HOURS = (f"{DAYS[0]}-00:00", f"{DAYS[1]}-23:00")
+ORIGIN = Origin("a-run", "druid/tests")
+STREAMS, SESSIONS = DATASOURCES["streams"], DATASOURCES["sessions"]
+
+
+class Served:
+    """Two days in a lake and in Druid, and the runs that brought them there."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.lake, self.druid, self.spark = Lake(settings), DruidResource(settings), SparkResource()
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.definitions = build_definitions(settings)
+        options = GeneratorOptions(users=80, seed=5, start=datetime(2026, 11, 1, tzinfo=UTC), days=2, growth_rate=0.0)
+        made = generate_files(options, folder)
+        land_files(self.lake.store, [EventFile(path, name) for name, path in made.files.items()])
+        self.hourly = self.run("hourly_spine", *HOURS)
+        self.daily = self.run("daily_tier", *DAYS)
+
+    def run(self, job: str, first: str, last: str, *assets: str) -> dg.ExecuteInProcessResult:
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            tags={RANGE_START: first, RANGE_END: last},
+            asset_selection=[dg.AssetKey(asset.split("/")) for asset in assets] or None,
+            raise_on_error=False,
+        )
+
+    def rows(self, name: str, *partitions: str) -> dict[str, int]:
+        return counts_by_partition(DATASOURCES[name], partitions, self.druid, ORIGIN)
+
+
+@pytest.fixture(scope="session")
+def served(druid_settings: Settings, local_druid: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    settings = druid_settings.model_copy(update={"druid_enabled": True})
+    yield Served(settings, tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(autouse=True)
+def _is_up(running_druid: object) -> None:
+    """Up again where the test before left it down."""
+
+
+def test_every_datasource_holds_what_gold_holds_and_every_check_passes(served: Served) -> None:
+    assert (served.hourly.success, served.daily.success) == (True, True)
+    found = evaluations(served.hourly) | evaluations(served.daily)
+    of_druid = {name: found[name] for name in found if name.startswith("druid/")}
+    assert set(of_druid) == {
+        f"{datasource.path} {check}"
+        for datasource in DATASOURCES.values()
+        for check in (ROWS_CHECK, COLUMNS_CHECK, QUERIES_CHECK)
+    }
+    assert {name: check.description for name, check in of_druid.items() if not check.passed} == {}
+
+
+def test_a_range_of_partitions_is_one_task(served: Served) -> None:
+    for run, cadence in ((served.hourly, Cadence.HOURLY), (served.daily, Cadence.DAILY)):
+        tasks: dict[str, set[object]] = {}
+        for event in run.all_events:
+            if event.is_step_materialization and event.asset_key is not None and event.asset_key.path[0] == "druid":
+                metadata = event.step_materialization_data.materialization.metadata
+                tasks.setdefault(event.asset_key.path[1], set()).add(metadata["task"].value)
+        assert set(tasks) == {
+            name for name, datasource in DATASOURCES.items() if datasource.contract.cadence is cadence
+        }
+        assert {len(found) for found in tasks.values()} == {1}
+
+
+def test_a_second_time_gives_the_same_rows(served: Served) -> None:
+    hour = f"{DAYS[0]}-12:00"
+    before = served.rows("streams", hour)
+    assert before[hour] > 0
+    assert served.run("hourly_spine", hour, hour, "druid/streams", "druid/page_views").success
+    assert served.rows("streams", hour) == before
+
+
+def test_late_events_and_an_hour_that_became_empty(served: Served) -> None:
+    hour, next_hour = f"{DAYS[1]}-20:00", f"{DAYS[1]}-21:00"
+    before = served.rows("streams", hour, next_hour)
+    assert min(before.values()) > 0
+    prefix = f"{LANDING_PREFIX}/listen_events/dt={DAYS[1]}/hour=20/"
+    landed = {stored.key: served.lake.store.get(stored.key) or b"" for stored in served.lake.store.list(prefix)}
+    served.lake.store.delete(list(landed))
+    assert served.run("hourly_spine", hour, hour).success
+    assert served.rows("streams", hour, next_hour) == {hour: 0, next_hour: before[next_hour]}
+    for key, content in landed.items():  # they come late
+        served.lake.store.put(key, content)
+    assert served.run("hourly_spine", hour, hour).success
+    assert served.rows("streams", hour, next_hour) == before
+
+
+def test_rows_that_druid_lost_are_found_and_named(served: Served) -> None:
+    hour = f"{DAYS[0]}-13:00"
+    served.druid.mark_unused("streams", interval_of(STREAMS, hour, hour))
+    try:
+        rows_check, *_ = check_datasource(STREAMS, [hour], served.lake, served.spark, served.druid, "a-run")
+        while rows_check.passed:  # the historical drops them in its next round
+            rows_check, *_ = check_datasource(STREAMS, [hour], served.lake, served.spark, served.druid, "a-run")
+        assert f"partition {hour}: 0 rows, gold holds" in rows_check.description
+    finally:
+        assert served.run("hourly_spine", hour, hour, "druid/streams").success
+
+
+def test_a_task_that_fails_leaves_the_rows_and_shows_its_own_error(served: Served) -> None:
+    day = DAYS[0]
+    before = served.rows("sessions", day)
+    [file] = [stored for stored in served.lake.store.list(f"gold/fact_sessions/date={day}/") if "part-" in stored.key]
+    content = served.lake.store.get(file.key) or b""
+    served.lake.store.put(file.key, content[: len(content) // 2] + b"\0" * (len(content) - len(content) // 2))
+    try:
+        failed = served.run("daily_tier", day, day, "druid/sessions")
+        assert not failed.success
+        [failure] = [event for event in failed.all_events if event.is_step_failure]
+        error = failure.step_failure_data.error
+        assert error is not None
+        assert DruidTaskFailedError.__name__ in error.to_string()
+        assert served.rows("sessions", day) == before
+    finally:
+        served.lake.store.put(file.key, content)
+    assert served.run("daily_tier", day, day, "druid/sessions").success

@@ -1,0 +1,61 @@
+"""The daily tier's sensor over the platform's own tables: what landed hours request, in how many runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from music_platform.automation.daily_tier import SENSOR
+from music_platform.automation.run_tags import PARTITION, RANGE_END, RANGE_START
+from music_platform.contracts.table import Cadence
+from music_platform.contracts.tables import TABLES
+from music_platform.definitions import build_definitions
+from music_platform.partitions import hours_of_day
+from music_platform.settings import Settings
+
+HOURLY = [table for table in TABLES.values() if table.cadence is Cadence.HOURLY]
+DAILY = [table for table in TABLES.values() if table.cadence is Cadence.DAILY]
+
+
+def day(offset: int) -> str:
+    return f"{datetime.now(UTC) + timedelta(days=offset):%Y-%m-%d}"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> dg.RepositoryDefinition:
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=30)
+    settings = Settings(lake=str(tmp_path), start=start, daily_quiet_seconds=0)
+    return build_definitions(settings).get_repository_def()
+
+
+def report(instance: dg.DagsterInstance, tables: list[list[str]], partitions: list[str]) -> None:
+    for table in tables:
+        for partition in partitions:
+            instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(table), partition=partition))
+
+
+def sense(
+    repository: dg.RepositoryDefinition, instance: dg.DagsterInstance, cursor: str | None
+) -> tuple[list[tuple[str, str, set[str]]], str | None]:
+    """What a tick requests (first day, last day, tables), and the next tick's cursor."""
+    with dg.build_sensor_context(
+        instance=instance, cursor=cursor, repository_def=repository, sensor_name=SENSOR
+    ) as context:
+        tick = repository.get_sensor_def(SENSOR).evaluate_tick(context)
+    requested = []
+    for request in tick.run_requests or []:
+        first, last = (request.tags.get(PARTITION) or request.tags.get(tag, "") for tag in (RANGE_START, RANGE_END))
+        requested.append((first, last, {key.to_user_string() for key in request.asset_selection or ()}))
+    return requested, tick.cursor
+
+
+def test_landed_days_are_one_run_of_every_daily_table(repository: dg.RepositoryDefinition) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        _, cursor = sense(repository, instance, None)
+        for offset in (-3, -2):
+            report(instance, [table.asset_key for table in HOURLY], hours_of_day(day(offset)))
+        requested, cursor = sense(repository, instance, cursor)
+        assert requested == [(day(-3), day(-2), {table.path for table in DAILY})]
