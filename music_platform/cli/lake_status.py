@@ -274,11 +274,15 @@ class _Look:
         """Quarantined rows of the rows of bronze in the same hour; None elsewhere, and where bronze has no row."""
         if any(contract.layer is not Layer.QUARANTINE for contract in contracts):
             return None
-        made = 0
+        made = quarantined = 0
         for manifest in manifests:
-            bronze = self.manifest(TABLES[manifest.table.replace(Layer.QUARANTINE, Layer.BRONZE)], manifest.partition)
+            contract = TABLES.get(manifest.table.replace(Layer.QUARANTINE, Layer.BRONZE))
+            if contract is None:  # the collector's errors never were rows of bronze
+                continue
+            bronze = self.manifest(contract, manifest.partition)
             made += 0 if bronze is None else bronze.rows
-        return sum(manifest.rows for manifest in manifests) / made if made else None
+            quarantined += manifest.rows
+        return quarantined / made if made else None
 
     def _over(self, day: str, folder_names: Sequence[str], prefix: str) -> list[str]:
         """The hourly keys of a day's folders that are over, the last first."""
