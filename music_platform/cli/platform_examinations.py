@@ -138,7 +138,10 @@ def lake(settings: Settings) -> list[Finding]:
 def _place_of_lake(subject: str, folder: Path) -> Finding:
     if folder.exists():
         return Finding(
-            subject, State.FAILURE, "it is a file, not a folder", "Move it away, or set MUSIC_PLATFORM_LAKE to a folder."
+            subject,
+            State.FAILURE,
+            "it is a file, not a folder",
+            "Move it away, or set MUSIC_PLATFORM_LAKE to a folder.",
         )
     existing = next(parent for parent in folder.parents if parent.exists())
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
