@@ -2,7 +2,14 @@
 
 import dagster as dg
 
-from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, data_version_of, spec_arguments, with_progress
+from music_platform.assets.tables import (
+    LAKE_IO_MANAGER,
+    SINGLE_RUN,
+    data_version_of,
+    pool_of,
+    spec_arguments,
+    with_progress,
+)
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Layer
@@ -24,6 +31,7 @@ def collector_errors_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
         ),
         ins={"landed": dg.AssetIn(key=[str(Layer.LANDING), COLLECTOR_ERRORS.name])},
         partitions_def=partitions,
+        pool=pool_of(COLLECTOR_ERRORS),
         backfill_policy=SINGLE_RUN,
         io_manager_key=LAKE_IO_MANAGER,
     )

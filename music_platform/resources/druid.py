@@ -9,14 +9,17 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import dagster as dg
 
 from music_platform.errors import DruidRequestRefusedError, DruidTaskFailedError
-from music_platform.resources.druid_requests import DruidRequests, told_error
 from music_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from music_platform.resources.druid_requests import DruidRequests
 
 SUCCESS, FAILED = "SUCCESS", "FAILED"
 
@@ -62,8 +65,15 @@ class DruidResource:
     """The Druid that the settings name: the local one, or a cluster behind its router."""
 
     def __init__(self, settings: Settings) -> None:
-        self._requests = DruidRequests(settings)
+        self._settings = settings
         self._task_seconds = settings.druid_task_seconds
+
+    @cached_property
+    def _requests(self) -> DruidRequests:
+        # Loading definitions touches no network; requests asks the system for IPv6 as soon as it is imported.
+        from music_platform.resources.druid_requests import DruidRequests
+
+        return DruidRequests(self._settings)
 
     @property
     def router_url(self) -> str:
@@ -209,6 +219,8 @@ class DruidResource:
         return None if answer is None else answer["status"]
 
     def _report_of(self, task_id: str, status: Mapping[str, Any]) -> TaskReport:
+        from music_platform.resources.druid_requests import told_error  # as above
+
         answer = self._requests.get(f"/druid/indexer/v1/task/{quote(task_id)}/reports", absent={}) or {}
         payload = answer.get("ingestionStatsAndErrors", {}).get("payload", {})
         counts = (payload.get("rowStats") or {}).get("buildSegments", {})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, good_record, gzip_lines, materialized, to_line
 
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.contracts.table import Cadence
 from music_platform.contracts.tables import TABLES
@@ -85,8 +86,9 @@ def test_the_whole_spine_in_one_run(platform: LocalPlatform) -> None:
     result = platform.run(HOUR)
     hourly = {path: contract for path, contract in TABLES.items() if contract.cadence is Cadence.HOURLY}
     assert materialized(result) == set(hourly)
+    assert platform.manifest(COLLECTOR_ERRORS.path, HOUR).files == ()  # an hour without errors is an empty partition
     for path, contract in hourly.items():
-        assert len(platform.manifest(path, HOUR).files) == 1, path
+        assert len(platform.manifest(path, HOUR).files) == (path != COLLECTOR_ERRORS.path), path
         if contract.sort_columns:
             order = [tuple(row[name] for name in contract.sort_columns) for row in platform.rows(path, HOUR)]
             assert order == sorted(order), path
