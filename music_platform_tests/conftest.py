@@ -5,12 +5,14 @@ Only what more than one folder needs belongs here.
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,15 +67,22 @@ def shared_folder() -> Path:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server (moto) in a process of its own, so that a test which holds the GIL cannot stall it."""
+    with running_s3_server(tmp_path_factory.mktemp("s3_server") / "log.txt") as server:
+        yield server
+
+
+@contextmanager
+def running_s3_server(log: Path, environment: Mapping[str, str] | None = None) -> Iterator[S3Server]:
+    """An S3 server of its own, with further environment variables; ``log`` gets what it prints."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("s3_server") / "log.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
             stdout=output,
             stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
         )
     try:
         _wait_until_it_listens(process, port, log)
@@ -85,6 +94,13 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def strict_s3_server(tmp_path: Path) -> Iterator[S3Server]:
+    """An S3 server that knows nobody's credentials: after the bucket is made, it refuses every request."""
+    with running_s3_server(tmp_path / "strict_s3_server.txt", {"INITIAL_NO_AUTH_ACTION_COUNT": "1"}) as server:
+        yield server
 
 
 def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
