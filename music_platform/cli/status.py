@@ -67,7 +67,7 @@ def status(
     with failures_told():
         report = _look(settings, look_back_hours)
     if as_json:
-        typer.echo(json.dumps(_as_json(report), indent=1, default=str, ensure_ascii=False))
+        typer.echo(json.dumps(_as_json(report), indent=1, default=datetime.isoformat, ensure_ascii=False))
     else:
         _print(report, tables)
     if report.problems:

@@ -106,6 +106,8 @@ def test_a_partition_written_unusually_is_the_same_partition(commands: CliRunner
         ["land", "."],
         ["check", "--partition", HOUR],
         ["demo"],
+        ["status"],
+        ["doctor"],
         ["quarantine", "list"],
         ["quarantine", "show"],
         ["quarantine", "replay"],

@@ -5,7 +5,7 @@ running daemon.
 from __future__ import annotations
 
 import json
-import shutil
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import obstore
 import pytest
 from command_line import auth_event, land
@@ -68,7 +67,6 @@ def hourly_tables() -> list[str]:
 
 def told(commands: CliRunner, *options: str) -> tuple[int, dict[str, Any]]:
     result = commands.invoke(app, ["status", "--json", *options])
-    assert result.stdout, (result.output, result.exception)
     return result.exit_code, json.loads(result.stdout)
 
 
@@ -153,6 +151,7 @@ def test_healthy_then_a_late_object_then_one_that_waits_too_long(
     code, report = told(commands)
     [waiting] = report["lake"]["unprocessed"]
     assert (waiting["hour"], waiting["event_type"], waiting["objects"]) == (key, "auth_events", 1)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*\+00:00", waiting["waiting_since"])
     assert code == 0
     monkeypatch.setenv("MUSIC_PLATFORM_LAG_LIMIT_HOURS", "0.000001")
     current_settings.cache_clear()
@@ -164,12 +163,13 @@ def test_healthy_then_a_late_object_then_one_that_waits_too_long(
 def test_objects_of_hours_to_come_are_held(commands: CliRunner) -> None:
     lake = Lake(current_settings())
     tomorrow = last_hour() + timedelta(days=1)
-    for number, hour in enumerate((tomorrow, tomorrow, tomorrow.replace(year=tomorrow.year + 1))):
+    next_year = tomorrow + timedelta(days=365)
+    for number, hour in enumerate((tomorrow, tomorrow, next_year)):
         lake.store.put(landed_key("auth_events", hour, f"{number:032x}"), b"")
     _, report = told(commands)
     assert [(hour["hour"], hour["objects"]) for hour in report["lake"]["held"]] == [
         (key_of_hour(tomorrow), 2),
-        (key_of_hour(tomorrow.replace(year=tomorrow.year + 1)), 1),
+        (key_of_hour(next_year), 1),
     ]
     assert any("held until their hour comes: 3 landed objects" in warning for warning in report["warnings"])
     assert report["lake"]["layers"][0]["last_complete"] is None
@@ -214,6 +214,7 @@ def test_a_lagging_layer_and_a_damaged_manifest_are_told(commands: CliRunner) ->
     assert layers_of(report)["silver hourly"]["held_back_by"] == "silver/auth_events"
 
 
+@pytest.mark.integration
 def test_a_lake_on_s3_is_told(
     commands: CliRunner, monkeypatch: pytest.MonkeyPatch, s3_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
@@ -239,6 +240,7 @@ def test_a_lake_on_s3_is_told(
     assert "there is no bucket 'no-such-bucket'" in report["problems"][0]
 
 
+@pytest.mark.integration
 def test_credentials_that_are_refused_are_told(
     commands: CliRunner, monkeypatch: pytest.MonkeyPatch, strict_s3_server: Any, s3_settings: Callable[..., Settings]
 ) -> None:
@@ -254,14 +256,16 @@ def test_the_requests_do_not_grow_with_history(commands: CliRunner, monkeypatch:
     """Of a lake with days of hours in each table, the same objects are asked for however many days there are."""
     lake, now = Lake(current_settings()), datetime.now(UTC)
     requests: list[str] = []
-    made_by = {name: getattr(obstore, name) for name in ("get", "list", "list_with_delimiter")}
-    for name in made_by:
 
-        def spy(store: Any, *arguments: Any, made: Callable[..., Any] = made_by[name], **options: Any) -> Any:
-            requests.append(str(arguments[:1]))
-            return made(store, *arguments, **options)
+    def counted(made: Callable[..., Any]) -> Callable[..., Any]:
+        def request(*arguments: Any, **options: Any) -> Any:
+            requests.append(made.__name__)
+            return made(*arguments, **options)
 
-        monkeypatch.setattr(obstore, name, spy)
+        return request
+
+    for name in ("get", "list", "list_with_delimiter"):
+        monkeypatch.setattr(obstore, name, counted(getattr(obstore, name)))
     counts = []
     for days_back in (range(10, 12), range(12, 18)):
         for back in days_back:
@@ -280,47 +284,48 @@ def test_the_requests_do_not_grow_with_history(commands: CliRunner, monkeypatch:
 
 
 @pytest.fixture
-def daemon(commands: CliRunner, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+def daemon(commands: CliRunner, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Dagster's own daemon on the test's instance, with one sensor that finds nothing and one that fails."""
     sensors = tmp_path / "sensors.py"
     sensors.write_text(_SENSORS)
     command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-f", str(sensors)]
     with (tmp_path / "daemon.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=tmp_path)
+    yield process
+    end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
     try:
-        with runs.open_instance() as instance:
-            yield instance
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.integration
-def test_sensors_are_told_by_what_they_last_said(commands: CliRunner, daemon: dg.DagsterInstance) -> None:
-    def sensors() -> dict[str, dict[str, Any]]:
-        return {found["name"]: found for found in told(commands)[1]["dagster"]["automation"]}
+def test_sensors_are_told_by_what_they_last_said(commands: CliRunner, daemon: subprocess.Popen[bytes]) -> None:
+    def last_ticks() -> dict[str, dict[str, Any]]:
+        found = told(commands)[1]["dagster"]["automation"]
+        return {sensor["name"]: sensor["last_tick"] or {"state": "never"} for sensor in found}
 
-    deadline = time.monotonic() + _TICKS_SECONDS
-    found = sensors()
-    while time.monotonic() < deadline and not all(
-        (found.get(name) or {}).get("last_tick") and found[name]["last_tick"]["state"] == state
-        for name, state in (("quiet", "skipped"), ("broken", "failure"))
-    ):
+    deadline, ticks = time.monotonic() + _TICKS_SECONDS, last_ticks()
+    while {name: tick["state"] for name, tick in ticks.items()} != {"quiet": "skipped", "broken": "failure"}:
+        assert time.monotonic() < deadline, ticks
         time.sleep(0.5)
-        found = sensors()
-    assert found["quiet"]["last_tick"]["message"] == "nothing new [/bold]"
-    assert found["quiet"]["kind"] == "sensor"
-    assert "the queue is gone" in found["broken"]["last_tick"]["message"]
+        ticks = last_ticks()
+    assert ticks["quiet"]["message"] == "nothing new [/bold]"
+    assert "the queue is gone" in ticks["broken"]["message"]
     code, report = told(commands)
     assert code == 1
     assert report["dagster"]["daemon"]["is_running"]
     assert any("sensor broken: its last tick failed" in problem for problem in report["problems"])
-    shown = commands.invoke(app, ["status"]).output
-    assert "nothing new [/bold]" in shown
+    assert "nothing new [/bold]" in commands.invoke(app, ["status"]).output
 
-    daemon.wipe_daemon_heartbeats()
-    shutil.rmtree(Path(current_settings().lake), ignore_errors=True)
+    end(daemon)
+    with runs.open_instance() as instance:
+        instance.wipe_daemon_heartbeats()  # else the last one counts for two minutes
+    _, report = told(commands)
+    assert not report["dagster"]["daemon"]["is_running"]
+    assert "Dagster's daemon is not running, with broken, quiet on" in report["problems"]
