@@ -141,6 +141,14 @@ def _top_songs(random: np.random.Generator, hours: list[datetime], days: list[da
     ]  # fmt: skip
 
 
+def _top_artists(random: np.random.Generator, hours: list[datetime], days: list[datetime]) -> list[Row]:
+    return [
+        {TIME: day, "artist": artist, "plays_rank": place, "plays": 300 // place, "skips": int(random.integers(0, 20))}
+        for day in days
+        for place, artist in enumerate(_ARTISTS, start=1)
+    ]
+
+
 def _funnel(random: np.random.Generator, hours: list[datetime], days: list[datetime]) -> list[Row]:
     sizes = dict(zip(STAGES, (400, 30, 8, 8, 100, 25, 2, 2, 3, 1), strict=True))
     return [
@@ -182,6 +190,7 @@ _ROWS: dict[str, Callable[[np.random.Generator, list[datetime], list[datetime]],
     "daily_engagement": _daily_engagement,
     "retention": _retention,
     "top_songs": _top_songs,
+    "top_artists": _top_artists,
     "funnel": _funnel,
     "logins": _logins,
     "pipeline": _pipeline,

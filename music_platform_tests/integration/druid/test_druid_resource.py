@@ -151,10 +151,10 @@ def test_after_a_kill_the_data_is_served_again(
     os.killpg(before.pid, signal.SIGKILL)
     wait_until_gone(running_druid)
     answered: list[int] = []
-    waiting = threading.Thread(target=lambda: answered.append(count(druid, "killed", 1_200)))
+    waiting = threading.Thread(target=lambda: answered.append(count(druid, "killed", 1_200, seconds=180)))
     waiting.start()  # a request that begins while Druid is down is answered once it is up
     assert running_druid.up(java_options=QUICK_START)
-    waiting.join(120)
+    waiting.join(200)
     after = running_druid.status()
     assert after is not None
     assert after.pid != before.pid
