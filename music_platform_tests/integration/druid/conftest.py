@@ -40,13 +40,18 @@ def druid_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="session")
 def local_druid(druid_settings: Settings) -> Iterator[LocalDruid]:
-    """The running Druid. Skips where there is no Java that it runs on; without its jars the tests fail."""
+    """The running Druid. Skips, and says why, where there is no Java that it runs on or its jars cannot be downloaded."""
     try:
         find_java(druid_settings)
     except LocalDruidError as error:
         pytest.skip(str(error))
     druid = LocalDruid(druid_settings)
-    druid.up(java_options=QUICK_START)
+    try:
+        druid.up(java_options=QUICK_START)
+    except LocalDruidError as error:
+        if "cannot be downloaded" not in str(error):
+            raise
+        pytest.skip(str(error))
     try:
         yield druid
     finally:
