@@ -14,12 +14,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -27,7 +22,8 @@ import polars as pl
 from benchmarks.gold_layer import build_gold
 from benchmarks.landed_events import add_sample_options, land
 from benchmarks.measuring import median_ratio, print_table
-from benchmarks.spark_server import java_is_there, spark_connect_server
+from benchmarks.peers import Run, compare_with_spark, seconds_of, timed, timed_peer
+from benchmarks.spark_server import java_is_there
 from benchmarks.spine import Phases, build_spine
 from music_platform.contracts.aggregates import TOP_RANKS
 from music_platform.contracts.columns import UNKNOWN_KEY
@@ -39,14 +35,6 @@ from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
 
 _KEYS_OF_STREAMS = ("user_key", "song_key", "artist_key", "location_key", "session_key")
-
-
-@dataclass
-class Run:
-    """One measured run."""
-
-    seconds: float
-    cpu_seconds: float
 
 
 def main() -> None:
@@ -66,9 +54,9 @@ def main() -> None:
         for repetition in range(options.repetitions):
             lake = _lake_beside(silver, folder, f"platform-{repetition}")
             phases.append(Phases())
-            platform.append(_timed(lambda lake=lake: build_gold(lake, sail, [day], phases[-1])))
+            platform.append(timed(lambda lake=lake: build_gold(lake, sail, [day], phases[-1])))
             output = Path(folder, f"peer-{repetition}")
-            peer.append(_run_peer(silver, output, day))
+            peer.append(timed_peer("benchmarks.polars_gold_peer", silver.location, output, day))
             if repetition == 0:
                 compare(Path(lake.location), output)
         _print(_events_of(silver), platform, peer, phases)
@@ -98,55 +86,17 @@ def _events_of(silver: Lake) -> int:
     return files.select(pl.len()).collect().item()
 
 
-def _timed(function: Callable[[], None]) -> Run:
-    started, cpu_started = time.perf_counter(), time.process_time()
-    function()
-    return Run(time.perf_counter() - started, time.process_time() - cpu_started)
-
-
-def _run_peer(silver: Lake, output: Path, day: str) -> Run:
-    """In a process of its own, timed without Python's start and imports."""
-    code = (
-        "import sys, time, pathlib, benchmarks.polars_gold_peer as peer;"
-        "started = time.perf_counter(), time.process_time();"
-        "peer.build(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]);"
-        "print(time.perf_counter() - started[0], time.process_time() - started[1])"
-    )
-    seconds, cpu_seconds = _last_words(["-c", code, silver.location, str(output), day])
-    return Run(float(seconds), float(cpu_seconds))
-
-
 def _compare_with_spark(silver: Lake, small: Lake, folder: str, day: str) -> None:
-    """Spark between two runs of the platform, each in a process of its own and with the machine to itself."""
-
-    def layer(engine: str, name: str) -> float:
+    def platform(engine: str, name: str) -> float:
         lake, warm_up = (
             _lake_beside(of, folder, f"{name}-{kind}") for of, kind in ((silver, "full"), (small, "small"))
         )
-        return float(_last_words(["-m", "benchmarks.gold_layer", lake.location, day, warm_up.location, engine])[-1])
+        return seconds_of("benchmarks.gold_layer", lake.location, day, warm_up.location, engine)
 
-    seconds = {"platform (Sail)": layer("", "before")}
-    with spark_connect_server() as (url, start_seconds):
-        job = ["-m", "benchmarks.spark_gold_job", silver.location, small.location, f"{folder}/job", day, url]
-        seconds["a plain Spark job, Spark's own reader and writer"] = float(_last_words(job)[-1])
-        seconds["platform, Spark as its engine"] = layer(url, "spark")
-    seconds["platform (Sail) again"] = layer("", "after")
-    platform = (seconds["platform (Sail)"] + seconds["platform (Sail) again"]) / 2
-    print_table(
-        "The same transforms on Apache Spark",
-        ["", "seconds", "platform = 1"],
-        [[name, f"{measured:.1f}", f"{measured / platform:.1f}"] for name, measured in seconds.items()],
-    )
-    print(f"Spark's start ({start_seconds:.1f} s) is not counted.")
+    def job(url: str) -> float:
+        return seconds_of("benchmarks.spark_gold_job", silver.location, small.location, f"{folder}/job", day, url)
 
-
-def _last_words(arguments: list[str]) -> list[str]:
-    """The words of the last line that a Python process prints."""
-    root = Path(__file__).resolve().parents[1]
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=root)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr[-4000:]}")
-    return done.stdout.splitlines()[-1].split()
+    compare_with_spark(platform, job)
 
 
 def compare(lake: Path, peer: Path) -> None:

@@ -14,20 +14,17 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from benchmarks.landed_events import add_sample_options, land
 from benchmarks.measuring import median_ratio, print_table
+from benchmarks.peers import Run, compare_with_spark, seconds_of, timed, timed_peer
 from benchmarks.polars_peer import SCHEMAS
-from benchmarks.spark_server import java_is_there, spark_connect_server
+from benchmarks.spark_server import java_is_there
 from benchmarks.spine import Phases, build_spine
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.manifest import read_manifest
@@ -37,14 +34,6 @@ from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
 
 _NOT_COMPARED = ("event_id",)  # each has its own way to write a fraction into the fingerprint
-
-
-@dataclass
-class Run:
-    """One measured run."""
-
-    seconds: float
-    cpu_seconds: float
 
 
 def main() -> None:
@@ -61,9 +50,9 @@ def main() -> None:
         for repetition in range(options.repetitions):
             lake = _new_lake(landed, folder, f"platform-{repetition}")
             phases.append(Phases())
-            platform.append(_timed(lambda lake=lake: _build(lake, sail, partitions, phases[-1])))
+            platform.append(timed(lambda lake=lake: _build(lake, sail, partitions, phases[-1])))
             output = Path(folder, f"peer-{repetition}")
-            peer.append(_run_peer(landed, output))
+            peer.append(timed_peer("benchmarks.polars_peer", landed.location, output))
             if repetition == 0:
                 events = _compare(lake, output, partitions)
         runs = {"platform (Sail)": platform, "Polars script": peer}
@@ -92,54 +81,18 @@ def _build(lake: Lake, spark: SparkResource, partitions: Sequence[str], phases: 
     build_spine(lake, spark, partitions, phases)
 
 
-def _timed(function: Callable[[], None]) -> Run:
-    started, cpu_started = time.perf_counter(), time.process_time()
-    function()
-    return Run(time.perf_counter() - started, time.process_time() - cpu_started)
-
-
-def _run_peer(landed: Lake, output: Path) -> Run:
-    """In a process of its own, timed without Python's start and imports."""
-    code = (
-        "import sys, time, pathlib, benchmarks.polars_peer as peer; started = time.perf_counter(), time.process_time();"
-        "peer.build(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]));"
-        "print(time.perf_counter() - started[0], time.process_time() - started[1])"
-    )
-    command = [sys.executable, "-c", code, landed.location, str(output)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).resolve().parents[1])
-    seconds, cpu_seconds = done.stdout.split()
-    return Run(float(seconds), float(cpu_seconds))
-
-
 def _compare_with_spark(landed: Lake, folder: str, partitions: Sequence[str]) -> None:
-    """Spark between two runs of the platform, each in a process of its own and with the machine to itself."""
+    first, last = partitions[0], partitions[-1]
 
-    def spine(engine: str, name: str) -> float:
-        lake = _new_lake(landed, folder, f"beside-spark-{name}")
-        return float(_run("benchmarks.spine", lake.location, partitions[0], partitions[-1], engine)[-1])
+    def platform(engine: str, name: str) -> float:
+        return seconds_of(
+            "benchmarks.spine", _new_lake(landed, folder, f"beside-spark-{name}").location, first, last, engine
+        )
 
-    seconds = {"platform (Sail)": spine("", "before")}
-    with spark_connect_server() as (url, start_seconds):
-        job = _run("benchmarks.spark_job", landed.location, f"{folder}/job", partitions[0], partitions[-1], url)
-        seconds["a plain Spark job, Spark's own reader and writer"] = float(job[-1])
-        seconds["platform, Spark as its engine"] = spine(url, "spark")
-    seconds["platform (Sail) again"] = spine("", "after")
-    platform = (seconds["platform (Sail)"] + seconds["platform (Sail) again"]) / 2
-    print_table(
-        "The same transforms on Apache Spark",
-        ["", "seconds", "platform = 1"],
-        [[name, f"{measured:.1f}", f"{measured / platform:.1f}"] for name, measured in seconds.items()],
-    )
-    print(f"Spark's start ({start_seconds:.1f} s) is not counted.")
+    def job(url: str) -> float:
+        return seconds_of("benchmarks.spark_job", landed.location, f"{folder}/job", first, last, url)
 
-
-def _run(module: str, *arguments: str) -> list[str]:
-    """The words of the last line that a benchmark's process prints."""
-    command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).resolve().parents[1])
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
-    return done.stdout.splitlines()[-1].split()
+    compare_with_spark(platform, job)
 
 
 def _compare(lake: Lake, peer: Path, partitions: Sequence[str]) -> int:
