@@ -72,8 +72,9 @@ def check(
             if not any(table.layer in wanted for table in step.tables):
                 continue
             status.update(f"checking {', '.join(table.path for table in step.tables)}")
-            # Gold is made in runs of its own. Where none has been, that is no defect, unless its checks are asked for.
-            if not layers and step.tables[0].layer is Layer.GOLD and not _is_made(step, partitions, lake, spark):
+            # Gold and the collector's errors can be left out of a run. Where they were never made, that is no defect, unless
+            # their checks are asked for.
+            if not layers and step.event_type is None and not _is_made(step, partitions, lake, spark):
                 unmade.append(step.tables[0].path)
                 continue
             found = step.check(partitions, lake, spark)

@@ -191,7 +191,10 @@ def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] |
             ]
         else:
             spark = SparkResource.from_settings(lake.settings)  # opens no session, as nothing is read by it
-            manifests = list(StoredPartitions.open(contract, partitions, lake, spark).manifests.values())
+            # A run can leave the collector's errors out: nothing is amiss then, unless it is they that are asked for.
+            may_lack = contract is COLLECTOR_ERRORS and event_type is None
+            open_them = StoredPartitions.open_published if may_lack else StoredPartitions.open
+            manifests = list(open_them(contract, partitions, lake, spark).manifests.values())
         yield from (manifest for manifest in manifests if manifest.rows)
 
 

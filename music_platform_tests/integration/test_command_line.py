@@ -15,9 +15,10 @@ import pytest
 from command_line import HOUR, auth_event, in_its_own_process, land, materialize_hour, words
 from typer.testing import CliRunner
 
+from music_platform.cli import runs
 from music_platform.cli.main import app
 from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.tables import SILVER
+from music_platform.contracts.tables import BRONZE, SILVER
 from music_platform.resources.lake import Lake
 from music_platform.settings import current_settings
 
@@ -185,3 +186,19 @@ def test_gold_is_made_checked_and_told(commands: CliRunner) -> None:
     assert "gold has no plays of 2026-02-01" in nothing.output
     assert commands.invoke(app, ["results", "--partition-range", "yesterday"]).exit_code == 2
     assert commands.invoke(app, ["check", "--partition", days[0], "--layer", "silver"]).exit_code == 2
+
+
+def test_what_a_run_left_out_of_the_spine_stands_in_no_ones_way(commands: CliRunner, tmp_path: Path) -> None:
+    land(commands, tmp_path, [auth_event(number) for number in range(3)])
+    tables = [contract.path for layer in (BRONZE, SILVER) for contract in layer.values()]
+    runs.materialize(runs.open_instance(), current_settings(), tables, [HOUR], "materialize")
+    checked = commands.invoke(app, ["check", "--partition", HOUR])
+    assert checked.exit_code == 0, checked.output
+    assert "not checked, because it was never made of these partitions: quarantine/collector_errors" in words(
+        checked.output
+    )
+    listed = commands.invoke(app, ["quarantine", "list", "--partition", HOUR])
+    assert (listed.exit_code, "0 rows in quarantine" in listed.output) == (0, True)
+    asked_for = commands.invoke(app, ["quarantine", "list", "--partition", HOUR, "--event-type", "collector_errors"])
+    assert asked_for.exit_code == 1
+    assert "quarantine/collector_errors has no partition" in words(asked_for.output)
