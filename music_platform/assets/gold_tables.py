@@ -110,7 +110,7 @@ _TABLES = (
     GoldTable(
         FACT_PLAYS,
         lambda frames: facts.fact_plays(frames["streams"], frames["page_views"], frames.partitions),
-        {"streams": Input(FACT_STREAMS), "page_views": Input(FACT_PAGE_VIEWS, days_after=1)},
+        {"streams": Input(FACT_STREAMS, days_after=1), "page_views": Input(FACT_PAGE_VIEWS, days_after=1)},
     ),
     GoldTable(
         SESSION_DAYS,

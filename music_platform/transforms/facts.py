@@ -31,10 +31,9 @@ def fact_streams(listens: DataFrame, page_views: DataFrame) -> DataFrame:
     ``played_seconds`` lasts until the next event of the session within the hour; null where that lies in another one.
     """
     keyed = _with_keys(listens).withColumn("artist_key", artist_key(F.col("artist")))
-    next_events = _next_events(keyed, _with_session(page_views))
-    next_hour = F.date_trunc("HOUR", "event_time") + F.expr("INTERVAL 1 HOUR")
-    streams = _with_played_seconds(keyed, next_events, before=next_hour)
-    return streams.select(*_names(FACT_STREAMS))
+    next_events = _next_events_of_the_hour(keyed, _with_session(page_views))
+    streams = keyed.join(next_events, "event_id", "left").withColumn("played_seconds", _seconds_until_next_event())
+    return streams.withColumn("is_skipped", _is_skipped()).select(*_names(FACT_STREAMS))
 
 
 def fact_page_views(page_views: DataFrame) -> DataFrame:
@@ -45,12 +44,17 @@ def fact_page_views(page_views: DataFrame) -> DataFrame:
 def fact_plays(streams: DataFrame, page_views: DataFrame, days: Sequence[str]) -> DataFrame:
     """The days' streams with the seconds played up to the session's next event, in whatever hour.
 
-    ``page_views`` are fact_page_views of the days and of the day after each: a session goes on after midnight.
+    ``streams`` and ``page_views`` are fact_streams and fact_page_views of the days and of the day after each: a session goes
+    on after midnight. A stream whose next event lies in its own hour has its seconds already.
     """
-    next_events = _next_events(streams, page_views)
-    plays = streams.drop("played_seconds", "is_skipped")
+    plays = streams.join(_next_events_of_later_hours(streams, page_views), "event_id", "left")
     # The same whether one day is made or many: a range has days at hand that a day's own run has not.
-    plays = _with_played_seconds(plays, next_events, before=F.date_add(F.to_date("event_time"), 2).cast("timestamp"))
+    end_of_next_day = F.date_add(F.to_date("event_time"), 2).cast("timestamp")
+    plays = plays.withColumn(
+        "next_event_time", F.when(F.col("next_event_time") < end_of_next_day, F.col("next_event_time"))
+    )
+    plays = plays.withColumn("played_seconds", F.coalesce("played_seconds", _seconds_until_next_event()))
+    plays = plays.withColumn("is_skipped", _is_skipped())
     return plays.where(_is_of(days, F.col("event_time"))).select(*_names(FACT_PLAYS))
 
 
@@ -140,35 +144,52 @@ def _with_keys(events: DataFrame) -> DataFrame:
     })  # fmt: skip
 
 
-def _next_events(listens: DataFrame, page_views: DataFrame) -> DataFrame:
-    """Of each listen the time of the session's next event, and null where there is none: (event_id, next_event_time)."""
+def _next_events_of_the_hour(listens: DataFrame, page_views: DataFrame) -> DataFrame:
+    """(event_id, next_event_time) of each listen after which its session goes on within the hour."""
     columns = ("session_key", "event_time", "item_in_session")
-    events = page_views.select(*columns, F.lit(None).cast("string").alias("event_id"), F.lit(0).alias("kind"))
-    events = events.unionByName(listens.select(*columns, "event_id", F.lit(1).alias("kind")))
-    # Many sessions to a window: the embedded engine pays for each window more than for its rows.
-    events = events.withColumn("sessions", F.substring("session_key", 1, 2))
-    # A listen comes after the page view that is its twin, so that the next event is the next item's.
-    in_order = Window.partitionBy("sessions").orderBy(
-        "session_key", "event_time", "item_in_session", "kind", "event_id"
-    )
+    events = page_views.select(*columns, F.lit(None).cast("string").alias("event_id"))
+    events = events.unionByName(listens.select(*columns, "event_id"))
+    # A whole hour to a window: the embedded engine pays for each window more than for its rows.
+    events = events.withColumn("hour", F.date_trunc("HOUR", "event_time"))
+    # Null comes first: a listen follows the page view that is its twin, so that the next event is the next item's.
+    in_order = Window.partitionBy("hour").orderBy("session_key", "event_time", "item_in_session", "event_id")
     events = events.withColumns({
-        "following_time": F.lead("event_time").over(in_order),
-        "following_session": F.lead("session_key").over(in_order),
+        "next_event_time": F.lead("event_time").over(in_order),
+        "next_session": F.lead("session_key").over(in_order),
     })  # fmt: skip
-    next_event_time = F.when(F.col("following_session") == F.col("session_key"), F.col("following_time"))
-    return events.where("kind = 1").select("event_id", next_event_time.alias("next_event_time"))
+    goes_on = F.col("next_session") == F.col("session_key")
+    return events.where(F.col("event_id").isNotNull() & goes_on).select("event_id", "next_event_time")
 
 
-def _with_played_seconds(listens: DataFrame, next_events: DataFrame, before: Column) -> DataFrame:
-    """A next event counts before that moment; a later one is not at hand in every run, or not the same session's."""
-    joined = listens.join(next_events, "event_id", "left")
-    joined = joined.withColumn("next_event_time", F.when(F.col("next_event_time") < before, F.col("next_event_time")))
-    until_next = (F.unix_micros("next_event_time") - F.unix_micros("event_time")) / F.lit(1e6)
-    joined = joined.withColumn(
-        "played_seconds", F.least(until_next, F.when(until_next.isNotNull(), F.col("duration_seconds")))
+def _next_events_of_later_hours(streams: DataFrame, page_views: DataFrame) -> DataFrame:
+    """(event_id, next_event_time) of each stream that ends its session's hour, where the session goes on in a later one."""
+    ends_the_hour = F.col("played_seconds").isNull()
+    columns = ("session_key", "event_time", F.date_trunc("HOUR", "event_time").alias("hour"))
+    events = page_views.select(*columns, F.lit(None).cast("string").alias("event_id"))
+    events = events.unionByName(streams.select(*columns, F.when(ends_the_hour, F.col("event_id")).alias("event_id")))
+    hours = events.groupBy("session_key", "hour").agg(
+        F.min("event_time").alias("event_time"), F.max("event_id").alias("event_id")
     )
+    # Many sessions to a window, for the same reason as above.
+    hours = hours.withColumn("sessions", F.substring("session_key", 1, 2))
+    in_order = Window.partitionBy("sessions").orderBy("session_key", "hour")
+    hours = hours.withColumns({
+        "next_event_time": F.lead("event_time").over(in_order),
+        "next_session": F.lead("session_key").over(in_order),
+    })  # fmt: skip
+    goes_on = F.col("next_session") == F.col("session_key")
+    return hours.where(F.col("event_id").isNotNull() & goes_on).select("event_id", "next_event_time")
+
+
+def _seconds_until_next_event() -> Column:
+    """At most the song's; null where no event comes next."""
+    seconds = (F.unix_micros("next_event_time") - F.unix_micros("event_time")) / F.lit(1e6)
+    return F.least(seconds, F.when(seconds.isNotNull(), F.col("duration_seconds")))
+
+
+def _is_skipped() -> Column:
     # Eventsim goes on after a song's whole seconds, so a played song may lack its last fraction.
-    return joined.withColumn("is_skipped", F.col("played_seconds") < F.floor("duration_seconds"))
+    return F.col("played_seconds") < F.floor("duration_seconds")
 
 
 def _rounded_sum(name: str) -> Column:
