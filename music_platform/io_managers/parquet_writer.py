@@ -231,12 +231,12 @@ def encode(table: pa.Table, contract: TableContract, name: str) -> tuple[bytes, 
     The same rows give the same bytes, so content can be compared by its SHA-256.
     """
     table = table.replace_schema_metadata({"music_platform.contract": f"{contract.path}:{fingerprint(contract)}"})
+    # Pages would end where the engine's batches end, which depend on what else was read; and one chunk sorts faster.
+    table = table.combine_chunks()
     if contract.sort_columns:
         order = pc.sort_indices(table, [(column, "ascending") for column in contract.sort_columns]).to_numpy()
         if (order[1:] < order[:-1]).any():  # the engine may have sorted the rows already
             table = table.take(order)
-    # Pages end where the engine's batches end, and those depend on what else was read with the partition.
-    table = table.combine_chunks()
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,
