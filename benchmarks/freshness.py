@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from benchmarks.dagster_runs import new_instance
 from benchmarks.measuring import print_table
@@ -75,17 +76,18 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
     lake = Lake(Settings())
     home = folder / "dagster"
     instance = new_instance(home)
-    producer = LiveProducer(lake.store, users=options.users, seed=1, seconds=options.landing_seconds)
-    with local_dagster(instance, home, print):
+    with (
+        local_dagster(instance, home, print),
+        LiveProducer(lake.store, users=options.users, seed=1, seconds=options.landing_seconds) as producer,
+    ):
         watch = FreshnessWatch(lake)
-        producer.start()
         _look_for(watch, options.seconds)
         producer.stop()
         deadline = time.monotonic() + _DRAIN_SECONDS
         _look_for(watch, _LOOK_SECONDS)
         while watch.unreadable() and time.monotonic() < deadline:
             _look_for(watch, _LOOK_SECONDS)
-        runs = instance.get_run_records()
+        runs = _ended_runs(instance, deadline)
         _tell(watch, Debounce(options.quiet, options.longest_wait), [_timed(instance, record) for record in runs
               if record.dagster_run.job_name == "hourly_spine" and record.dagster_run.is_success])  # fmt: skip
     in_bronze = sum(landed.rows or 0 for landed in watch.objects.values())
@@ -105,10 +107,17 @@ def _look_for(watch: FreshnessWatch, seconds: float) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
+def _ended_runs(instance: dg.DagsterInstance, deadline: float) -> Sequence[dg.RunRecord]:
+    """All runs, once none is in progress."""
+    while time.monotonic() < deadline and instance.get_runs_count(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
+        time.sleep(_LOOK_SECONDS)
+    return instance.get_run_records()
+
+
 def _timed(instance: dg.DagsterInstance, record: dg.RunRecord) -> _Run:
     run_id = record.dagster_run.run_id
     steps = [step for step in instance.get_run_step_stats(run_id) if step.start_time and step.end_time]
-    launched = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.PIPELINE_DEQUEUED).records
+    launched = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.PIPELINE_STARTING).records
     layers = {
         layer: max(step.end_time or 0.0 for step in steps if step.step_key.startswith(_step_names(layer)))
         for layer in _LAYERS
@@ -148,7 +157,9 @@ def _tell(watch: FreshnessWatch, debounce: Debounce, runs: Sequence[_Run]) -> No
         "gold": [run.layers["gold"] - run.layers["silver"] for run, _ in batches],
         "what follows: checks, end of the process": [run.ended - run.layers["gold"] for run, _ in batches],
     }
-    print_table("How it is spent, by batch", ["seconds", "p50", "p95", "most"], [_row(*phase) for phase in phases.items()])
+    print_table(
+        "How it is spent, by batch", ["seconds", "p50", "p95", "most"], [_row(*phase) for phase in phases.items()]
+    )
 
 
 def _due(batch: Sequence[LandedObject], debounce: Debounce) -> float:

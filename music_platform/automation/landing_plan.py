@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from music_platform.automation.landed_hours import NO_OBJECTS, LandedHour, types_that_differ
+from music_platform.automation.landed_hours import NO_OBJECTS, LandedHour, kinds_that_differ
 from music_platform.automation.landing_cursor import FailedHour, LandingCursor, OpenRequest, Waiting
 from music_platform.partitions import contiguous_ranges, key_of_hour, keys_in_range
 
 MOST_OPEN_REQUESTS = 16
-MOST_HOURS_A_TICK = 96  # each is reported with up to four events
+MOST_HOURS_A_TICK = 96  # each is reported with up to five events
 MOST_KEPT_BEYOND_WINDOW = 240
 MOST_FAILED_HOURS = 240
 RETRIES = 3
@@ -53,7 +53,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Request:
-    """A run to be requested: its hours follow each other. ``changed`` names the event types that differ, hour by hour."""
+    """A run to be requested: its hours follow each other. ``changed`` names the kinds that differ, hour by hour."""
 
     run_key: str
     hours: tuple[str, ...]
@@ -110,7 +110,7 @@ def plan(
     requests: list[Request] = []
     for hours in _affordable(groups, MOST_OPEN_REQUESTS - len(open_requests)):
         contents = {hour: partitions[hour].content if hour in waiting else handled[hour] for hour in hours}
-        changed = {hour: types_that_differ(handled.get(hour, NO_OBJECTS), contents[hour]) for hour in hours}
+        changed = {hour: kinds_that_differ(handled.get(hour, NO_OBJECTS), contents[hour]) for hour in hours}
         request = Request(_run_key(contents, cursor.sequence + len(requests) + 1), tuple(hours), changed)
         requests.append(request)
         open_requests.append(OpenRequest(request.run_key, request.hours))

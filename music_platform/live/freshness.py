@@ -71,7 +71,9 @@ class FreshnessWatch:
         self._lake = lake
         self._first = _current_hour() - timedelta(hours=1)  # an event may land just after its hour
         self._made_of: defaultdict[_Version, set[str]] = defaultdict(set)
-        self._before = {key for hour in self.hours() for key in self._listed(hour)}
+        self._before = {
+            key for hour in self.hours() for event_type in EVENT_TYPES for key in self._listed(hour, event_type)
+        }
         self.objects: dict[str, LandedObject] = {}
         self.manifests: dict[tuple[str, str], Manifest] = {}
 
@@ -83,9 +85,10 @@ class FreshnessWatch:
         """List and read the manifests once; what is newly found has become readable now at the latest."""
         hours = self.hours()
         for hour in hours:
-            for key, (event_type, landed_at) in self._listed(hour).items():
-                if key not in self._before and key not in self.objects:
-                    self.objects[key] = LandedObject(key, event_type, hour, landed_at)
+            for event_type in EVENT_TYPES:
+                for key, landed_at in self._listed(hour, event_type).items():
+                    if key not in self._before and key not in self.objects:
+                        self.objects[key] = LandedObject(key, event_type, hour, landed_at)
         # A publish between two of these reads is understood at the next look.
         asked = [(contract, hour) for contract in _WATCHED for hour in hours]
         found = self._lake.map_parallel(lambda pair: read_manifest(self._lake.store, *pair), asked)
@@ -96,13 +99,10 @@ class FreshnessWatch:
             for event_type in EVENT_TYPES:
                 self._follow(event_type, hour, now)
 
-    def _listed(self, hour: str) -> dict[str, tuple[str, float]]:
-        """Event type and moment of landing of each of the hour's objects, by key."""
-        return {
-            stored.key: (event_type, stored.last_modified.timestamp())
-            for event_type in EVENT_TYPES
-            for stored in list_landing(self._lake.store, event_type, [hour])[hour].objects
-        }
+    def _listed(self, hour: str, event_type: str) -> dict[str, float]:
+        """When each of the hour's objects of a type was landed, by key."""
+        folder = list_landing(self._lake.store, event_type, [hour])[hour]
+        return {stored.key: stored.last_modified.timestamp() for stored in folder.objects}
 
     def _follow(self, event_type: str, hour: str, now: float) -> None:
         """Mark the objects that the current manifests of an hour's tables were made from."""
@@ -133,6 +133,26 @@ class FreshnessWatch:
         """The rows that the watched hours have in these tables."""
         paths = {contract.path for contract in contracts}
         return sum(manifest.rows for (path, _), manifest in self.manifests.items() if path in paths)
+
+    def differences(self) -> list[str]:
+        """Where a watched hour's rows do not add up from landing to gold; empty when nothing was lost or doubled."""
+        found: list[str] = []
+        for hour in self.hours():
+            for event_type in EVENT_TYPES:
+                made = [self.manifests.get((layer[event_type].path, hour)) for layer in (BRONZE, SILVER, QUARANTINE)]
+                listed, (bronze, silver, quarantine) = set(self._listed(hour, event_type)), made
+                if bronze is None or silver is None or quarantine is None:
+                    if listed:
+                        found.append(f"{event_type} of {hour} has objects and lacks a table")
+                    continue
+                if listed != {source.key for source in bronze.sources}:
+                    found.append(f"{bronze.table} of {hour} was not made from the objects that lie in landing")
+                if bronze.rows != silver.rows + silver.counts.get("duplicates", 0) + quarantine.rows:
+                    found.append(f"rows of {event_type} of {hour} do not add up from bronze to silver")
+                fact = self.manifests.get((FACTS[event_type].path, hour)) if event_type in FACTS else None
+                if event_type in FACTS and (fact is None or fact.rows != silver.rows):
+                    found.append(f"{FACTS[event_type].path} of {hour} does not hold the rows of {silver.table}")
+        return found
 
     def unreadable(self) -> list[LandedObject]:
         """The objects whose rows are not readable yet."""

@@ -31,7 +31,7 @@ def local_dagster(
     """
     service = Service("live-dagster", home / "live")
     begun = datetime.now().astimezone().timestamp()
-    service.start([sys.executable, "-m", "music_platform.cli.dev"], process_environment(**settings))
+    service.start([sys.executable, "-m", "music_platform.cli.dev"], process_environment() | settings)
     try:
         service.wait_until(lambda: _evaluates_sensors(instance, begun), _START_SECONDS, progress)
         yield (home / "dev.lock").read_text()

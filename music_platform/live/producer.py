@@ -6,7 +6,9 @@ import shutil
 import tempfile
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 from music_platform.eventsim import GeneratorOptions
 from music_platform.eventsim.generator import Progress
@@ -19,7 +21,7 @@ from music_platform.resources.object_store import ObjectStore
 
 
 class LiveProducer:
-    """Streams events in a thread of its own from ``start`` until ``stop``.
+    """Streams events in a thread of its own, from the beginning of a ``with`` block to ``stop``, or to the block's end.
 
     ``seconds`` is the pause between two landings; each lands an object for every event type and hour that had events.
     ``lines`` and ``objects`` count what has been landed.
@@ -29,32 +31,34 @@ class LiveProducer:
         self._store = store
         self._options = GeneratorOptions(users=users, seed=seed, continuous=True)
         self._seconds = seconds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
-        self._failure: Exception | None = None
+        self._stopped = threading.Event()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="producer")
+        self._ended: Future[None] | None = None
         self.lines = 0
         self.objects = 0
 
-    def start(self) -> None:
-        self._thread.start()
+    def __enter__(self) -> Self:
+        self._ended = self._pool.submit(self._run)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._pool.shutdown()
 
     def stop(self) -> None:
         """Land what was generated until now and end; raises what made the producer fail."""
-        self._stop.set()
-        self._thread.join()
-        self.raise_failure()
+        self._stopped.set()
+        if self._ended is not None:
+            self._ended.result()
 
     def raise_failure(self) -> None:
         """Raise what ended the producer before it was stopped, if anything did."""
-        if self._failure is not None:
-            raise self._failure
+        if self._ended is not None and self._ended.done():
+            self._ended.result()
 
     def _run(self) -> None:
-        try:
-            with tempfile.TemporaryDirectory(prefix="music-platform-producer-") as folder:
-                self._stream(Path(folder))
-        except Exception as failure:  # raised again where the producer is stopped
-            self._failure = failure
+        with tempfile.TemporaryDirectory(prefix="music-platform-producer-") as folder:
+            self._stream(Path(folder))
 
     def _stream(self, folder: Path) -> None:
         sink = _Slices(folder)
@@ -67,7 +71,7 @@ class LiveProducer:
                 landed_at = time.monotonic()
 
         try:
-            stream(make_plan(self._options), sink, Pace(), self._stop, land_in_time)
+            stream(make_plan(self._options), sink, Pace(), self._stopped, land_in_time)
         finally:
             self._land(sink)
 
