@@ -90,11 +90,11 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
         runs = _ended_runs(instance, deadline)
         _tell(watch, Debounce(options.quiet, options.longest_wait), [_timed(instance, record) for record in runs
               if record.dagster_run.job_name == "hourly_spine" and record.dagster_run.is_success])  # fmt: skip
-    in_bronze = sum(landed.rows or 0 for landed in watch.objects.values())
+    differences = watch.differences()
     print(
-        f"\n{producer.lines:,} lines landed in {producer.objects:,} objects, {in_bronze:,} rows of them in bronze; "
-        f"{len(watch.unreadable())} objects not readable at the end; {len(runs)} runs, "
-        f"{sum(record.dagster_run.job_name == 'hourly_spine' for record in runs)} of them hourly"
+        f"\n{producer.lines:,} lines landed in {producer.objects:,} objects, {len(watch.unreadable())} of them not readable "
+        f"at the end; {len(runs)} runs, {sum(record.dagster_run.job_name == 'hourly_spine' for record in runs)} of them hourly; "
+        f"from landing to gold {'; '.join(differences) or 'every row is there once'}"
     )
 
 
@@ -139,7 +139,7 @@ def _step_names(layer: str) -> tuple[str, ...]:
 
 
 def _tell(watch: FreshnessWatch, debounce: Debounce, runs: Sequence[_Run]) -> None:
-    beyond = watch.lags_beyond(debounce)
+    beyond = watch.lags_beyond(debounce, {run.run_id: run.requested for run in runs})
     print_table(
         f"From landed to readable, {len(beyond):,} objects in {len(watch.batches())} batches",
         ["seconds", "p50", "p95", "most"],
@@ -148,7 +148,9 @@ def _tell(watch: FreshnessWatch, debounce: Debounce, runs: Sequence[_Run]) -> No
     by_run = {run.run_id: run for run in runs}
     batches = [(by_run[run_id], batch) for (run_id, _), batch in watch.batches().items() if run_id in by_run]
     phases = {
-        "sensor: debounce over to run requested": [run.requested - _due(batch, debounce) for run, batch in batches],
+        "sensor: debounce over to run requested": [
+            max(run.requested - _due(batch, debounce), 0.0) for run, batch in batches
+        ],
         "queue: requested to launched": [run.launched - run.requested for run, _ in batches],
         "process: launched to started": [run.started - run.launched for run, _ in batches],
         "plan: started to first step": [run.first_step - run.started for run, _ in batches],

@@ -193,7 +193,7 @@ def _wait(
         if content == handled.get(hour, NO_OBJECTS) and hour not in gaps:
             continue
         # A clock that was set back begins the wait anew, which the longest wait bounds.
-        changed_since = moment if since is None else min(since.changed_since, moment)
+        changed_since = _first_change(landed, moment) if since is None else min(since.changed_since, moment)
         unchanged_since = moment
         if since is not None and since.content == content:
             unchanged_since = min(since.unchanged_since, moment)
@@ -201,6 +201,11 @@ def _wait(
     for hour in sorted({*gaps, *filter(window.is_partition, unlisted)} - listed.keys()):
         waiting.setdefault(hour, Waiting("", moment, moment))
     return waiting
+
+
+def _first_change(landed: LandedHour, moment: float) -> float:
+    """Since when an hour has been changed that is first seen to be: by the store's clock, unless that is ahead."""
+    return landed.newest if landed.newest is not None and landed.newest <= moment else moment
 
 
 def _gaps(handled: Mapping[str, str], listed: Mapping[str, LandedHour], window: _Window) -> set[str]:

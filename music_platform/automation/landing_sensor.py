@@ -132,7 +132,8 @@ def landing_sensor(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name=SENSOR_NAME,
         job=HOURLY_SPINE,
-        minimum_interval_seconds=settings.landing_poll_seconds,
+        # The daemon looks every 5 seconds, give or take some milliseconds: at a full interval it would pass over every other.
+        minimum_interval_seconds=max(settings.landing_poll_seconds - 1, 1),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Runs the hourly tables of every hour whose landed objects changed, once they are quiet.",
     )

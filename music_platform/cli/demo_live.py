@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -33,18 +33,21 @@ _DRAIN_SECONDS = 180.0  # for the tables to catch up once the producer has stopp
 
 @dataclass(frozen=True)
 class _Runs:
-    """The instance's runs since the demo began, by state."""
+    """The instance's runs since the demo began: how many are in which state, and when each was requested, by its id."""
 
-    waiting: int
-    finished: int
-    failed: int
+    waiting: int = 0
+    finished: int = 0
+    failed: int = 0
+    requested: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, instance: dg.DagsterInstance, since: datetime) -> _Runs:
-        runs = [record.dagster_run for record in instance.get_run_records(dg.RunsFilter(created_after=since))]
+        records = instance.get_run_records(dg.RunsFilter(created_after=since))
+        runs = [record.dagster_run for record in records]
         waiting = sum(run.status in NOT_FINISHED_STATUSES for run in runs)
         failed = sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs)
-        return cls(waiting, len(runs) - waiting, failed)
+        requested = {record.dagster_run.run_id: record.create_timestamp.timestamp() for record in records}
+        return cls(waiting, len(runs) - waiting, failed, requested)
 
     def told(self) -> str:
         return f"{self.waiting} runs queued or in progress, {self.finished} finished, {self.failed} failed"
@@ -82,7 +85,7 @@ def _follow(
     watch: FreshnessWatch, producer: LiveProducer, instance: dg.DagsterInstance, began: datetime, seconds: float
 ) -> None:
     """Show what happens while the producer runs, and until the tables hold all that it landed."""
-    started, runs = time.monotonic(), _Runs(0, 0, 0)
+    started, runs = time.monotonic(), _Runs()
     with Live(console=console, auto_refresh=False, transient=True) as display:
 
         def show(phase: str) -> None:
@@ -132,9 +135,8 @@ def _problems(watch: FreshnessWatch, producer: LiveProducer, runs: _Runs) -> lis
         problems.append(
             f"{len(late):,} of {len(watch.objects):,} objects did not become readable, such as {late[0].key}"
         )
-    in_bronze = sum(landed.rows or 0 for landed in watch.objects.values())
-    if in_bronze != producer.lines:
-        problems.append(f"{producer.lines:,} lines were landed and {in_bronze:,} of them are in bronze")
+    if (found := watch.lines()) != producer.lines:
+        problems.append(f"{producer.lines:,} lines were landed and the new objects hold {found:,}")
     problems += watch.differences()
     if runs.failed:
         problems.append(f"{runs.failed} runs failed; ./run dev shows them")
@@ -155,7 +157,7 @@ def _tell(watch: FreshnessWatch, producer: LiveProducer, runs: _Runs) -> None:
     console.print(runs.told())
     for name, lags in (
         ("from landed to readable", watch.lags()),
-        ("of it beyond the debounce", watch.lags_beyond(_DEBOUNCE)),
+        ("of it beyond the debounce", watch.lags_beyond(_DEBOUNCE, runs.requested)),
     ):
         if lags:
             p95 = sorted(lags)[math.ceil(0.95 * len(lags)) - 1]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import BRONZE, GOLD, QUARANTINE, SILVER
 from music_platform.io_managers.manifest import Manifest, partition_folder, read_manifest
 from music_platform.landing.layout import list_landing
+from music_platform.landing.reader import count_lines
 from music_platform.partitions import key_of_hour, keys_in_range
 from music_platform.resources.lake import Lake
 
@@ -31,7 +33,6 @@ class LandedObject:
     hour: str
     landed_at: float
     run_id: str | None = None
-    rows: int | None = None
     silver_at: float | None = None
     gold_at: float | None = None
 
@@ -112,7 +113,7 @@ class FreshnessWatch:
             for source in bronze.sources:
                 self._made_of[version].add(source.key)
                 if (landed := self.objects.get(source.key)) is not None and landed.run_id is None:
-                    landed.run_id, landed.rows = bronze.run_id, source.rows
+                    landed.run_id = bronze.run_id
         in_silver = self._pass_on(self.manifests.get((SILVER[event_type].path, hour)))
         for key in in_silver & self.objects.keys():
             self.objects[key].silver_at = self.objects[key].silver_at or now
@@ -128,6 +129,13 @@ class FreshnessWatch:
         keys = {key for source in manifest.sources for key in self._made_of.get((source.key, source.version), set())}
         self._made_of[partition_folder(manifest.table, manifest.partition), manifest.data_version] |= keys
         return keys
+
+    def lines(self) -> int:
+        """The lines of the objects."""
+        return self._lines(self.objects)
+
+    def _lines(self, keys: Iterable[str]) -> int:
+        return sum(self._lake.map_parallel(lambda key: count_lines(self._lake.store.get(key) or b""), list(keys)))
 
     def rows(self, contracts: Iterable[TableContract]) -> int:
         """The rows that the watched hours have in these tables."""
@@ -145,8 +153,8 @@ class FreshnessWatch:
                     if listed:
                         found.append(f"{event_type} of {hour} has objects and lacks a table")
                     continue
-                if listed != {source.key for source in bronze.sources}:
-                    found.append(f"{bronze.table} of {hour} was not made from the objects that lie in landing")
+                if self._lines(listed) != bronze.rows:
+                    found.append(f"{bronze.table} of {hour} does not hold the lines that have landed, each once")
                 if bronze.rows != silver.rows + silver.counts.get("duplicates", 0) + quarantine.rows:
                     found.append(f"rows of {event_type} of {hour} do not add up from bronze to silver")
                 fact = self.manifests.get((FACTS[event_type].path, hour)) if event_type in FACTS else None
@@ -171,11 +179,14 @@ class FreshnessWatch:
                 found[landed.run_id, landed.hour].append(landed)
         return found
 
-    def lags_beyond(self, debounce: Debounce) -> list[float]:
-        """Seconds from the end of the debounce, or from landing where that was later, to readable, of each object that is."""
+    def lags_beyond(self, debounce: Debounce, requested: Mapping[str, float]) -> list[float]:
+        """Seconds from the end of the debounce, or from landing where that was later, to readable, of each object that is.
+
+        ``requested`` says when runs were requested, by their ids: the debounce was over by then.
+        """
         found: list[float] = []
-        for batch in self.batches().values():
-            due = debounce.ends(landed.landed_at for landed in batch)
+        for (run_id, _), batch in self.batches().items():
+            due = min(debounce.ends(landed.landed_at for landed in batch), requested.get(run_id, math.inf))
             found += [landed.readable_at - max(due, landed.landed_at) for landed in batch
                       if landed.readable_at is not None]  # fmt: skip
         return found
