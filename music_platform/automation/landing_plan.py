@@ -20,6 +20,7 @@ MOST_HOURS_A_TICK = 96  # each is reported with up to five events
 MOST_KEPT_BEYOND_WINDOW = 240
 MOST_FAILED_HOURS = 240
 RETRIES = 3
+_LEAST_BACKLOG_HOURS = 3  # the hour that just ended goes with the current one
 _FIRST_RETRY_SECONDS = 60.0
 _RETRY_FACTOR = 4
 _LONGEST_CLOCK_ERROR = timedelta(days=2)
@@ -53,11 +54,15 @@ class Rules:
 
 @dataclass(frozen=True)
 class Request:
-    """A run to be requested: its hours follow each other. ``changed`` names the kinds that differ, hour by hour."""
+    """A run to be requested: its hours follow each other. ``changed`` names the kinds that differ, hour by hour.
+
+    ``is_current`` when the hour that is still filling is among them: that one does not wait behind a backlog.
+    """
 
     run_key: str
     hours: tuple[str, ...]
     changed: Mapping[str, list[str]]
+    is_current: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,12 +111,13 @@ def plan(
     ]
     retried = [hour for hour in failed if hour not in busy | waiting.keys() and _is_retried(failed[hour], moment)]
     # A range that failed is tried again hour by hour, so that one bad hour keeps no other from its run.
-    groups = [*_ranges(ready, rules.range_hours), *([hour] for hour in sorted(retried))]
+    groups = [*_ranges_of_ready(ready, window, rules.range_hours), *([hour] for hour in sorted(retried))]
     requests: list[Request] = []
     for hours in _affordable(groups, MOST_OPEN_REQUESTS - len(open_requests)):
         contents = {hour: partitions[hour].content if hour in waiting else handled[hour] for hour in hours}
         changed = {hour: kinds_that_differ(handled.get(hour, NO_OBJECTS), contents[hour]) for hour in hours}
-        request = Request(_run_key(contents, cursor.sequence + len(requests) + 1), tuple(hours), changed)
+        run_key = _run_key(contents, cursor.sequence + len(requests) + 1)
+        request = Request(run_key, tuple(hours), changed, is_current=window.current_key in hours)
         requests.append(request)
         open_requests.append(OpenRequest(request.run_key, request.hours))
         for hour in hours:
@@ -233,6 +239,13 @@ def _is_quiet(waiting: Waiting, landed: LandedHour, moment: float, rules: Rules)
 def _is_retried(failure: FailedHour, moment: float) -> bool:
     pause = _FIRST_RETRY_SECONDS * _RETRY_FACTOR ** (failure.attempts - 1)
     return not failure.is_left and not 0 <= moment - failure.failed_at < pause  # a clock set back ends the pause
+
+
+def _ranges_of_ready(ready: Collection[str], window: _Window, most_hours: int) -> list[list[str]]:
+    """The ready hours as ranges; of a backlog the current hour comes first, alone."""
+    if window.current_key not in ready or len(ready) < _LEAST_BACKLOG_HOURS:
+        return _ranges(ready, most_hours)
+    return [[window.current_key], *_ranges([hour for hour in ready if hour != window.current_key], most_hours)]
 
 
 def _ranges(hours: Collection[str], most_hours: int) -> list[list[str]]:

@@ -11,6 +11,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
+    PRIORITY_TAG,
     RUN_KEY_TAG,
     WILL_RETRY_TAG,
 )
@@ -31,14 +32,16 @@ _STATES = {
 }
 
 
-def run_request(run_key: str, hours: Collection[str]) -> dg.RunRequest:
-    """One run of the hourly spine for hours that follow each other."""
+def run_request(run_key: str, hours: Collection[str], *, is_current: bool = False) -> dg.RunRequest:
+    """One run of the hourly spine for hours that follow each other; ``is_current`` passes others that wait in the queue."""
     first, last = min(hours), max(hours)
+    priority = {PRIORITY_TAG: "1"} if is_current else {}
     if first == last:
-        return dg.RunRequest(run_key=run_key, partition_key=first)
+        return dg.RunRequest(run_key=run_key, partition_key=first, tags=priority)
     # A range has no partition key: these tags are how Dagster knows that a single run takes it all.
     return dg.RunRequest(
-        run_key=run_key, tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+        run_key=run_key,
+        tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last, **priority},
     )
 
 

@@ -71,7 +71,10 @@ class LandingWatch:
         if decided.requests:
             context.log.info(message)
         return dg.SensorResult(
-            run_requests=[run_request(request.run_key, request.hours) for request in decided.requests],
+            run_requests=[
+                run_request(request.run_key, request.hours, is_current=request.is_current)
+                for request in decided.requests
+            ],
             skip_reason=None if decided.requests else message,
             cursor=decided.cursor.to_json(),
             asset_events=[event for request in decided.requests for event in landing_events(request, listing.hours)],

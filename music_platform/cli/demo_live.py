@@ -27,6 +27,7 @@ from music_platform.settings import dagster_home
 _LANDING_SECONDS = 3.0
 # Shorter than the defaults, so that two minutes show several runs.
 _DEBOUNCE = Debounce(quiet_seconds=5.0, longest_wait_seconds=15.0)
+_WINDOW_HOURS = 1  # the current day: a lake's history is left to `./run dev`
 _LOOK_SECONDS = 0.5
 _DRAIN_SECONDS = 180.0  # for the tables to catch up once the producer has stopped
 
@@ -35,7 +36,8 @@ _DRAIN_SECONDS = 180.0  # for the tables to catch up once the producer has stopp
 class _Runs:
     """The instance's runs since the demo began: how many are in which state, and when each was requested, by its id."""
 
-    waiting: int = 0
+    queued: int = 0
+    in_progress: int = 0
     finished: int = 0
     failed: int = 0
     requested: Mapping[str, float] = field(default_factory=dict)
@@ -44,13 +46,15 @@ class _Runs:
     def of(cls, instance: dg.DagsterInstance, since: datetime) -> _Runs:
         records = instance.get_run_records(dg.RunsFilter(created_after=since))
         runs = [record.dagster_run for record in records]
-        waiting = sum(run.status in NOT_FINISHED_STATUSES for run in runs)
+        queued = sum(run.status is dg.DagsterRunStatus.QUEUED for run in runs)
+        in_progress = sum(run.status in NOT_FINISHED_STATUSES for run in runs) - queued
         failed = sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs)
         requested = {record.dagster_run.run_id: record.create_timestamp.timestamp() for record in records}
-        return cls(waiting, len(runs) - waiting, failed, requested)
+        return cls(queued, in_progress, len(runs) - queued - in_progress, failed, requested)
 
     def told(self) -> str:
-        return f"{self.waiting} runs queued or in progress, {self.finished} finished, {self.failed} failed"
+        left = f"{self.finished} runs finished, {self.failed} of them failed"
+        return f"{left}, {self.in_progress} in progress, {self.queued} queued"
 
 
 def demo_live(seconds: float, users: int, seed: int) -> None:
@@ -68,6 +72,7 @@ def demo_live(seconds: float, users: int, seed: int) -> None:
         environment = {
             "MUSIC_PLATFORM_LANDING_QUIET_SECONDS": str(_DEBOUNCE.quiet_seconds),
             "MUSIC_PLATFORM_LANDING_LONGEST_WAIT_SECONDS": str(_DEBOUNCE.longest_wait_seconds),
+            "MUSIC_PLATFORM_LANDING_WINDOW_HOURS": str(_WINDOW_HOURS),
         }
         console.print("starting Dagster's UI and daemon")
         with local_dagster(instance, home, console.print, **environment) as address:
@@ -101,7 +106,7 @@ def _follow(
         producer.stop()
         stopped = time.monotonic()
         watch.look()
-        while time.monotonic() - stopped < _DRAIN_SECONDS and (watch.unreadable() or runs.waiting):
+        while time.monotonic() - stopped < _DRAIN_SECONDS and (watch.unreadable() or runs.in_progress):
             show("producer stopped, the tables catch up")
 
 
