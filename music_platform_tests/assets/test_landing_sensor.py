@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import PRIORITY_TAG
 from dagster._core.test_utils import freeze_time
 from local_platform import RANGE_END, RANGE_START, LocalPlatform, good_record, gzip_lines
 from pydantic import SecretStr
@@ -126,6 +127,15 @@ def test_hours_in_a_row_are_one_range_run_and_a_single_one_a_partition(sensed: S
         ("2026-11-02-05:00", "2026-11-03-04:00"),
         ("2026-11-03-05:00", "2026-11-03-06:00"),
     ]
+
+
+def test_the_current_hour_passes_what_waits_in_the_queue(sensed: Sensed) -> None:
+    for hour in (*_HOURS, "2026-11-03-08:00", "2026-11-03-09:00"):
+        sensed.land(hour, 1)
+    current, backlog = sensed.evaluate().run_requests or []
+    assert (current.partition_key, current.tags[PRIORITY_TAG]) == ("2026-11-03-09:00", "1")
+    assert _told(backlog) == (_HOURS[0], "2026-11-03-08:00")
+    assert PRIORITY_TAG not in backlog.tags
 
 
 def test_a_single_hour_is_a_partitions_run(sensed: Sensed) -> None:
