@@ -28,7 +28,7 @@ from benchmarks.measuring import print_table
 from music_platform.automation.landed_hours import days_between
 from music_platform.automation.landing_sensor import LandingWatch
 from music_platform.contracts.events import EVENT_TYPES
-from music_platform.landing.layout import landed_key
+from music_platform.landing.layout import LANDED_KINDS, landed_key
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
 
@@ -53,7 +53,7 @@ def main() -> None:
     seconds = [taken for taken, _, _ in ticks]
     processor = [taken for _, taken, _ in ticks]
     days = len(days_between(LandingWatch(Settings()).rules.window_start(_NOW), _NOW + timedelta(days=1)))
-    bound = math.ceil(len(keys) / _PAGE) + days * len(EVENT_TYPES)
+    bound = math.ceil(len(keys) / _PAGE) + days * len(LANDED_KINDS)
     print_table(
         f"A tick with {len(keys):,} objects in {days} days",
         ["", "median", "least", "most"],
@@ -63,7 +63,7 @@ def main() -> None:
         ],
     )
     print(f"bytes of the memory: {ticks[-1][2]:,}")
-    print(f"requests to list: {_requests_to_list(keys)}; ceil(objects / {_PAGE}) + days x event types: {bound}")
+    print(f"requests to list: {_requests_to_list(keys)}; ceil(objects / {_PAGE}) + days x kinds: {bound}")
 
 
 def _keys(objects: int) -> Iterator[str]:

@@ -136,7 +136,7 @@ class Settings(BaseSettings):
         description="How far back, in whole days, the landing sensor lists what has landed; what lands in older hours is "
         "found by the daily reconciliation.",
     )
-    landing_poll_seconds: int = Field(default=10, gt=0, description="Seconds between two looks at landing, 5 at least.")
+    landing_poll_seconds: int = Field(default=5, gt=0, description="Seconds between two looks at landing, 5 at least.")
     landing_quiet_seconds: float = Field(
         default=20.0, ge=0, description="How long no object may come to an hour before the hour is run."
     )

@@ -1,4 +1,4 @@
-"""What landing holds of an hour, in short: a digest of the listing for each event type, and figures to report.
+"""What has landed of an hour, in short: a digest of the listing for each kind of object, and figures to report.
 
 Listing stands here, by the hour and by the day, within a time budget. What follows from it is decided in landing_plan.py.
 """
@@ -12,22 +12,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.landing.layout import list_landing
+from music_platform.landing.layout import LANDED_KINDS, list_landed
 from music_platform.partitions import DAILY_KEY_FORMAT, hours_of_day
 from music_platform.resources.lake import Lake
 from music_platform.resources.object_store import StoredObject
 
 _DIGEST_BYTES = 6  # 8 characters of base64
-_NO_DIGEST = "-" * 8  # of a type without objects; base64 has no hyphen
+_NO_DIGEST = "-" * 8  # of a kind without objects; base64 has no hyphen
 _DIGEST_LENGTH = len(_NO_DIGEST)
-_DAYS_AT_ONCE = 4  # with the event types: as many requests as the lake makes at once
+_DAYS_AT_ONCE = 4  # with the kinds: about as many requests as the lake makes at once
 _HOURS_AT_ONCE = 24
 
 
 @dataclass(frozen=True)
 class LandedObjects:
-    """The objects of one event type in one hour: a digest over their keys, sizes and entity tags, number and bytes.
+    """The objects of one kind in one hour: a digest over their keys, sizes and entity tags, number and bytes.
 
     ``newest`` is when the last of them was written, in seconds since 1970; None without objects.
     """
@@ -54,32 +53,37 @@ class LandedObjects:
 
 @dataclass(frozen=True)
 class LandedHour:
-    """The objects of one hour by event type."""
+    """The objects of one hour by kind."""
 
-    by_type: dict[str, LandedObjects] = field(default_factory=dict)
+    by_kind: dict[str, LandedObjects] = field(default_factory=dict)
 
     @property
     def content(self) -> str:
-        """The digests of all event types in the contracts' order; two hours' contents are equal if their objects are."""
-        return "".join(self.by_type.get(event_type, LandedObjects()).digest for event_type in EVENT_TYPES)
+        """The digests of all kinds in their order; two hours' contents are equal if their objects are.
+
+        That of the collector's errors, which few hours have, stands there only with them.
+        """
+        *of_events, of_errors = (self.by_kind.get(kind, LandedObjects()).digest for kind in LANDED_KINDS)
+        return "".join(of_events if of_errors == _NO_DIGEST else [*of_events, of_errors])
 
     @property
     def objects(self) -> int:
-        return sum(landed.objects for landed in self.by_type.values())
+        return sum(landed.objects for landed in self.by_kind.values())
 
     @property
     def newest(self) -> float | None:
-        return max((landed.newest for landed in self.by_type.values() if landed.newest is not None), default=None)
+        return max((landed.newest for landed in self.by_kind.values() if landed.newest is not None), default=None)
 
 
 NO_OBJECTS = LandedHour().content
 
 
-def types_that_differ(before: str, after: str) -> list[str]:
-    """The event types whose objects differ between two contents of an hour."""
-    digests = ([content[start : start + _DIGEST_LENGTH] for start in range(0, len(NO_OBJECTS), _DIGEST_LENGTH)]
-               for content in (before, after))  # fmt: skip
-    return [name for name, one, other in zip(EVENT_TYPES, *digests, strict=True) if one != other]
+def kinds_that_differ(before: str, after: str) -> list[str]:
+    """The kinds whose objects differ between two contents of an hour."""
+    whole = len(LANDED_KINDS) * _DIGEST_LENGTH
+    digests = ([content[start : start + _DIGEST_LENGTH] for start in range(0, whole, _DIGEST_LENGTH)]
+               for content in (before.ljust(whole, "-"), after.ljust(whole, "-")))  # fmt: skip
+    return [name for name, one, other in zip(LANDED_KINDS, *digests, strict=True) if one != other]
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def list_days(
     budget_seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Listing:
-    """All hours of the days, with one listing for each day and event type.
+    """All hours of the days, with one listing for each day and kind.
 
     The day ``always`` comes first; the others take turns from ``resume_day`` on until the budget is spent. The first few
     are listed whatever they take, so that every call gets on.
@@ -124,7 +128,7 @@ def list_days(
 def list_hours(
     lake: Lake, hours: Iterable[str], *, budget_seconds: float, clock: Callable[[], float] = time.monotonic
 ) -> Listing:
-    """Single hours, with a listing for each hour and event type until the budget is spent; the first few always."""
+    """Single hours, with a listing for each hour and kind until the budget is spent; the first few always."""
     started = clock()
     order = list(dict.fromkeys(hours))
     found: dict[str, LandedHour] = {}
@@ -142,16 +146,16 @@ def days_between(first: datetime, last: datetime) -> list[str]:
 
 
 def _list(lake: Lake, groups: Sequence[Sequence[str]]) -> dict[str, LandedHour]:
-    """The hours of each group, which costs one request to list for each event type, several at once."""
-    requests = [(event_type, group) for group in groups for event_type in EVENT_TYPES]
+    """The hours of each group, which costs one request to list for each kind, several at once."""
+    requests = [(kind, group) for group in groups for kind in LANDED_KINDS]
 
     def request(asked: tuple[str, Sequence[str]]) -> dict[str, LandedObjects]:
-        event_type, hours = asked
-        listed = list_landing(lake.store, event_type, hours)
+        kind, hours = asked
+        listed = list_landed(lake.store, kind, hours)
         return {hour: LandedObjects.of(folder.objects) for hour, folder in listed.items()}
 
     found: dict[str, LandedHour] = {hour: LandedHour() for group in groups for hour in group}
-    for (event_type, _), by_hour in zip(requests, lake.map_parallel(request, requests), strict=True):
+    for (kind, _), by_hour in zip(requests, lake.map_parallel(request, requests), strict=True):
         for hour, landed in by_hour.items():
-            found[hour].by_type[event_type] = landed
+            found[hour].by_kind[kind] = landed
     return found

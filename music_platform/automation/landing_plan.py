@@ -11,15 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from music_platform.automation.landed_hours import NO_OBJECTS, LandedHour, types_that_differ
+from music_platform.automation.landed_hours import NO_OBJECTS, LandedHour, kinds_that_differ
 from music_platform.automation.landing_cursor import FailedHour, LandingCursor, OpenRequest, Waiting
 from music_platform.partitions import contiguous_ranges, key_of_hour, keys_in_range
 
 MOST_OPEN_REQUESTS = 16
-MOST_HOURS_A_TICK = 96  # each is reported with up to four events
+MOST_HOURS_A_TICK = 96  # each is reported with up to five events
 MOST_KEPT_BEYOND_WINDOW = 240
 MOST_FAILED_HOURS = 240
 RETRIES = 3
+_LEAST_BACKLOG_HOURS = 3  # the hour that just ended goes with the current one
 _FIRST_RETRY_SECONDS = 60.0
 _RETRY_FACTOR = 4
 _LONGEST_CLOCK_ERROR = timedelta(days=2)
@@ -53,11 +54,15 @@ class Rules:
 
 @dataclass(frozen=True)
 class Request:
-    """A run to be requested: its hours follow each other. ``changed`` names the event types that differ, hour by hour."""
+    """A run to be requested: its hours follow each other. ``changed`` names the kinds that differ, hour by hour.
+
+    ``is_current`` when the hour that is still filling is among them: that one does not wait behind a backlog.
+    """
 
     run_key: str
     hours: tuple[str, ...]
     changed: Mapping[str, list[str]]
+    is_current: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,12 +111,13 @@ def plan(
     ]
     retried = [hour for hour in failed if hour not in busy | waiting.keys() and _is_retried(failed[hour], moment)]
     # A range that failed is tried again hour by hour, so that one bad hour keeps no other from its run.
-    groups = [*_ranges(ready, rules.range_hours), *([hour] for hour in sorted(retried))]
+    groups = [*_ranges_of_ready(ready, window, rules.range_hours), *([hour] for hour in sorted(retried))]
     requests: list[Request] = []
     for hours in _affordable(groups, MOST_OPEN_REQUESTS - len(open_requests)):
         contents = {hour: partitions[hour].content if hour in waiting else handled[hour] for hour in hours}
-        changed = {hour: types_that_differ(handled.get(hour, NO_OBJECTS), contents[hour]) for hour in hours}
-        request = Request(_run_key(contents, cursor.sequence + len(requests) + 1), tuple(hours), changed)
+        changed = {hour: kinds_that_differ(handled.get(hour, NO_OBJECTS), contents[hour]) for hour in hours}
+        run_key = _run_key(contents, cursor.sequence + len(requests) + 1)
+        request = Request(run_key, tuple(hours), changed, is_current=window.current_key in hours)
         requests.append(request)
         open_requests.append(OpenRequest(request.run_key, request.hours))
         for hour in hours:
@@ -193,7 +199,7 @@ def _wait(
         if content == handled.get(hour, NO_OBJECTS) and hour not in gaps:
             continue
         # A clock that was set back begins the wait anew, which the longest wait bounds.
-        changed_since = moment if since is None else min(since.changed_since, moment)
+        changed_since = _first_change(landed, moment) if since is None else min(since.changed_since, moment)
         unchanged_since = moment
         if since is not None and since.content == content:
             unchanged_since = min(since.unchanged_since, moment)
@@ -201,6 +207,11 @@ def _wait(
     for hour in sorted({*gaps, *filter(window.is_partition, unlisted)} - listed.keys()):
         waiting.setdefault(hour, Waiting("", moment, moment))
     return waiting
+
+
+def _first_change(landed: LandedHour, moment: float) -> float:
+    """Since when an hour has been changed that is first seen to be: by the store's clock, unless that is ahead."""
+    return landed.newest if landed.newest is not None and landed.newest <= moment else moment
 
 
 def _gaps(handled: Mapping[str, str], listed: Mapping[str, LandedHour], window: _Window) -> set[str]:
@@ -228,6 +239,13 @@ def _is_quiet(waiting: Waiting, landed: LandedHour, moment: float, rules: Rules)
 def _is_retried(failure: FailedHour, moment: float) -> bool:
     pause = _FIRST_RETRY_SECONDS * _RETRY_FACTOR ** (failure.attempts - 1)
     return not failure.is_left and not 0 <= moment - failure.failed_at < pause  # a clock set back ends the pause
+
+
+def _ranges_of_ready(ready: Collection[str], window: _Window, most_hours: int) -> list[list[str]]:
+    """The ready hours as ranges; of a backlog the current hour comes first, alone."""
+    if window.current_key not in ready or len(ready) < _LEAST_BACKLOG_HOURS:
+        return _ranges(ready, most_hours)
+    return [[window.current_key], *_ranges([hour for hour in ready if hour != window.current_key], most_hours)]
 
 
 def _ranges(hours: Collection[str], most_hours: int) -> list[list[str]]:

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote_plus
@@ -17,7 +18,7 @@ from urllib.parse import unquote_plus
 from botocore.exceptions import BotoCoreError, ClientError
 
 from music_platform.errors import MusicPlatformError
-from music_platform.landing.layout import parse_key
+from music_platform.landing.layout import parse_errors_key, parse_key
 from music_platform.partitions import key_of_hour
 from music_platform.settings import Settings
 
@@ -98,9 +99,9 @@ class LandingQueue:
             notified.strange.append(f"{type(error).__name__}: {error} in {body[:200]}")
             return
         for key in keys:
-            parsed = parse_key(key.removeprefix(self._prefix)) if key.startswith(self._prefix) else None
-            if parsed is not None:
-                notified.hours.add(key_of_hour(parsed[1]))
+            hour = _hour_of(key.removeprefix(self._prefix)) if key.startswith(self._prefix) else None
+            if hour is not None:
+                notified.hours.add(key_of_hour(hour))
 
     def _request(self, operation: str, request: Callable[[], Any]) -> Any:
         try:
@@ -141,6 +142,12 @@ class LandingQueue:
             config=Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 3, "mode": "standard"}),
             **credentials,
         )
+
+
+def _hour_of(key: str) -> datetime | None:
+    """The hour of a landed object or of an object of error records; None of anything else."""
+    landed = parse_key(key)
+    return parse_errors_key(key) if landed is None else landed[1]
 
 
 def _keys_of(message: Any, bucket: str) -> Iterator[str]:

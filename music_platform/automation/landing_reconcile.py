@@ -19,10 +19,12 @@ from music_platform.automation.landing_requests import (
     landed_event,
     run_request,
 )
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_TYPES
+from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import BRONZE
 from music_platform.io_managers.manifest import read_manifest
-from music_platform.landing.layout import list_landing, type_prefix
+from music_platform.landing.layout import ERRORS_PREFIX, list_landed, type_prefix
 from music_platform.partitions import contiguous_ranges, describe_partitions, is_day, key_of_hour
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
@@ -33,6 +35,10 @@ _BUDGET_SECONDS, _RETRY_SECONDS = 30.0, 10.0  # Dagster ends an evaluation after
 _DAYS_AT_ONCE = 4
 _SETTLING_SECONDS = 3600.0  # younger objects are the sensor's
 _MOST_REQUESTS = 31
+_FIRST_TABLES: dict[str, TableContract] = {
+    **BRONZE,
+    COLLECTOR_ERRORS.name: COLLECTOR_ERRORS,
+}  # made from landed objects
 
 
 @dataclass
@@ -78,9 +84,9 @@ class Reconciliation:
         return found
 
     def _days(self) -> list[str]:
-        """The days that have folders: one request for each event type."""
-        names = {name.removeprefix("dt=") for event_type in EVENT_TYPES
-                 for name in self.lake.store.folders(type_prefix(event_type))}  # fmt: skip
+        """The days that have folders: one request for each kind."""
+        prefixes = [*map(type_prefix, EVENT_TYPES), ERRORS_PREFIX]
+        names = {name.removeprefix("dt=") for prefix in prefixes for name in self.lake.store.folders(prefix)}
         return sorted(filter(is_day, names), reverse=True)
 
     def _look_at(self, days: Sequence[str], found: Findings) -> None:
@@ -93,7 +99,7 @@ class Reconciliation:
             if hour > current and landed.objects:
                 found.future.append(hour)
             elif self._is_settled(hour, landed):
-                suspects += [(hour, name) for name, objects in landed.by_type.items()
+                suspects += [(hour, name) for name, objects in landed.by_kind.items()
                              if objects.objects and self.known.get(name, {}).get(hour) != objects.digest]  # fmt: skip
         compared = self.lake.map_parallel(lambda suspect: self._compare(*suspect), suspects)
         lost = {hour for (hour, _), (lacks, _) in zip(suspects, compared, strict=True) if lacks}
@@ -103,8 +109,8 @@ class Reconciliation:
         found.lost += sorted(lost - incomplete)
         found.incomplete += sorted(incomplete)
         found.verified += [
-            landed_event(event_type, hour, listing.hours[hour].by_type[event_type])
-            for (hour, event_type), (lacks, _) in zip(suspects, compared, strict=True)
+            landed_event(kind, hour, listing.hours[hour].by_kind[kind])
+            for (hour, kind), (lacks, _) in zip(suspects, compared, strict=True)
             if not lacks
         ]
 
@@ -113,10 +119,10 @@ class Reconciliation:
         age = self.now.timestamp() - (landed.newest or 0.0)
         return is_partition and hour not in self.busy and not 0 <= age < _SETTLING_SECONDS
 
-    def _compare(self, hour: str, event_type: str) -> tuple[bool, bool]:
-        """Whether bronze lacks objects that lie in landing, and landing lacks objects that bronze was made from."""
-        folder = list_landing(self.lake.store, event_type, [hour])[hour]
-        published = read_manifest(self.lake.store, BRONZE[event_type], hour)
+    def _compare(self, hour: str, kind: str) -> tuple[bool, bool]:
+        """Whether the first table lacks objects that have landed, and whether objects are gone that it was made from."""
+        folder = list_landed(self.lake.store, kind, [hour])[hour]
+        published = read_manifest(self.lake.store, _FIRST_TABLES[kind], hour)
         if published is None:
             return True, False
         landed = {(stored.key, stored.etag) for stored in folder.objects}

@@ -11,6 +11,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
+    PRIORITY_TAG,
     RUN_KEY_TAG,
     WILL_RETRY_TAG,
 )
@@ -18,8 +19,8 @@ from dagster._core.storage.tags import (
 from music_platform.automation.landed_hours import LandedHour, LandedObjects
 from music_platform.automation.landing_cursor import FailedHour
 from music_platform.automation.landing_plan import Request, RunState
-from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Layer
+from music_platform.landing.layout import LANDED_KINDS
 from music_platform.partitions import is_day, keys_in_range
 
 _DATA_VERSION_TAG = "dagster/data_version"
@@ -31,27 +32,29 @@ _STATES = {
 }
 
 
-def run_request(run_key: str, hours: Collection[str]) -> dg.RunRequest:
-    """One run of the hourly spine for hours that follow each other."""
+def run_request(run_key: str, hours: Collection[str], *, is_current: bool = False) -> dg.RunRequest:
+    """One run of the hourly spine for hours that follow each other; ``is_current`` passes others that wait in the queue."""
     first, last = min(hours), max(hours)
+    priority = {PRIORITY_TAG: "1"} if is_current else {}
     if first == last:
-        return dg.RunRequest(run_key=run_key, partition_key=first)
+        return dg.RunRequest(run_key=run_key, partition_key=first, tags=priority)
     # A range has no partition key: these tags are how Dagster knows that a single run takes it all.
     return dg.RunRequest(
-        run_key=run_key, tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+        run_key=run_key,
+        tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last, **priority},
     )
 
 
 def landing_events(request: Request, listed: Mapping[str, LandedHour]) -> list[dg.AssetMaterialization]:
-    """What is to be said of the landing assets: one event for each hour and event type whose objects changed."""
+    """What is to be said of the landing assets: one event for each hour and kind whose objects changed."""
     return [
-        landed_event(event_type, hour, listed[hour].by_type.get(event_type, LandedObjects()))
-        for hour, event_types in request.changed.items()
-        for event_type in event_types
+        landed_event(kind, hour, listed[hour].by_kind.get(kind, LandedObjects()))
+        for hour, kinds in request.changed.items()
+        for kind in kinds
     ]
 
 
-def landed_event(event_type: str, hour: str, landed: LandedObjects) -> dg.AssetMaterialization:
+def landed_event(kind: str, hour: str, landed: LandedObjects) -> dg.AssetMaterialization:
     """The objects of an hour as a materialization of the external asset, whose data version is their digest."""
     metadata: dict[str, dg.MetadataValue] = {
         "objects": dg.MetadataValue.int(landed.objects),
@@ -60,7 +63,7 @@ def landed_event(event_type: str, hour: str, landed: LandedObjects) -> dg.AssetM
     if landed.newest is not None:
         metadata["newest_object"] = dg.MetadataValue.timestamp(landed.newest)
     return dg.AssetMaterialization(
-        asset_key=[str(Layer.LANDING), event_type],
+        asset_key=[str(Layer.LANDING), kind],
         partition=hour,
         metadata=metadata,
         tags={_DATA_VERSION_TAG: landed.digest},
@@ -103,17 +106,17 @@ def hours_in_progress(instance: dg.DagsterInstance) -> set[str]:
 
 
 def data_versions_of_landing(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
-    """The digest last reported of each hour's objects, by event type; one query each, whatever the history."""
+    """The digest last reported of each hour's objects, by kind; one query each, whatever the history."""
     return {
-        event_type: {
+        kind: {
             hour: tags.get(_DATA_VERSION_TAG, "")
             for hour, tags in instance.event_log_storage.get_latest_tags_by_partition(
-                dg.AssetKey([str(Layer.LANDING), event_type]),
+                dg.AssetKey([str(Layer.LANDING), kind]),
                 dg.DagsterEventType.ASSET_MATERIALIZATION,
                 [_DATA_VERSION_TAG],
             ).items()
         }
-        for event_type in EVENT_TYPES
+        for kind in LANDED_KINDS
     }
 
 

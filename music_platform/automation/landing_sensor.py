@@ -71,7 +71,10 @@ class LandingWatch:
         if decided.requests:
             context.log.info(message)
         return dg.SensorResult(
-            run_requests=[run_request(request.run_key, request.hours) for request in decided.requests],
+            run_requests=[
+                run_request(request.run_key, request.hours, is_current=request.is_current)
+                for request in decided.requests
+            ],
             skip_reason=None if decided.requests else message,
             cursor=decided.cursor.to_json(),
             asset_events=[event for request in decided.requests for event in landing_events(request, listing.hours)],
@@ -132,7 +135,8 @@ def landing_sensor(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name=SENSOR_NAME,
         job=HOURLY_SPINE,
-        minimum_interval_seconds=settings.landing_poll_seconds,
+        # The daemon looks every 5 seconds, give or take some milliseconds: at a full interval it would pass over every other.
+        minimum_interval_seconds=max(settings.landing_poll_seconds - 1, 1),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Runs the hourly tables of every hour whose landed objects changed, once they are quiet.",
     )

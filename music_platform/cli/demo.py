@@ -32,6 +32,7 @@ from music_platform.settings import Settings
 
 _DAYS = 3
 _USERS = 1_000
+LIVE_USERS = 100_000  # some 40 events a second
 _HOURLY = [contract for contract in TABLES.values() if contract.cadence is Cadence.HOURLY]
 _DAILY = [contract for contract in TABLES.values() if contract.cadence is Cadence.DAILY]
 
@@ -47,11 +48,31 @@ def demo(
         Path | None,
         typer.Option("--from", help="Folder with Eventsim's files, instead of generated ones.", show_default=False),
     ] = None,
-    users: Annotated[int, typer.Option("--users", min=1, help="Virtual listeners to generate.")] = _USERS,
+    users: Annotated[
+        int | None,
+        typer.Option(
+            "--users", min=1, help=f"Virtual listeners: {_USERS:,}, or {LIVE_USERS:,} with --live.", show_default=False
+        ),
+    ] = None,
     days: Annotated[int, typer.Option("--days", min=1, help="Days to generate, up to yesterday.")] = _DAYS,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the generator.")] = 1,
+    live: Annotated[
+        float | None,
+        typer.Option(
+            "--live",
+            min=1,
+            help="Seconds of listeners in real time under Dagster's daemon, instead.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Generate events, land them, materialize and check the hourly and the daily tables, a run each, and show the result."""
+    if live is not None:
+        from music_platform.cli.demo_live import demo_live  # Dagster's daemon takes its time to import
+
+        demo_live(live, users or LIVE_USERS, seed)
+        return
+    users = users or _USERS
     settings = settings_of_command()
     lake = Lake(settings)
     phases: list[_Phase] = []

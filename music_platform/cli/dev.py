@@ -14,6 +14,7 @@ from pathlib import Path
 HOST = "127.0.0.1"
 FIRST_PORT = 3000
 PORTS_TRIED = 100
+_WORKSPACE = Path(__file__).parents[2] / "workspace.yaml"
 
 
 def main(arguments: list[str]) -> None:
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> None:
     os.truncate(lock, 0)
     os.write(lock, f"http://{options.host}:{port}".encode())
     os.set_inheritable(lock, True)
-    command = ["dg", "dev", "--workspace", "workspace.yaml", "--host", options.host, "--port", str(port), *passed_on]
+    command = ["dg", "dev", "--workspace", str(_WORKSPACE), "--host", options.host, "--port", str(port), *passed_on]
     os.execv(Path(sys.executable).with_name("dg"), command)
 
 

@@ -26,7 +26,7 @@ _WIDTH = max(map(len, State))
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, keys as in docs/operating.md.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, keys as in docs/operations.md.")] = False,
 ) -> None:
     """Examine versions, lake, credentials, clock, code location, instance, ports, Java, disk and memory.
 

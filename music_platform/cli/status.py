@@ -1,7 +1,7 @@
 """`music-platform status`: the platform's health at a glance, for people and (``--json``) for machines.
 
 What is a problem is decided and printed here; how it is found out stands in lake_status.py and instance_status.py. The keys of
-the JSON are those of the classes there, and documented in docs/operating.md.
+the JSON are those of the classes there, and documented in docs/operations.md.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def status(
         int,
         typer.Option("--hours", min=1, help="Hours back from now in which landed objects are compared with bronze."),
     ] = _LOOK_BACK_HOURS,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, keys as in docs/operating.md.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, keys as in docs/operations.md.")] = False,
 ) -> None:
     """How far each layer is, what failed, what waits, and whether sensors and daemon work.
 

@@ -13,12 +13,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.partitions import hour_of_key, key_of_hour
 from music_platform.resources.object_store import ObjectStore, StoredObject, is_half_written
 
 LANDING_PREFIX = "landing"
 ERRORS_PREFIX = "errors"
+LANDED_KINDS: tuple[str, ...] = (*EVENT_TYPES, COLLECTOR_ERRORS.name)
+"""What lands: the event types, and the collector's error records. A kind is the name of an asset of landing."""
+
 _KEY = re.compile(
     rf"{LANDING_PREFIX}/(?P<event_type>{'|'.join(EVENT_TYPES)})/dt=(?P<day>\d{{4}}-\d\d-\d\d)/hour=(?P<hour>\d\d)/"
     r"(?P<slice>\d{10})_(?P<chunk_id>[0-9a-f]{32})\.json\.gz"
@@ -99,6 +103,13 @@ class LandingFolder:
 
     objects: list[StoredObject] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
+
+
+def list_landed(store: ObjectStore, kind: str, partition_keys: Sequence[str]) -> dict[str, LandingFolder]:
+    """The hours' objects of one of ``LANDED_KINDS``, as ``list_landing`` or ``list_errors``."""
+    if kind == COLLECTOR_ERRORS.name:
+        return list_errors(store, partition_keys)
+    return list_landing(store, kind, partition_keys)
 
 
 def list_landing(store: ObjectStore, event_type: str, partition_keys: Sequence[str]) -> dict[str, LandingFolder]:

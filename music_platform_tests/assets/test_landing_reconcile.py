@@ -13,7 +13,9 @@ from local_platform import LocalPlatform, good_record
 
 from music_platform.automation.landing_reconcile import Reconciliation, landing_reconcile
 from music_platform.automation.landing_requests import data_versions_of_landing
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.definitions import build_definitions
+from music_platform.landing.layout import errors_key
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
 
@@ -53,6 +55,14 @@ class Reconciled:
 @pytest.fixture
 def reconciled(local_settings: Callable[..., Settings], tmp_path: Path) -> Reconciled:
     return Reconciled(local_settings(), tmp_path / "instance")
+
+
+def test_error_records_that_no_table_was_made_of_are_found(reconciled: Reconciled) -> None:
+    key = errors_key(hour_of_key(_OLD), f"{1:032x}")
+    reconciled.platform.lake.store.put(key, b"")
+    assert reconciled.reconcile()[0] == [_OLD]
+    reconciled.platform.run(_OLD, tables=[COLLECTOR_ERRORS.path])
+    assert reconciled.reconcile()[0] == []
 
 
 def test_objects_that_no_table_was_made_of_are_found_at_any_age(reconciled: Reconciled) -> None:

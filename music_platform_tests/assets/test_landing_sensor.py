@@ -10,21 +10,30 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import PRIORITY_TAG
 from dagster._core.test_utils import freeze_time
-from local_platform import RANGE_END, RANGE_START, LocalPlatform, good_record
+from local_platform import RANGE_END, RANGE_START, LocalPlatform, good_record, gzip_lines
 from pydantic import SecretStr
 
 from music_platform.automation.landing_cursor import LandingCursor
 from music_platform.automation.landing_sensor import LandingWatch, landing_sensor
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.tables import BRONZE, SILVER
 from music_platform.definitions import build_definitions
 from music_platform.errors import LakeUnreachableError
+from music_platform.landing.layout import errors_key
+from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
 
 _NOW = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
 _HOURS = ["2026-11-03-05:00", "2026-11-03-06:00", "2026-11-03-07:00"]
 _TABLES = [
-    table.path for event_type in ("listen_events", "auth_events") for table in (BRONZE[event_type], SILVER[event_type])
+    *(
+        table.path
+        for event_type in ("listen_events", "auth_events")
+        for table in (BRONZE[event_type], SILVER[event_type])
+    ),
+    COLLECTOR_ERRORS.path,
 ]
 
 
@@ -120,6 +129,15 @@ def test_hours_in_a_row_are_one_range_run_and_a_single_one_a_partition(sensed: S
     ]
 
 
+def test_the_current_hour_passes_what_waits_in_the_queue(sensed: Sensed) -> None:
+    for hour in (*_HOURS, "2026-11-03-08:00", "2026-11-03-09:00"):
+        sensed.land(hour, 1)
+    current, backlog = sensed.evaluate().run_requests or []
+    assert (current.partition_key, current.tags[PRIORITY_TAG]) == ("2026-11-03-09:00", "1")
+    assert _told(backlog) == (_HOURS[0], "2026-11-03-08:00")
+    assert PRIORITY_TAG not in backlog.tags
+
+
 def test_a_single_hour_is_a_partitions_run(sensed: Sensed) -> None:
     sensed.land(_HOURS[0], 1)
     [request] = sensed.evaluate().run_requests or []
@@ -140,6 +158,26 @@ def test_landed_objects_are_reported_as_materializations_of_the_landing_assets(s
     assert materialization.metadata["bytes"].value == path.stat().st_size
     assert materialization.metadata["newest_object"].value == pytest.approx(path.stat().st_mtime)
     assert sensed.platform.instance.get_latest_materialization_event(dg.AssetKey(["landing", "auth_events"])) is None
+
+
+def test_error_records_of_the_collector_run_the_hour_in_which_they_came(sensed: Sensed) -> None:
+    sensed.land(_HOURS[0], 1)
+    sensed.tick()
+    records = ["no event", "none either"]
+    for chunk, record in enumerate(records):
+        key = errors_key(hour_of_key(_HOURS[0]), f"{chunk:032x}")
+        sensed.platform.lake.store.put(key, gzip_lines([record.encode()]))
+        sensed.set_age(Path(sensed.platform.settings.lake, key), timedelta(minutes=5))
+        [request] = sensed.tick()
+        assert request.partition_key == _HOURS[0]
+        rows = sensed.platform.rows(COLLECTOR_ERRORS.path, _HOURS[0])
+        assert {row["raw"] for row in rows} == set(records[: chunk + 1])
+    event = sensed.platform.instance.get_latest_materialization_event(dg.AssetKey(["landing", COLLECTOR_ERRORS.name]))
+    assert event is not None
+    materialization = event.asset_materialization
+    assert materialization is not None
+    assert (materialization.partition, materialization.metadata["objects"].value) == (_HOURS[0], 2)
+    assert sensed.tick() == []
 
 
 def test_where_nothing_changed_there_is_no_run_and_the_reason_says_what_was_seen(sensed: Sensed) -> None:

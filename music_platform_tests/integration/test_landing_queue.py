@@ -17,7 +17,7 @@ import pytest
 from music_platform.automation import landing_queue
 from music_platform.automation.landing_queue import LandingQueue, QueueUnreachableError
 from music_platform.automation.landing_sensor import LandingWatch
-from music_platform.landing.layout import landed_key
+from music_platform.landing.layout import errors_key, landed_key
 from music_platform.partitions import key_of_hour
 from music_platform.settings import Settings
 
@@ -116,9 +116,16 @@ def test_only_hours_that_messages_name_are_listed(notifying: Notifying, monkeypa
         lambda store, prefix: listed.append(prefix) or list_objects(store, prefix),
     )
     notifying.tick()
-    assert sorted(prefix.split("/")[1] for prefix in listed) == [
-        "auth_events", "listen_events", "page_view_events", "status_change_events"]  # fmt: skip
-    assert {prefix.split("/", 2)[2] for prefix in listed} == {"dt=2026-02-01/hour=05"}
+    assert sorted(listed) == ["errors/dt=2026-02-01", *(f"landing/{event_type}/dt=2026-02-01/hour=05" for event_type in (
+        "auth_events", "listen_events", "page_view_events", "status_change_events"))]  # fmt: skip
+
+
+def test_a_message_of_error_records_names_the_hour_in_which_they_came(notifying: Notifying) -> None:
+    notifying.tick()
+    key = errors_key(_HOUR, "a" * 32)
+    notifying.watch.lake.store.put(key, b"x")
+    notifying.notify(key)
+    assert notifying.tick() == [key_of_hour(_HOUR)]
 
 
 def test_a_message_is_deleted_once_the_memory_holds_its_hour_and_not_before(notifying: Notifying) -> None:

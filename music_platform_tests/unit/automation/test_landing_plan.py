@@ -44,6 +44,17 @@ def test_an_hour_is_run_once_for_what_it_holds() -> None:
     assert _hours(world.tick()) == []
 
 
+def test_the_current_hour_passes_a_backlog_and_goes_with_the_hour_before() -> None:
+    current = 30
+    for backlog, expected in (
+        ([29], [(29, 30)]),
+        ([24, 25, 26, 27, 28, 29], [(30,), (24, 25, 26, 27), (28, 29)]),
+    ):
+        decided = _world_with(*backlog, current).tick()
+        assert _hours(decided) == [tuple(map(hour_key, hours)) for hours in expected]
+        assert [request.is_current for request in decided.requests] == [current in hours for hours in expected]
+
+
 @pytest.mark.parametrize("name", ["a", "b"], ids=["rewritten", "added in the same second"])
 def test_an_hour_that_changed_is_run_again(name: str) -> None:
     world = _world_with(5)
