@@ -164,30 +164,40 @@ def _with_played_seconds(listens: pl.DataFrame) -> pl.DataFrame:
 
 
 def _session_days(views: pl.DataFrame, plays: pl.DataFrame) -> pl.DataFrame:
-    ordered = views.sort("event_time", "item_in_session")
-    sessions = ordered.group_by("session_key").agg(
-        pl.col("session_id", "location_key").min(),
-        pl.col("user_key").filter(pl.col("user_id").is_not_null()).max().fill_null(UNKNOWN_KEY),
-        started_at=pl.col("event_time").first(),
-        ended_at=pl.col("event_time").last(),
-        entry_page=pl.col("page").first(),
-        exit_page=pl.col("page").last(),
-        level_at_start=pl.col("level").first(),
-        level_at_end=pl.col("level").last(),
-        page_views=pl.len().cast(pl.Int64),
-        pages=(pl.col("page") != "NextSong").sum().cast(pl.Int64),
-        errors=((pl.col("page") == "Error") | (pl.col("status") == 404)).sum().cast(pl.Int64),
-        is_converted=(pl.col("page") == "Submit Upgrade").any(),
-        is_downgraded=(pl.col("page") == "Submit Downgrade").any(),
-        is_cancelled=(pl.col("page") == "Cancellation Confirmation").any(),
+    shared = (
+        "session_key",
+        "session_id",
+        "location_key",
+        "user_id",
+        "user_key",
+        "event_time",
+        "item_in_session",
+        "level",
     )
-    listening = plays.group_by("session_key").agg(
-        songs=pl.len().cast(pl.Int64),
-        skips=pl.col("is_skipped").sum().cast(pl.Int64),
-        played_seconds=pl.col("played_seconds").sum().round(6),
-    )
-    return sessions.join(listening, on="session_key", how="left").with_columns(
-        pl.col("songs", "skips").fill_null(0), pl.col("played_seconds").fill_null(0.0)
+    songs = plays.select(*shared, "is_skipped", "played_seconds", page=pl.lit("NextSong"), is_view=pl.lit(False))
+    events = pl.concat([views.select(*shared, "page", "status", is_view=pl.lit(True)), songs], how="diagonal")
+    return (
+        events.sort("event_time", "item_in_session")
+        .group_by("session_key")
+        .agg(
+            pl.col("session_id", "location_key").min(),
+            pl.col("user_key").filter(pl.col("user_id").is_not_null()).max().fill_null(UNKNOWN_KEY),
+            started_at=pl.col("event_time").first(),
+            ended_at=pl.col("event_time").last(),
+            entry_page=pl.col("page").first(),
+            exit_page=pl.col("page").last(),
+            level_at_start=pl.col("level").first(),
+            level_at_end=pl.col("level").last(),
+            page_views=pl.col("is_view").sum().cast(pl.Int64),
+            pages=(pl.col("page") != "NextSong").sum().cast(pl.Int64),
+            songs=(~pl.col("is_view")).sum().cast(pl.Int64),
+            skips=pl.col("is_skipped").sum().cast(pl.Int64),
+            played_seconds=pl.col("played_seconds").sum().round(6),
+            errors=((pl.col("page") == "Error") | (pl.col("status") == 404)).sum().cast(pl.Int64),
+            is_converted=(pl.col("page") == "Submit Upgrade").any(),
+            is_downgraded=(pl.col("page") == "Submit Downgrade").any(),
+            is_cancelled=(pl.col("page") == "Cancellation Confirmation").any(),
+        )
     )
 
 

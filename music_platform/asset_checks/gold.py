@@ -172,6 +172,11 @@ def _breaks_between_versions(stored: Stored) -> Numbers:
     return _by_day(versions.where(does_not_join | last_is_not_current), "day", F.count(F.lit(1)))
 
 
+def _sessions_of_events(stored: Stored) -> Numbers:
+    events = [stored[name].read().select("event_time", "session_key") for name in ("page_views", "plays")]
+    return _by_day(events[0].unionByName(events[1]), "event_time", F.count_distinct(F.col("session_key")))
+
+
 def _sessions_that_began(stored: Stored) -> Numbers:
     """Sessions of a day that did nothing on the day before, by session_days of both."""
     own = list(stored.own.manifests)
@@ -232,11 +237,9 @@ RECONCILIATIONS: dict[str, Sequence[Reconciliation]] = {
     SESSION_DAYS.path: [
         Reconciliation(
             name="holds_every_session",
-            description="Sessions against the distinct ones of fact_page_views:",
-            others=_PAGE_VIEWS,
-            expected=lambda stored: _by_day(
-                stored["page_views"].read(), "event_time", F.count_distinct(F.col("session_key"))
-            ),
+            description="Sessions against the distinct ones of fact_page_views and fact_plays:",
+            others=_PAGE_VIEWS | _PLAYS,
+            expected=_sessions_of_events,
             found=lambda stored: stored.own.rows,
         ),
         Reconciliation(
@@ -246,6 +249,7 @@ RECONCILIATIONS: dict[str, Sequence[Reconciliation]] = {
             expected=lambda stored: _rows_by_day(stored["page_views"]),
             found=lambda stored: _by_day(stored.own.read(), "started_at", F.sum("page_views")),
         ),
+        _adds_up_to_plays("songs"),
     ],
     FACT_SESSIONS.path: [
         Reconciliation(

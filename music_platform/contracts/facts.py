@@ -89,7 +89,7 @@ FACT_PLAYS = TableContract(
     "midnight. The daily tier's measure of listening.",
     columns=(
         EVENT_ID, *LISTEN_EVENTS.columns("event_time"), USER_KEY, SONG_KEY, ARTIST_KEY, LOCATION_KEY, SESSION_KEY,
-        *LISTEN_EVENTS.columns("level", "state", "duration_seconds"), PLAYED_SECONDS, IS_SKIPPED,
+        *LISTEN_EVENTS.columns("session_id", "item_in_session", "level", "state", "duration_seconds"), PLAYED_SECONDS, IS_SKIPPED,
     ),
     partition_column="event_time",
     cadence=Cadence.DAILY,

@@ -5,7 +5,7 @@ Each fact keeps every row of its source: keys are computed from the row itself, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
@@ -59,42 +59,40 @@ def fact_plays(streams: DataFrame, page_views: DataFrame, days: Sequence[str]) -
 
 
 def session_days(page_views: DataFrame, plays: DataFrame) -> DataFrame:
-    """What each session did on each of the days, from fact_page_views and fact_plays."""
-    day = F.date_trunc("DAY", "event_time")
+    """What each session did on each of the days, from fact_page_views and fact_plays.
+
+    A play is a moment of its session as well, on the page NextSong: the view of that page may be missing.
+    """
+    shared = ("session_key", "session_id", "user_key", "location_key", "event_time", "item_in_session", "level")
+    of_views = {"page": "string", "status": "int"}
+    of_plays = {"song_key": "string", "is_skipped": "boolean", "played_seconds": "double"}
+    views = page_views.select(*shared, *of_views, *_nulls(of_plays))
+    songs = plays.select(*shared, *_nulls(of_views), *of_plays)
     # One number that orders a session's events: milliseconds, then the position in the session.
-    views = page_views.withColumns({
-        "day": day,
+    events = views.unionByName(songs).withColumns({
+        "day": F.date_trunc("DAY", "event_time"),
         "order": F.unix_millis("event_time") * 100_000 + F.col("item_in_session"),
+        "page_or_song": F.coalesce("page", F.lit("NextSong")),
     })  # fmt: skip
-    is_error = (F.col("page") == "Error") | (F.col("status") == 404)
-    sessions = views.groupBy("day", "session_key").agg(
+    sessions = events.groupBy("day", "session_key").agg(
         F.min("session_id").alias("session_id"),
         F.max("user_key").alias("user_key"),  # the unknown member's key is the least
         F.min("location_key").alias("location_key"),
         F.min("event_time").alias("started_at"),
         F.max("event_time").alias("ended_at"),
-        F.min_by("page", "order").alias("entry_page"),
-        F.max_by("page", "order").alias("exit_page"),
+        F.min_by("page_or_song", "order").alias("entry_page"),
+        F.max_by("page_or_song", "order").alias("exit_page"),
         F.min_by("level", "order").alias("level_at_start"),
         F.max_by("level", "order").alias("level_at_end"),
-        F.count(F.lit(1)).alias("page_views"),
+        F.count("page").alias("page_views"),
         F.count_if(F.col("page") != "NextSong").alias("pages"),
-        F.count_if(is_error).alias("errors"),
-        *(F.max(F.col("page") == page).alias(name) for name, page in _PAGE_REACHED.items()),
+        F.count("song_key").alias("songs"),
+        F.count_if(F.col("is_skipped")).alias("skips"),
+        _rounded_sum("played_seconds").alias("played_seconds"),
+        F.count_if((F.col("page") == "Error") | (F.col("status") == 404)).alias("errors"),
+        *(F.max(F.col("page_or_song") == page).alias(name) for name, page in _PAGE_REACHED.items()),
     )
-    listening = (
-        plays.withColumn("day", day)
-        .groupBy("day", "session_key")
-        .agg(
-            F.count(F.lit(1)).alias("songs"),
-            F.count_if(F.col("is_skipped")).alias("skips"),
-            _rounded_sum("played_seconds").alias("played_seconds"),
-        )
-    )
-    joined = sessions.join(listening, ["day", "session_key"], "left").fillna(
-        {"songs": 0, "skips": 0, "played_seconds": 0.0}
-    )
-    return joined.select(*_names(SESSION_DAYS))
+    return sessions.select(*_names(SESSION_DAYS))
 
 
 def fact_sessions(parts: DataFrame, days: Sequence[str]) -> DataFrame:
@@ -190,6 +188,10 @@ def _seconds_until_next_event() -> Column:
 def _is_skipped() -> Column:
     # Eventsim goes on after a song's whole seconds, so a played song may lack its last fraction.
     return F.col("played_seconds") < F.floor("duration_seconds")
+
+
+def _nulls(types: Mapping[str, str]) -> list[Column]:
+    return [F.lit(None).cast(type_name).alias(name) for name, type_name in types.items()]
 
 
 def _rounded_sum(name: str) -> Column:

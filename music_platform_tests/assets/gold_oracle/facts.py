@@ -52,23 +52,27 @@ def _with_played_seconds(history: History, within: list[str]) -> pd.DataFrame:
 
 
 def _sessions(history: History, by: list[str]) -> pd.DataFrame:
-    views = history.page_views.sort_values(["event_time", "item_in_session"])
     plays = fact_plays(history)
+    # A play is a moment of its session as well: the view of its page may be missing.
+    views = history.page_views.assign(is_view=True)
+    songs = plays.assign(is_view=False, page="NextSong")
+    events = pd.concat([views, songs], ignore_index=True).sort_values(["event_time", "item_in_session"])
     listening = {
         group: (len(own), int(own["is_skipped"].eq(True).sum()), int(whole_microseconds(own["played_seconds"]).sum()))
         for group, own in plays.groupby(by)
     }
     rows = []
-    for group, own in views.groupby(by):
+    for group, own in events.groupby(by):
         first, last, pages = own.iloc[0], own.iloc[-1], set(own["page"])
+        own_views = own[own["is_view"]]
         songs, skips, microseconds = listening.get(group, (0, 0, 0))
         rows.append({
             "session_key": first["session_key"], "session_id": first["session_id"], "user_key": own["user_key"].max(),
             "location_key": first["location_key"], "started_at": first["event_time"], "ended_at": last["event_time"],
             "entry_page": first["page"], "exit_page": last["page"], "level_at_start": first["level"],
-            "level_at_end": last["level"], "page_views": len(own), "pages": int((own["page"] != "NextSong").sum()),
+            "level_at_end": last["level"], "page_views": len(own_views), "pages": int((own_views["page"] != "NextSong").sum()),
             "songs": songs, "skips": skips, "played_seconds": microseconds / 1e6,
-            "errors": int(((own["page"] == "Error") | (own["status"] == 404)).sum()),
+            "errors": int(((own_views["page"] == "Error") | (own_views["status"] == 404)).sum()),
             "is_converted": "Submit Upgrade" in pages, "is_downgraded": "Submit Downgrade" in pages,
             "is_cancelled": "Cancellation Confirmation" in pages,
         })  # fmt: skip

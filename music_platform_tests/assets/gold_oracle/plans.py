@@ -177,7 +177,8 @@ class _Session:
             song = chance.choice(_SONGS)
             whole = int(song["duration"]) * _SECOND
             self._add("listen_events", **song)
-            self._view("NextSong", **song)
+            if chance.random() < 0.9:  # else the view of the song's page was lost
+                self._view("NextSong", **song)
             gaps = [0, 1, whole // 2, whole, whole, whole + 700, _HOUR, 11 * _HOUR]
         elif action == "browse":
             self._view(

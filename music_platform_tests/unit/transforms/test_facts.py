@@ -190,3 +190,25 @@ def test_one_day_at_a_time_gives_what_a_range_gives(spark: SparkSession, seed: i
         for name, moment in (("plays", "event_time"), ("session_days", "started_at"), ("sessions", "started_at")):
             wanted = [row for row in at_once[name] if f"{row[moment]:%Y-%m-%d}" == day]
             assert [row for row in alone[name] if f"{row[moment]:%Y-%m-%d}" == day] == wanted, (day, name)
+
+
+@pytest.mark.parametrize("twin_is_lost_on", [{2}, {1, 2}, {2, 3}, {1, 2, 3}])
+def test_a_session_goes_on_by_its_plays_where_their_page_views_are_missing(
+    spark: SparkSession, twin_is_lost_on: set[int]
+) -> None:
+    at = [START + timedelta(hours=hours) for hours in (20, 44, 68)]  # of three days in a row
+    song = {"artist": "Pixies", "song": "Debaser", "duration_seconds": 200.5}
+    played = [page_view(number, moment, 1, number, "NextSong", **song) for number, moment in enumerate(at, start=1)]
+    kept = [view for number, view in enumerate(played, start=1) if number not in twin_is_lost_on]
+    other = page_view(9, START, 2, 0)
+    streams = fact_streams(
+        frame(spark, "listen_events", [listen(view) for view in played]),
+        frame(spark, "page_view_events", [*kept, other]),
+    )
+    views = fact_page_views(frame(spark, "page_view_events", [*kept, other]))
+    parts = session_days(views, fact_plays(streams, views, DAYS))
+    [session] = [row for row in rows_of(fact_sessions(parts, DAYS), FACT_SESSIONS) if row["session_id"] == 1]
+    told = ("started_at", "ended_at", "entry_page", "exit_page", "page_views", "pages", "songs", "played_seconds")
+    assert [session[name] for name in told] == [
+        at[0], at[2], "NextSong", "NextSong", len(kept), 0, 3, 2 * 200.5,
+    ]  # fmt: skip
