@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, settings_of_command, warn
+from music_platform.cli.demo_druid import druid_of_demo
 from music_platform.cli.land import inputs_told, tell_error_records
 from music_platform.cli.results import print_results
 from music_platform.contracts.events import EVENT_TYPES
@@ -65,6 +66,9 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    with_druid: Annotated[
+        bool, typer.Option("--druid/--no-druid", help="Serve gold from Druid, which starts while the tables are built.")
+    ] = True,
 ) -> None:
     """Generate events, land them, materialize and check the hourly and the daily tables, a run each, and show the result."""
     if live is not None:
@@ -76,7 +80,7 @@ def demo(
     settings = settings_of_command()
     lake = Lake(settings)
     phases: list[_Phase] = []
-    with failures_told():
+    with failures_told(), druid_of_demo(settings, is_wanted=with_druid) as druid:
         with tempfile.TemporaryDirectory(prefix="music-platform-demo-") as folder:
             if source is None:
                 source = Path(folder)
@@ -88,11 +92,19 @@ def demo(
         partitions = _hours_with_a_partition(lake, summary)
         dates = list(dict.fromkeys(map(day_of_key, partitions)))
         with _timed(phases, "hourly tables, checked"):
-            warnings = _materialize(settings, _HOURLY, partitions)
+            warnings = _materialize(settings, _paths(_HOURLY), partitions)
         with _timed(phases, "daily tables, checked"):
-            warnings += _materialize(settings, _DAILY, dates)
+            warnings += _materialize(settings, _paths(_DAILY), dates)
+        if druid is not None and druid.wait():
+            with _timed(phases, "Druid, checked"):
+                warnings += druid.fill(_materialize, partitions, dates)
+        else:
+            druid = None
     _show(lake, partitions, dates, phases)
     print_results(lake, dates)
+    if druid is not None:
+        with failures_told():
+            druid.show(dates)
     _end(lake, warnings)
 
 
@@ -123,13 +135,16 @@ def _land(lake: Lake, folder: Path) -> LandingSummary:
         return land_files(lake.store, files, tell)
 
 
-def _materialize(settings: Settings, tables: list[TableContract], partitions: list[str]) -> list[str]:
-    """Build and check tables in one run; returns what the checks warn of."""
+def _paths(tables: list[TableContract]) -> list[str]:
+    return [contract.path for contract in tables]
+
+
+def _materialize(settings: Settings, paths: list[str], partitions: list[str]) -> list[str]:
+    """Build and check assets (``<layer>/<name>``) in one run; returns what the checks warn of."""
     # Importing it reads the settings.
     from music_platform.cli.runs import materialize, open_instance, warnings_of
 
     title = f"materialize {describe_partitions(partitions)}"
-    paths = [contract.path for contract in tables]
     return warnings_of(materialize(open_instance(), settings, paths, partitions, title))
 
 

@@ -6,6 +6,7 @@ Source: https://druid.apache.org/docs/latest/ingestion/native-batch and .../inge
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,11 +60,13 @@ def data_schema(datasource: Datasource) -> dict[str, Any]:
     }
 
 
-def ingestion_task(datasource: Datasource, interval: str, input_source: Mapping[str, Any]) -> dict[str, Any]:
+def ingestion_task(
+    datasource: Datasource, interval: str, input_source: Mapping[str, Any], most_rows: int
+) -> dict[str, Any]:
     """The task that replaces exactly an interval by the rows of an input source.
 
     ``interval`` is ISO 8601, start and end, as ``interval_of`` writes it; ``input_source`` as ``files_input`` or ``no_input``
-    make it.
+    make it; ``most_rows`` is the number of rows of the interval's largest partition.
     """
     schema = data_schema(datasource)
     schema["granularitySpec"] |= {"intervals": [interval]}
@@ -78,7 +81,7 @@ def ingestion_task(datasource: Datasource, interval: str, input_source: Mapping[
                 "appendToExisting": False,
                 "dropExisting": True,  # also what the new rows leave empty
             },
-            "tuningConfig": tuning(datasource),
+            "tuningConfig": tuning(datasource, most_rows),
         },
     }
 
@@ -89,8 +92,11 @@ def spec_text(datasource: Datasource) -> str:
     return json.dumps({"type": "index_parallel", "spec": spec}, indent=2) + "\n"
 
 
-def tuning(datasource: Datasource) -> dict[str, Any]:
-    """The ``tuningConfig``: a row that cannot be read fails the task, and segments are cut by rows."""
+def tuning(datasource: Datasource, most_rows: int = 0) -> dict[str, Any]:
+    """The ``tuningConfig``: a row that cannot be read fails the task, and segments are cut by rows.
+
+    ``most_rows`` is the number of rows of the largest partition.
+    """
     tuning_config: dict[str, Any] = {
         "type": "index_parallel",
         "maxParseExceptions": 0,
@@ -99,10 +105,11 @@ def tuning(datasource: Datasource) -> dict[str, Any]:
         "partitionsSpec": {"type": "dynamic", "maxRowsPerSegment": _MOST_ROWS_OF_A_SEGMENT},
     }
     if datasource.is_rolled_up:
-        # Whole roll-up, so that the same partition gives the same rows whatever its files are.
+        # Whole roll-up, so that the same partition gives the same rows whatever its files are. Rows before it bound those
+        # after it; told the number of segments, Druid need not read everything once more to estimate it.
         tuning_config |= {
             "forceGuaranteedRollup": True,
-            "partitionsSpec": {"type": "hashed", "targetRowsPerSegment": _MOST_ROWS_OF_A_SEGMENT},
+            "partitionsSpec": {"type": "hashed", "numShards": max(1, math.ceil(most_rows / _MOST_ROWS_OF_A_SEGMENT))},
         }
     return tuning_config
 

@@ -63,7 +63,7 @@ def test_rows_are_rolled_up_only_where_a_metric_counts_them() -> None:
 
 def test_a_task_replaces_exactly_its_interval_by_exactly_its_files() -> None:
     task = ingestion_task(
-        STREAMS, "2026-11-01T05:00:00.000Z/2026-11-01T06:00:00.000Z", files_input(["/lake/a", "/lake/b"])
+        STREAMS, "2026-11-01T05:00:00.000Z/2026-11-01T06:00:00.000Z", files_input(["/lake/a", "/lake/b"]), 100
     )
     io_config: dict[str, Any] = task["spec"]["ioConfig"]
     assert io_config["inputSource"] == {"type": "local", "files": ["/lake/a", "/lake/b"]}
@@ -78,14 +78,21 @@ def test_files_on_s3_are_named_one_by_one() -> None:
 
 
 def test_an_empty_partition_is_a_task_without_rows() -> None:
-    task = ingestion_task(SESSIONS, "2026-11-01T00:00:00.000Z/2026-11-02T00:00:00.000Z", no_input(SESSIONS))
+    task = ingestion_task(SESSIONS, "2026-11-01T00:00:00.000Z/2026-11-02T00:00:00.000Z", no_input(SESSIONS), 0)
     assert task["spec"]["ioConfig"]["inputSource"] == {"type": "inline", "data": "started_at"}
     assert task["spec"]["ioConfig"]["dropExisting"] is True
 
 
+@pytest.mark.parametrize(("most_rows", "segments"), [(0, 1), (5_000_000, 1), (5_000_001, 2)])
+def test_rolled_up_partitions_are_cut_by_their_rows(most_rows: int, segments: int) -> None:
+    task = ingestion_task(PAGE_VIEWS, "a/b", no_input(PAGE_VIEWS), most_rows)
+    assert task["spec"]["tuningConfig"]["partitionsSpec"] == {"type": "hashed", "numShards": segments}
+    assert task["spec"]["tuningConfig"]["forceGuaranteedRollup"] is True
+
+
 def test_tasks_share_nothing() -> None:
-    first = ingestion_task(STREAMS, "a/b", no_input(STREAMS))
-    second = ingestion_task(STREAMS, "c/d", no_input(STREAMS))
+    first = ingestion_task(STREAMS, "a/b", no_input(STREAMS), 0)
+    second = ingestion_task(STREAMS, "c/d", no_input(STREAMS), 0)
     assert first["spec"]["dataSchema"]["granularitySpec"]["intervals"] == ["a/b"]
     assert second["spec"]["dataSchema"]["granularitySpec"]["intervals"] == ["c/d"]
 

@@ -1,0 +1,156 @@
+"""Druid's part of `music-platform demo`: started while the tables are built, filled by the Dagster assets, asked three queries.
+
+What Druid is, how it starts and how gold gets into it stands in local_druid and druid.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.table import Table
+from rich.text import Text
+
+from music_platform.cli.console import console, warn
+from music_platform.contracts.table import Cadence
+from music_platform.druid.datasources import DATASOURCES
+from music_platform.druid.ingestion_spec import interval_of
+from music_platform.druid.queries import QUERIES, DashboardQuery
+from music_platform.errors import LocalDruidError
+from music_platform.local_druid.local_druid import LocalDruid
+from music_platform.resources.druid import DruidResource
+from music_platform.settings import Settings
+
+_QUERIES = ("plays_by_state", "top_songs", "session_length")
+_ROWS_SHOWN = 5
+_REPETITIONS = 5
+_MEBIBYTE = 1024**2
+
+Materialize = Callable[[Settings, list[str], list[str]], list[str]]
+
+
+class _GivenUpError(Exception):
+    """The demo ended before Druid was up."""
+
+
+class DruidOfDemo:
+    """The Druid that the demo serves its gold from: the settings' own, or a local one that starts beside the demo.
+
+    It tells ``up`` how it is to be told of its progress, and so learns what it waits for.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings.model_copy(update={"druid_enabled": True})
+        self.was_started = False
+        self._is_given_up = False
+        self._problem: Exception | None = None
+        self._told = "Druid starts"
+        self._starting = threading.Thread(target=self._start, name="druid", daemon=True)
+
+    def begin(self) -> None:
+        """Start the local Druid in the background; nothing where the settings name another Druid."""
+        if not self.settings.druid_url:
+            self._starting.start()
+
+    def give_up(self) -> None:
+        """Stop a start that has not ended; a Druid that is up stays."""
+        if self._starting.is_alive():
+            self._is_given_up = True
+            self._starting.join()
+
+    def wait(self) -> bool:
+        """Wait until Druid is up; False, and the reason on standard error, when it cannot be started here."""
+        if self.settings.druid_url:
+            return True
+        with console.status(Text(self._told)) as shown:
+            while self._starting.is_alive():
+                self._starting.join(0.5)
+                shown.update(Text(self._told))
+        if isinstance(self._problem, LocalDruidError):
+            warn(f"without Druid: {self._problem}")
+            return False
+        if self._problem is not None:
+            raise self._problem
+        return True
+
+    def fill(self, materialize: Materialize, hours: list[str], days: list[str]) -> list[str]:
+        """Bring gold's partitions into every datasource, a run for each cadence; returns what the checks warn of."""
+        warnings = []
+        for cadence, partitions in ((Cadence.HOURLY, hours), (Cadence.DAILY, days)):
+            paths = [each.path for each in DATASOURCES.values() if each.contract.cadence is cadence]
+            warnings += materialize(self.settings, paths, partitions)
+        return warnings
+
+    def show(self, days: Sequence[str]) -> None:
+        """Print the answers to some of the dashboards' queries over the days, how long they took, and how to stop Druid."""
+        druid = DruidResource(self.settings)
+        interval = interval_of(DATASOURCES["sessions"], days[0], days[-1])
+        for name in _QUERIES:
+            _show_answer(druid, QUERIES[name], interval)
+        console.print(Text(f"Druid answers SQL at {druid.router_url}/druid/v2/sql"), soft_wrap=True)
+        if not self.settings.druid_url:
+            stops = Text.assemble(
+                "It goes on running, and ./run dev serves from it: ",
+                ("./run music-platform druid down", "bold"),
+                " stops it.",
+            )
+            console.print(stops, soft_wrap=True)
+
+    def downloading(self, done: int, total: int) -> None:
+        self._tell(f"Druid's jars: {done // _MEBIBYTE:,} of {total // _MEBIBYTE:,} MiB")
+
+    def starting(self, told: str) -> None:
+        self._tell(f"Druid starts: {told}")
+
+    def _tell(self, told: str) -> None:
+        self._told = told
+        if self._is_given_up:
+            raise _GivenUpError
+
+    def _start(self) -> None:
+        try:
+            self.was_started = LocalDruid(self.settings).up(self)
+        except _GivenUpError:
+            return
+        except Exception as error:  # noqa: BLE001 - told in the main thread, by wait
+            self._problem = error
+
+
+@contextmanager
+def druid_of_demo(settings: Settings, *, is_wanted: bool) -> Iterator[DruidOfDemo | None]:
+    """A Druid that starts in the background, None when none is wanted; a start is stopped when the demo fails."""
+    if not is_wanted:
+        yield None
+        return
+    druid = DruidOfDemo(settings)
+    druid.begin()
+    try:
+        yield druid
+    finally:
+        druid.give_up()
+
+
+def _show_answer(druid: DruidResource, query: DashboardQuery, interval: str) -> None:
+    sql = query.sql(interval)
+    seconds = []
+    rows = []
+    for _ in range(_REPETITIONS):
+        started = time.monotonic()
+        rows = druid.sql(sql, context={"useCache": False})
+        seconds.append(time.monotonic() - started)
+    title = f"{query.question} {len(rows):,} rows in {statistics.median(seconds) * 1000:.0f} ms"
+    table = Table(title=Text(title), title_justify="left")
+    for name, value in (rows[0] if rows else {}).items():
+        table.add_column(Text(name.replace("_", " ")), justify="right" if isinstance(value, int | float) else "left")
+    for row in rows[:_ROWS_SHOWN]:
+        table.add_row(*(Text(_cell(value)) for value in row.values()))
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value).removesuffix("T00:00:00.000Z")
