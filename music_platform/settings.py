@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     s3_retry_seconds: float = Field(
         default=120.0, gt=0, description="How long requests to S3 are retried with backoff before the run fails."
     )
+    forward_shared_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key that the collector's forward port asks of producers; empty where it asks for none.",
+    )
     leftover_grace_seconds: float = Field(
         default=3600.0,
         ge=0,

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from music_platform.cli.console import settings_of_command
 from music_platform.eventsim.errors import GeneratorError
 from music_platform.eventsim.generator import GenerationSummary, ProgressCallback, generate_files
 from music_platform.eventsim.generator import Progress as RunProgress
@@ -128,7 +129,14 @@ def _stream(
     stop = threading.Event()
     # A stream ends between two steps.
     with _on_signals(lambda *_: stop.set(), signal.SIGINT, signal.SIGTERM):
-        sink = open_sink(target, output, acknowledge=acknowledge, retry_seconds=retry_seconds, stop=stop)
+        sink = open_sink(
+            target,
+            output,
+            acknowledge=acknowledge,
+            retry_seconds=retry_seconds,
+            stop=stop,
+            shared_key=settings_of_command().forward_shared_key.get_secret_value(),
+        )
         try:
             return stream(make_plan(options), sink, pace, stop, progress)
         finally:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgpack
 
 from music_platform.eventsim.errors import GeneratorError, SinkError
+from music_platform.eventsim.shared_key import GREETING, greet
 
 TAG_PREFIX = "eventsim"
 _LINES_A_MESSAGE = 2_000
@@ -38,11 +39,19 @@ class Sink(Protocol):
         ...
 
 
-def open_sink(target: str, output: Path, *, acknowledge: bool, retry_seconds: float, stop: threading.Event) -> Sink:
+def open_sink(
+    target: str,
+    output: Path,
+    *,
+    acknowledge: bool,
+    retry_seconds: float,
+    stop: threading.Event,
+    shared_key: str = "",
+) -> Sink:
     """The sink that ``target`` names: ``files``, ``forward://host:port`` or ``http://host:port``.
 
-    Failed deliveries are tried again with growing pauses for ``retry_seconds``, or until ``stop`` is set. Raises
-    ``GeneratorError`` for anything else.
+    ``shared_key`` is that of the forward port; empty where it asks for none. Failed deliveries are tried again with growing
+    pauses for ``retry_seconds``, or until ``stop`` is set. Raises ``GeneratorError`` for any other target.
     """
     if target == "files":
         return FileSink(output)
@@ -54,7 +63,7 @@ def open_sink(target: str, output: Path, *, acknowledge: bool, retry_seconds: fl
         address = urlsplit("")
     retry = _Retry(target, retry_seconds, stop)
     if address.scheme == "forward" and host and port and address.path in ("", "/"):
-        return ForwardSink(host, port, retry, acknowledge=acknowledge)
+        return ForwardSink(host, port, retry, acknowledge=acknowledge, shared_key=shared_key)
     if address.scheme == "http" and host:
         return HttpSink(host, port or 80, address.path.rstrip("/"), retry)
     raise GeneratorError(
@@ -128,10 +137,11 @@ class ForwardSink:
     again, so a receiver can get one twice but misses none. Source: Fluentd's wiki, Forward Protocol Specification v1.
     """
 
-    def __init__(self, host: str, port: int, retry: _Retry, *, acknowledge: bool = True) -> None:
+    def __init__(self, host: str, port: int, retry: _Retry, *, acknowledge: bool = True, shared_key: str = "") -> None:
         self._address = (host, port)
         self._retry = retry
         self._acknowledge = acknowledge
+        self._shared_key = shared_key
         self._socket: socket.socket | None = None
 
     def send(self, event_type: str, text: bytes) -> None:
@@ -149,19 +159,23 @@ class ForwardSink:
     def _deliver(self, message: bytes, chunk: str | None) -> None:
         if self._socket is None:
             self._socket = socket.create_connection(self._address, timeout=_TIMEOUT_SECONDS)
+            if self._shared_key:
+                greet(self._socket, self._shared_key)
         self._socket.sendall(message)
         if chunk is not None:
             self._await_acknowledgement(self._socket, chunk)
 
     @staticmethod
     def _await_acknowledgement(connection: socket.socket, chunk: str) -> None:
-        unpacker = msgpack.Unpacker()
+        unpacker = msgpack.Unpacker(unicode_errors="replace")  # a greeting holds bytes
         while True:
             received = connection.recv(4_096)
             if not received:
                 raise ConnectionError("the connection was closed before the message was acknowledged")
             unpacker.feed(received)
             for answer in unpacker:
+                if isinstance(answer, list) and answer[:1] == [GREETING]:
+                    raise SinkError("The receiver asks for a shared key. Set MUSIC_PLATFORM_FORWARD_SHARED_KEY.")
                 if isinstance(answer, dict) and answer.get("ack") == chunk:
                     return
 

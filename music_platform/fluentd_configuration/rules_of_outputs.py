@@ -179,6 +179,15 @@ def _is_tried_for_ever(buffer: Element) -> Broken:
         )
 
 
+def _pauses_are_bounded(buffer: Element) -> Broken:
+    if not buffer.get("retry_max_interval") and buffer.get("retry_type", "exponential_backoff") != "periodic":
+        yield (
+            buffer.place_of("retry_max_interval"),
+            "pauses between tries double without end, so a day without S3 is followed by another before anything is "
+            "written; set retry_max_interval 30s",
+        )
+
+
 def _full_means_wait(buffer: Element) -> Broken:
     if buffer.get("overflow_action", "throw_exception") != "block":
         yield (
@@ -199,6 +208,18 @@ def _slices_are_utc_hours(output: Element) -> Broken:
             buffer.place_of("timekey_use_utc"),
             "hours are those of the machine's local time; set timekey_use_utc true",
         )
+
+
+def _injected_times_are_utc(output: Element) -> Broken:
+    """Fluentd writes a time as text in the machine's own zone, whatever letter stands at the end of its format."""
+    for inject in output.children("inject"):
+        is_utc = (
+            inject.is_true("utc", False)
+            or not inject.is_true("localtime", True)
+            or inject.get("timezone") in ("UTC", "+00:00", "+0000")
+        )
+        if inject.get("time_key") and inject.get("time_type", "float") == "string" and not is_utc:
+            yield inject.place_of("utc"), "times are written in the machine's local time; set utc true"
 
 
 def _tag_is_a_chunk_key(output: Element) -> Broken:
@@ -245,8 +266,12 @@ OUTPUT_RULES: tuple[Rule, ...] = (
     Rule("buffers_are_files", "Buffers are on disk.", _of_outputs(_buffers_are_files)),
     Rule("buffers_are_apart", "No two outputs share a buffer.", _buffers_are_apart),
     Rule("tried_for_ever", "No chunk is dropped because S3 is down.", _of_buffers(_is_tried_for_ever)),
+    Rule("pauses_are_bounded", "S3 is tried soon after it is back.", _of_buffers(_pauses_are_bounded)),
     Rule("full_means_wait", "A full buffer makes sources wait.", _of_buffers(_full_means_wait)),
     Rule("slices_are_utc_hours", "Chunks are cut by the hour of the event, UTC.", _of_outputs(_slices_are_utc_hours)),
+    Rule(
+        "injected_times_are_utc", "Times that are written into records are UTC.", _of_outputs(_injected_times_are_utc)
+    ),
     Rule("tag_is_a_chunk_key", "A chunk holds one tag where its path names it.", _of_outputs(_tag_is_a_chunk_key)),
     Rule("flushed_by_interval", "No event waits for its hour to end.", _of_buffers(_is_flushed_by_interval)),
     Rule("flushed_at_the_end", "Buffers are written when Fluentd stops.", _of_buffers(_is_flushed_at_the_end)),

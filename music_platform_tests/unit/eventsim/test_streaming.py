@@ -1,6 +1,8 @@
 """Streams and their sinks, against small receivers in this process."""
 
+import hashlib
 import json
+import secrets
 import socket
 import threading
 import time
@@ -34,9 +36,23 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
     }
 
 
-def _run(target: str, pace: Pace = _AT_ONCE, *, acknowledge: bool = True, retry_seconds: float = 5.0) -> None:
+def _run(
+    target: str,
+    pace: Pace = _AT_ONCE,
+    *,
+    acknowledge: bool = True,
+    retry_seconds: float = 5.0,
+    shared_key: str = "",
+) -> None:
     stop = threading.Event()
-    sink = open_sink(target, Path("unused"), acknowledge=acknowledge, retry_seconds=retry_seconds, stop=stop)
+    sink = open_sink(
+        target,
+        Path("unused"),
+        acknowledge=acknowledge,
+        retry_seconds=retry_seconds,
+        stop=stop,
+        shared_key=shared_key,
+    )
     try:
         stream(make_plan(_OPTIONS), sink, pace, stop)
     finally:
@@ -44,9 +60,11 @@ def _run(target: str, pace: Pace = _AT_ONCE, *, acknowledge: bool = True, retry_
 
 
 class _ForwardReceiver:
-    """Takes Forward messages; drops the first connection in the middle when told to."""
+    """Takes Forward messages; drops the first connection in the middle when told to, and asks for a key where it has one."""
 
-    def __init__(self, *, drop_first: bool) -> None:
+    def __init__(self, *, drop_first: bool, shared_key: bytes = b"", answers_with: bytes = b"") -> None:
+        self.shared_key = shared_key
+        self.answers_with = answers_with or shared_key  # another key than that which it asks for: an impostor
         self.events: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
         self.connections = 0
         self.drop_first = drop_first
@@ -66,6 +84,8 @@ class _ForwardReceiver:
     def _serve(self, connection: socket.socket, number: int) -> None:
         unpacker = msgpack.Unpacker()
         with connection:
+            if self.shared_key and not self._greet(connection, unpacker):
+                return
             while received := connection.recv(65_536):
                 if self.drop_first and number == 1:
                     return
@@ -75,6 +95,25 @@ class _ForwardReceiver:
                     self.events[tag].extend((time_, record) for time_, record in entries)
                     if "chunk" in option:
                         connection.sendall(msgpack.packb({"ack": option["chunk"]}) or b"")
+
+    def _greet(self, connection: socket.socket, unpacker: msgpack.Unpacker) -> bool:
+        """The handshake from the receiver's side; whether the producer knows the key."""
+        nonce = secrets.token_bytes(16)
+        connection.sendall(msgpack.packb(["HELO", {"nonce": nonce, "auth": "", "keepalive": True}]) or b"")
+        unpacker.feed(connection.recv(65_536))
+        message = next(iter(unpacker), None)
+        if message is None or message[0] != "PING":
+            while connection.recv(
+                65_536
+            ):  # until the producer gives up: closing on unread bytes could hide the greeting
+                pass
+            return False
+        _, host, salt, digest, _, _ = message
+        is_right = digest == hashlib.sha512(salt.encode() + host.encode() + nonce + self.shared_key).hexdigest()
+        own = hashlib.sha512(salt.encode() + b"receiver" + nonce + self.answers_with).hexdigest()
+        pong = ["PONG", True, "", "receiver", own] if is_right else ["PONG", False, "shared_key mismatch", "", ""]
+        connection.sendall(msgpack.packb(pong) or b"")
+        return is_right
 
 
 @pytest.fixture
@@ -128,6 +167,33 @@ def test_forward_delivers_every_event_once_acknowledged(forward_receiver: _Forwa
         received = forward_receiver.events[f"eventsim.{event_type}"]
         assert [record for _, record in received] == records
         assert [time_ for time_, _ in received] == [record["ts"] // 1_000 for record in records]
+
+
+def test_forward_with_a_shared_key_delivers_every_event(expected: Any) -> None:
+    receiver = _ForwardReceiver(drop_first=True, shared_key=b"secret")
+    with receiver.server:
+        _run(f"forward://127.0.0.1:{receiver.port}", shared_key="secret")
+    assert receiver.connections == 2
+    for event_type, records in expected.items():
+        assert [record for _, record in receiver.events[f"eventsim.{event_type}"]] == records
+
+
+@pytest.mark.parametrize(
+    ("shared_key", "answers_with", "problem"),
+    [
+        ("wrong", "secret", "refuses the shared key .shared_key mismatch."),
+        ("", "secret", "asks for a shared key"),
+        ("secret", "other", "does not know the shared key itself"),
+    ],
+)
+def test_a_shared_key_that_does_not_agree_is_named_and_not_tried_again(
+    shared_key: str, answers_with: str, problem: str
+) -> None:
+    receiver = _ForwardReceiver(drop_first=False, shared_key=b"secret", answers_with=answers_with.encode())
+    with receiver.server, pytest.raises(SinkError, match=problem):
+        _run(f"forward://127.0.0.1:{receiver.port}", shared_key=shared_key)
+    assert receiver.connections == 1
+    assert receiver.events == {}
 
 
 def test_forward_without_acknowledgement(forward_receiver: _ForwardReceiver, expected: Any) -> None:
