@@ -17,6 +17,7 @@ from music_platform.automation.landing_cursor import LandingCursor
 from music_platform.automation.landing_plan import Plan, Rules, plan
 from music_platform.automation.landing_queue import LandingQueue, Notified, told_strangers
 from music_platform.automation.landing_requests import hours_remade, landing_events, run_request, run_state
+from music_platform.contracts.table import Cadence
 from music_platform.partitions import contiguous_ranges, day_of_key, describe_partitions
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
@@ -138,7 +139,17 @@ def landing_sensor(settings: Settings) -> dg.SensorDefinition:
         # The daemon looks every 5 seconds, give or take some milliseconds: at a full interval it would pass over every other.
         minimum_interval_seconds=max(settings.landing_poll_seconds - 1, 1),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Runs the hourly tables of every hour whose landed objects changed, once they are quiet.",
+        description="Runs the hourly tables of every hour whose landed objects changed, once they are quiet. A tick's result "
+        "tells what was requested, what waits and for what, what failed and what is held.",
+        tags={"cadence": str(Cadence.HOURLY)},
+        metadata={
+            "lake": settings.lake,
+            "looks_at": settings.landing_queue_url
+            or f"{settings.landing_window_hours} hours, in whole days, by listing",
+            "quiet_seconds": settings.landing_quiet_seconds,
+            "longest_wait_seconds": settings.landing_longest_wait_seconds,
+            "most_hours_in_a_run": settings.landing_range_hours,
+        },
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         return watch.tick(context, get_current_datetime().astimezone(UTC))
