@@ -139,22 +139,28 @@ def landing_sensor(settings: Settings) -> dg.SensorDefinition:
         # The daemon looks every 5 seconds, give or take some milliseconds: at a full interval it would pass over every other.
         minimum_interval_seconds=max(settings.landing_poll_seconds - 1, 1),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Runs the hourly tables of every hour whose landed objects changed, once they are quiet. A tick's result "
-        "tells what was requested, what waits and for what, what failed and what is held.",
+        description=_description(settings),
         tags={"cadence": str(Cadence.HOURLY)},
-        metadata={
-            "lake": settings.lake,
-            "looks_at": settings.landing_queue_url
-            or f"{settings.landing_window_hours} hours, in whole days, by listing",
-            "quiet_seconds": settings.landing_quiet_seconds,
-            "longest_wait_seconds": settings.landing_longest_wait_seconds,
-            "most_hours_in_a_run": settings.landing_range_hours,
-        },
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         return watch.tick(context, get_current_datetime().astimezone(UTC))
 
     return landing
+
+
+def _description(settings: Settings) -> str:
+    """What the sensor does and by which rules; its page shows neither metadata nor tags."""
+    looks_at = (
+        "the bucket's notifications"
+        if settings.landing_queue_url
+        else (f"the last {settings.landing_window_hours} hours, in whole days, by listing")
+    )
+    return (
+        "Runs the hourly tables of every hour whose landed objects changed. "
+        f"Looks at {looks_at}. An hour is run after {settings.landing_quiet_seconds:g} s without a new object, or when objects "
+        f"have been coming for {settings.landing_longest_wait_seconds:g} s; up to {settings.landing_range_hours} hours in a row "
+        "share a run. A tick's result tells what was requested, what waits and for what, what failed and what is held."
+    )
 
 
 def _message(decided: Plan, listing: Listing, notified: Notified | None) -> str:
