@@ -14,6 +14,7 @@ from dagster._record import copy
 
 from music_platform.automation.conditions import AttemptsLeft, InputsArePublished, InputsUpdated, QuietMoment
 from music_platform.automation.run_tags import PARTITION, RANGE_END, RANGE_START, REQUESTED
+from music_platform.contracts.table import Cadence
 from music_platform.errors import MusicPlatformError
 from music_platform.partitions import days_around
 from music_platform.settings import Settings
@@ -71,7 +72,9 @@ def daily_tier_sensor() -> dg.AutomationConditionSensorDefinition:
         target=dg.AssetSelection.tag("cadence", "daily"),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=_TICK_SECONDS,
-        description="Makes the daily tables anew where their hours changed, in one run for days that follow each other.",
+        description="Makes the daily tables anew where their hours changed, in one run for days that follow each other. A "
+        "table's page tells which part of its condition held a day back.",
+        tags={"cadence": str(Cadence.DAILY)},
         emit_backfills=False,
         use_user_code_server=True,  # where the condition's own operands are known
     )

@@ -17,6 +17,7 @@ from music_platform.automation.landing_cursor import LandingCursor
 from music_platform.automation.landing_plan import Plan, Rules, plan
 from music_platform.automation.landing_queue import LandingQueue, Notified, told_strangers
 from music_platform.automation.landing_requests import hours_remade, landing_events, run_request, run_state
+from music_platform.contracts.table import Cadence
 from music_platform.partitions import contiguous_ranges, day_of_key, describe_partitions
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
@@ -138,12 +139,28 @@ def landing_sensor(settings: Settings) -> dg.SensorDefinition:
         # The daemon looks every 5 seconds, give or take some milliseconds: at a full interval it would pass over every other.
         minimum_interval_seconds=max(settings.landing_poll_seconds - 1, 1),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Runs the hourly tables of every hour whose landed objects changed, once they are quiet.",
+        description=_description(settings),
+        tags={"cadence": str(Cadence.HOURLY)},
     )
     def landing(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         return watch.tick(context, get_current_datetime().astimezone(UTC))
 
     return landing
+
+
+def _description(settings: Settings) -> str:
+    """What the sensor does and by which rules; its page shows neither metadata nor tags."""
+    looks_at = (
+        "the bucket's notifications"
+        if settings.landing_queue_url
+        else (f"the last {settings.landing_window_hours} hours, in whole days, by listing")
+    )
+    return (
+        "Runs the hourly tables of every hour whose landed objects changed. "
+        f"Looks at {looks_at}. An hour is run after {settings.landing_quiet_seconds:g} s without a new object, or when objects "
+        f"have been coming for {settings.landing_longest_wait_seconds:g} s; up to {settings.landing_range_hours} hours in a row "
+        "share a run. A tick's result tells what was requested, what waits and for what, what failed and what is held."
+    )
 
 
 def _message(decided: Plan, listing: Listing, notified: Notified | None) -> str:

@@ -27,9 +27,10 @@ from music_platform.settings import dagster_home
 _LANDING_SECONDS = 3.0
 # Shorter than the defaults, so that two minutes show several runs.
 _DEBOUNCE = Debounce(quiet_seconds=5.0, longest_wait_seconds=15.0)
-_WINDOW_HOURS = 1  # the current day: a lake's history is left to `./run dev`
 _LOOK_SECONDS = 0.5
 _DRAIN_SECONDS = 180.0  # for the tables to catch up once the producer has stopped
+_IDLE_SECONDS = 12.0  # without a run, longer than the debounce and a tick: the sensor has nothing left to request
+_DAY_SECONDS = "86400"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,10 @@ def demo_live(seconds: float, users: int, seed: int) -> None:
         environment = {
             "MUSIC_PLATFORM_LANDING_QUIET_SECONDS": str(_DEBOUNCE.quiet_seconds),
             "MUSIC_PLATFORM_LANDING_LONGEST_WAIT_SECONDS": str(_DEBOUNCE.longest_wait_seconds),
-            "MUSIC_PLATFORM_LANDING_WINDOW_HOURS": str(_WINDOW_HOURS),
+            # A lake's history and the days are left to `./run dev`.
+            "MUSIC_PLATFORM_LANDING_WINDOW_HOURS": "1",
+            "MUSIC_PLATFORM_DAILY_QUIET_SECONDS": _DAY_SECONDS,
+            "MUSIC_PLATFORM_DAILY_LONGEST_WAIT_SECONDS": _DAY_SECONDS,
         }
         console.print("starting Dagster's UI and daemon")
         with local_dagster(instance, home, console.print, **environment) as address:
@@ -104,10 +108,11 @@ def _follow(
             producer.raise_failure()
             show(f"producing, {duration_told(left)} left")
         producer.stop()
-        stopped = time.monotonic()
-        watch.look()
-        while time.monotonic() - stopped < _DRAIN_SECONDS and (watch.unreadable() or runs.in_progress):
+        stopped = busy_at = time.monotonic()
+        while time.monotonic() - busy_at < _IDLE_SECONDS and time.monotonic() - stopped < _DRAIN_SECONDS:
             show("producer stopped, the tables catch up")
+            if watch.unreadable() or runs.in_progress or runs.queued:
+                busy_at = time.monotonic()
 
 
 def _progress(watch: FreshnessWatch, producer: LiveProducer, runs: _Runs, phase: str) -> Table:
@@ -144,7 +149,7 @@ def _problems(watch: FreshnessWatch, producer: LiveProducer, runs: _Runs) -> lis
         problems.append(f"{producer.lines:,} lines were landed and the new objects hold {found:,}")
     problems += watch.differences()
     if runs.failed:
-        problems.append(f"{runs.failed} runs failed; ./run dev shows them")
+        problems.append(f"runs failed: {runs.failed}; ./run dev shows them")
     if not producer.lines:
         problems.append("no event was produced: give more --users or more seconds")
     return problems
