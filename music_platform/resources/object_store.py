@@ -59,7 +59,7 @@ class ObjectStore:
 
     location: str
     options: tuple[tuple[str, Any], ...] = field(default=(), repr=False)  # holds the secret key
-    retry_seconds: float = 120.0
+    retry_seconds: float = 180.0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ObjectStore:
