@@ -26,7 +26,7 @@ from music_platform.partitions import hour_of_key, key_of_hour, keys_in_range
 from music_platform.resources.lake import Lake
 
 SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "eventsim" / "sample"
-_TIME = re.compile(rb'"ts":(\d+)')
+TIME = re.compile(rb'"ts":(\d+)')
 _NUMBERS = re.compile(rb'"(sessionId|userId)":(\d+)')
 _REPLICA_DISTANCE = {b"sessionId": 10_000_000, b"userId": 1_000_000}
 _SAMPLE_DAYS = 15
@@ -82,7 +82,7 @@ def hour_of_landed_key(key: str) -> datetime:
 def moved(lines: bytes, back: timedelta) -> bytes:
     """The same events, earlier."""
     milliseconds = round(back.total_seconds() * 1000)
-    return _TIME.sub(lambda match: b'"ts":%d' % (int(match[1]) - milliseconds), lines)
+    return TIME.sub(lambda match: b'"ts":%d' % (int(match[1]) - milliseconds), lines)
 
 
 def repeat_before(source: Lake, hours: list[str], days: int, target: Lake) -> list[str]:
@@ -109,7 +109,7 @@ def _land_hours(lake: Lake, content: dict[str, bytes], events: int, days: int) -
     replicas = max(round(events / available), 1)
     for event_type, by_hour in hours.items():
         for hour, block in by_hour.items():
-            land_hour(lake, event_type, hour, b"".join(_replica(block, number) for number in range(replicas)))
+            land_hour(lake, event_type, hour, b"".join(replica(block, number) for number in range(replicas)))
     all_hours = sorted({hour for by_hour in hours.values() for hour in by_hour})
     return keys_in_range(key_of_hour(all_hours[0]), key_of_hour(all_hours[-1]))
 
@@ -124,12 +124,14 @@ def _by_hour(content: bytes) -> dict[datetime, bytes]:
 def _lines_with_hours(content: bytes) -> Iterator[tuple[bytes, int]]:
     for line in content.split(b"\n"):
         if line:
-            match = _TIME.search(line)
+            match = TIME.search(line)
             milliseconds = int(match[1]) if match else json.loads(line)["ts"]
             yield line, milliseconds // 3_600_000
 
 
-def _replica(block: bytes, number: int) -> bytes:
+def replica(block: bytes, number: int) -> bytes:
+    """The same lines of other listeners in other sessions; number 0 is the block itself."""
+
     def shift(match: re.Match[bytes]) -> bytes:
         return b'"%s":%d' % (match[1], int(match[2]) + number * _REPLICA_DISTANCE[match[1]])
 

@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     )
     s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="Secret of the access key.")
     s3_retry_seconds: float = Field(
-        default=120.0, gt=0, description="How long requests to S3 are retried with backoff before the run fails."
+        default=180.0, gt=0, description="How long requests to S3 are retried with backoff before the run fails."
     )
     forward_shared_key: SecretStr = Field(
         default=SecretStr(""),

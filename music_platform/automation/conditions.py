@@ -141,8 +141,36 @@ class InputsArePublished(dg.AutomationCondition[dg.AssetKey]):
             if key == context.key:
                 ready = _with_day_before(ready, set(there.expensively_compute_partition_keys()))
             else:
-                ready = {day for day in ready if _is_there(context, key, day, there)}
+                ready = {day for day in ready if _is_there(context, context.key, key, day, there)}
+        for key in sorted(_compared_by_checks(context)):
+            if ready:
+                ready &= await _made_or_ready(context, key, ready)
         return dg.AutomationResult(context, _days(context, context.key, ready))
+
+
+def _compared_by_checks(context: dg.AutomationContext) -> set[dg.AssetKey]:
+    """The tables that the asset's checks compare it with, and that it is not made from."""
+    graph = context.asset_graph
+    checks = graph.get_check_keys_for_assets({context.key})
+    compared = {key for check in checks for key in graph.get(check).parent_entity_keys if isinstance(key, dg.AssetKey)}
+    daily = {key for key in compared if graph.get(key).tags.get("cadence") == "daily"}
+    return daily - graph.get(context.key).parent_keys - {context.key}
+
+
+async def _made_or_ready(context: dg.AutomationContext, key: dg.AssetKey, days: set[str]) -> set[str]:
+    """Those of the days of which another table is there, or has its inputs and so is made in the same run.
+
+    Without it the asset would be made and its check fail: an hour's silver is there before the hour's facts.
+    """
+    view = context.asset_graph_view
+    missing = days - (await view.compute_materialized_asset_subset(key=key)).expensively_compute_partition_keys()
+    ready = days - missing
+    for parent in sorted(context.asset_graph.get(key).parent_keys - {key}):
+        there = await view.compute_materialized_asset_subset(key=parent)
+        if (requested := context.request_subsets_by_key.get(parent)) is not None:
+            there = there.compute_union(requested)
+        missing = {day for day in missing if _is_there(context, key, parent, day, there)}
+    return ready | missing
 
 
 def _updates(context: dg.AutomationContext, key: dg.AssetKey) -> dict[str | None, EntitySubset]:
@@ -221,8 +249,9 @@ def _with_day_before(days: Iterable[str], materialized: set[str]) -> set[str]:
     return ready
 
 
-def _is_there(context: dg.AutomationContext, key: dg.AssetKey, day: str, there: EntitySubset) -> bool:
-    wanted = _days(context, context.key, {day}).compute_mapped_subset(key, direction="up")
+def _is_there(context: dg.AutomationContext, of: dg.AssetKey, key: dg.AssetKey, day: str, there: EntitySubset) -> bool:
+    """Whether an input of the asset ``of`` has partitions of the day itself and no hole."""
+    wanted = _days(context, of, {day}).compute_mapped_subset(key, direction="up")
     keys = sorted(wanted.expensively_compute_partition_keys())
     found = wanted.compute_intersection(there).expensively_compute_partition_keys()
     published = [index for index, partition in enumerate(keys) if partition in found]

@@ -27,6 +27,7 @@ _KEY = re.compile(
     rf"{LANDING_PREFIX}/(?P<event_type>{'|'.join(EVENT_TYPES)})/dt=(?P<day>\d{{4}}-\d\d-\d\d)/hour=(?P<hour>\d\d)/"
     r"(?P<slice>\d{10})_(?P<chunk_id>[0-9a-f]{32})\.json\.gz"
 )
+_NAME = re.compile(r"\d{10}_[0-9a-f]{32}\.json\.gz")
 _ERRORS_KEY = re.compile(
     rf"{ERRORS_PREFIX}/dt=(?P<day>\d{{4}}-\d\d-\d\d)/(?P<slice>\d{{10}})_(?P<chunk_id>[0-9a-f]{{32}})\.json\.gz"
 )
@@ -120,8 +121,10 @@ def list_landing(store: ObjectStore, event_type: str, partition_keys: Sequence[s
     listed: dict[str, LandingFolder] = {}
     for partition, found in _list_folders(store, event_type, partition_keys).items():
         folder = listed[partition] = LandingFolder()
+        start = len(hour_prefix(event_type, hour_of_key(partition))) + 1
         for stored in found:
-            if parse_key(stored.key) is not None:
+            # Their folder is the hour's: of a hundred thousand keys only the names are looked at.
+            if _NAME.fullmatch(stored.key, start) is not None:
                 folder.objects.append(stored)
             elif not is_half_written(stored.key):
                 folder.strangers.append(stored.key)
@@ -164,9 +167,12 @@ def _list_folders(store: ObjectStore, event_type: str, partition_keys: Sequence[
     folders = {hour_prefix(event_type, hour_of_key(partition)): objects for partition, objects in found.items()}
     for prefix in prefixes:
         for stored in store.list(prefix):
-            folder = "/".join(stored.key.split("/")[:_FOLDERS_OF_AN_HOUR])
-            if folder in folders and folder != stored.key:
-                folders[folder].append(stored)
+            folder = folders.get(stored.key.rpartition("/")[0])
+            if folder is None:  # deeper than the hour's own folder, or in no hour's
+                folder = folders.get("/".join(stored.key.split("/")[:_FOLDERS_OF_AN_HOUR]))
+                if folder is None or stored.key.count("/") < _FOLDERS_OF_AN_HOUR:
+                    continue
+            folder.append(stored)
     for objects in found.values():
         objects.sort(key=lambda stored: stored.key)
     return found

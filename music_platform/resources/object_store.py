@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import math
 import os
 import re
 import time
@@ -59,7 +60,7 @@ class ObjectStore:
 
     location: str
     options: tuple[tuple[str, Any], ...] = field(default=(), repr=False)  # holds the secret key
-    retry_seconds: float = 120.0
+    retry_seconds: float = 180.0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ObjectStore:
@@ -286,12 +287,13 @@ def _open_store(location: ObjectStore) -> LocalStore | S3Store:
             location.location,
             client_options=client_options,
             retry_config={
-                "max_retries": 50,
+                # The time alone is to end it: no pause is shorter than the first.
+                "max_retries": math.ceil(location.retry_seconds / _FIRST_PAUSE_SECONDS),
                 "retry_timeout": timedelta(seconds=location.retry_seconds),
                 "backoff": {
                     "init_backoff": timedelta(seconds=_FIRST_PAUSE_SECONDS),
                     "max_backoff": timedelta(seconds=_LONGEST_PAUSE_SECONDS),
-                    "base": 2,
+                    "base": 3,  # of a random pause up to so many times the last: with 2 they would hardly grow
                 },
             },
             **options,

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from music_platform.automation.landing_cursor import LandingCursor
 from music_platform.automation.landing_sensor import LandingWatch, landing_sensor
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.tables import BRONZE, SILVER
+from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
 from music_platform.errors import LakeUnreachableError
 from music_platform.landing.layout import errors_key
@@ -27,14 +27,7 @@ from music_platform.settings import Settings
 
 _NOW = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
 _HOURS = ["2026-11-03-05:00", "2026-11-03-06:00", "2026-11-03-07:00"]
-_TABLES = [
-    *(
-        table.path
-        for event_type in ("listen_events", "auth_events")
-        for table in (BRONZE[event_type], SILVER[event_type])
-    ),
-    COLLECTOR_ERRORS.path,
-]
+_DAY = "2026-11-03"
 
 
 class Sensed:
@@ -76,7 +69,6 @@ class Sensed:
             if not self.platform.instance.get_runs(dg.RunsFilter(tags=key)):
                 assert job.execute_in_process(
                     instance=self.platform.instance,
-                    asset_selection=[dg.AssetKey(table.split("/")) for table in _TABLES],
                     partition_key=request.partition_key,
                     tags={**request.tags, **key},
                 ).success
@@ -109,6 +101,13 @@ def _data_versions(platform: LocalPlatform) -> dict[tuple[str, str], tuple[str, 
         (content["table"], content["partition"]): (content["data_version"], content["rows"])
         for content in platform.manifests().values()
     }
+
+
+def make_day(platform: LocalPlatform) -> None:
+    """The daily tables of the hours that there are."""
+    daily_tier = build_definitions(platform.settings).resolve_job_def("daily_tier")
+    result = daily_tier.execute_in_process(instance=platform.instance, partition_key=_DAY)
+    assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
 
 
 @pytest.fixture
@@ -240,6 +239,7 @@ def test_after_everything_the_tables_are_those_of_a_full_recomputation(
 ) -> None:
     first = sensed.land(_HOURS[0], 1)
     sensed.tick()
+    make_day(sensed.platform)
     # The same second, a late hour, the same object again, one rewritten, the clock set back, and a lost tick.
     second = sensed.land(_HOURS[0], 2, sessionId=2)
     os.utime(second, (first.stat().st_mtime, first.stat().st_mtime))
@@ -258,8 +258,12 @@ def test_after_everything_the_tables_are_those_of_a_full_recomputation(
     sensed.now += timedelta(minutes=5)
     assert sensed.tick() == []
     assert LandingCursor.from_json(sensed.cursor or "").waiting == {}
+    make_day(sensed.platform)
 
     whole = LocalPlatform(local_settings())
     shutil.copytree(Path(sensed.platform.settings.lake, "landing"), Path(whole.settings.lake, "landing"))
-    whole.run("2026-11-03-02:00", _HOURS[1], tables=_TABLES)
-    assert _data_versions(sensed.platform) == _data_versions(whole)
+    whole.run("2026-11-03-02:00", _HOURS[1])
+    make_day(whole)
+    found = _data_versions(sensed.platform)
+    assert {table for table, _ in found} == set(TABLES)
+    assert found == _data_versions(whole)

@@ -5,8 +5,10 @@ And answers that are lost: a request that was done must not be taken for another
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from faulty_proxy import Fault, FaultyProxy, Request, Rule, passes
@@ -30,6 +32,7 @@ from music_platform.settings import Settings
 pytestmark = [pytest.mark.fault, pytest.mark.integration]
 
 RETRY_SECONDS = 2.0
+LONG_OUTAGE_SECONDS = 40.0
 OPERATIONS: dict[str, Callable[[ObjectStore], object]] = {
     "read": lambda store: store.get_with_etag("folder/object"),
     "read range": lambda store: store.open("folder/object").read(),
@@ -103,6 +106,24 @@ def test_what_fails_for_a_while_is_repeated(
     proxy.rule = first(2, fault)
     OPERATIONS[operation](store)
     assert len([found for _, found in proxy.requests if found]) == 2
+
+
+def test_every_operation_outlasts_a_long_outage_by_the_default_budget(proxy: FaultyProxy, lake: Settings) -> None:
+    """As long as the time is not over: a number of attempts would be used up in a fraction of it."""
+    budget = Settings.model_fields["s3_retry_seconds"].default
+    assert budget >= 1.5 * 120
+    store = ObjectStore.from_settings(lake.model_copy(update={"s3_retry_seconds": budget}))
+    store.put("folder/object", b"old")
+    faults = itertools.cycle([Fault.INTERNAL_ERROR, Fault.SLOW_DOWN, Fault.CONNECTION_RESET])
+    over = time.monotonic() + LONG_OUTAGE_SECONDS
+    with ThreadPoolExecutor(len(OPERATIONS)) as pool:
+        proxy.rule = lambda _: next(faults) if time.monotonic() < over else None
+        # Those that change the object would disturb each other.
+        for operation in [
+            pool.submit(OPERATIONS[name], store) for name in OPERATIONS if name not in ("replace", "delete")
+        ]:
+            operation.result()
+    assert store.get("folder/created") == b"new"
 
 
 def test_an_answer_that_never_comes_is_not_waited_for(proxy: FaultyProxy, lake: Settings, store: ObjectStore) -> None:

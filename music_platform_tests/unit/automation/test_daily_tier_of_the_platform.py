@@ -59,3 +59,17 @@ def test_landed_days_are_one_run_of_every_daily_table(repository: dg.RepositoryD
             report(instance, [table.asset_key for table in HOURLY], hours_of_day(day(offset)))
         requested, cursor = sense(repository, instance, cursor)
         assert requested == [(day(-3), day(-2), {table.path for table in DAILY})]
+
+
+def test_a_table_waits_for_what_its_check_compares_it_with(repository: dg.RepositoryDefinition) -> None:
+    """A run of an hour ends with the facts: dimensions, made from silver, are not made before the plays can be."""
+    facts = [table for table in HOURLY if table.path.startswith("gold/")]
+    with dg.DagsterInstance.ephemeral() as instance:
+        _, cursor = sense(repository, instance, None)
+        report(instance, [table.asset_key for table in HOURLY if table not in facts], hours_of_day(day(-2)))
+        requested, cursor = sense(repository, instance, cursor)
+        assert {table for _, _, tables in requested for table in tables} & {"gold/dim_users", "gold/dim_songs"} == set()
+        report(instance, [table.asset_key for table in facts], hours_of_day(day(-2)))
+        requested, cursor = sense(repository, instance, cursor)
+        assert {(first, last) for first, last, _ in requested} == {(day(-2), day(-2))}
+        assert {"gold/dim_users", "gold/dim_songs", "gold/fact_plays"} <= set().union(*(told[2] for told in requested))
