@@ -30,19 +30,21 @@ import pytest
 from music_platform.assets.gold import stage_gold
 from music_platform.assets.gold_tables import GOLD_TABLES
 from music_platform.assets.silver import stage_silver_and_quarantine
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS, COLLECTOR_RULES
 from music_platform.contracts.events import EVENT_CONTRACTS, EVENT_TYPES
 from music_platform.contracts.table import Cadence, TableContract
 from music_platform.contracts.tables import BRONZE, GOLD, QUARANTINE, SILVER, TABLES
-from music_platform.io_managers.landing_io_manager import open_landed
+from music_platform.io_managers.landing_io_manager import open_errors, open_landed
 from music_platform.io_managers.manifest import Manifest, read_manifest
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.landing.layout import landed_key, parse_key
+from music_platform.landing.layout import errors_key, landed_key, parse_key
 from music_platform.partitions import hour_of_key, hours_of_day, key_of_hour
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
 from music_platform.transforms.bronze import bronze_events
+from music_platform.transforms.collector_errors import collector_errors
 
 pytestmark = pytest.mark.integration
 
@@ -104,6 +106,10 @@ def make_tables(lake: Lake, spark: SparkResource) -> None:
         stage_silver_and_quarantine(event, bronze, hours, silver, quarantine)
         io_manager.publish(silver, hours, "run")
         io_manager.publish(quarantine, hours, "run")
+    errors = open_errors([BAD_HOUR], lake, spark)
+    staged = StagedPartitions.begin(COLLECTOR_ERRORS, "errors", errors.sources())
+    staged.write(collector_errors(errors.read()), [BAD_HOUR], lake)
+    io_manager.publish(staged, [BAD_HOUR], "run")
     for table in GOLD_TABLES.values():
         partitions = partitions_of(table.contract)
         inputs = {
@@ -152,6 +158,28 @@ def land(lake: Lake, sample: Path) -> None:
         _put(lake, event_type, hour, 4, lines[0])
         _put(lake, event_type, hour, 5, _gzip(odd[:3]) + b"junk")
         _put(lake, event_type, hour + timedelta(hours=1), 1, _gzip([b" "]))
+
+
+def land_errors(lake: Lake, sample: Path) -> None:
+    """Error records of every rule, odd texts in them, lines that are none, and a damaged object."""
+    with lzma.open(sample / "auth_events.jsonl.xz") as file:
+        event = file.readline().rstrip(b"\n").decode()
+    messages = [*EDGE_TEXTS, event, f"[{event},\n{event}]", *(line.decode("utf-8", "replace") for line in EDGE_LINES)]
+    records = [
+        *({"message": message, "__reason": "json_object"} for message in messages),
+        *({"ts": value, "page": "Home"} for value in (*EDGE_LONGS, *EDGE_DOUBLES, None, "text", [])),
+        json.loads(event),
+    ]
+    origins = [
+        {"__tag": "eventsim.auth_events", "__time": "2026-11-20T05:10:00.123Z"},
+        {"__tag": "eventsim.é\u2028", "__time": "no time"},
+    ]
+    lines = [json.dumps(record | origin, ensure_ascii=False).encode() for record in records for origin in origins]
+    bytes_that_are_no_text = b'{"message":"\xff\xfe","__tag":"eventsim.auth_events","__time":"2026-11-20T05:10:00Z"}'
+    content = _gzip([*lines, *(line.replace(b": ", b":").replace(b', "', b',"') for line in lines), *EDGE_LINES,
+                     bytes_that_are_no_text])  # fmt: skip
+    for chunk, object_ in enumerate((content, content[: len(content) // 2], b"", lines[0])):
+        lake.store.put(errors_key(hour_of_key(BAD_HOUR), f"{chunk:032x}"), object_)
 
 
 def variations(event_type: str, record: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -235,6 +263,7 @@ def lakes(shared_folder: Path, spark_url: str, tmp_path_factory: pytest.TempPath
     by_engine = {engine: Lake(Settings(lake=str(folder / engine))) for engine in ("sail", "spark")}
     for lake in by_engine.values():
         land(lake, shared_folder / "eventsim" / "sample")
+        land_errors(lake, shared_folder / "eventsim" / "sample")
     with (folder / "log.txt").open("wb") as output:
         on_spark = subprocess.Popen(
             [sys.executable, __file__, spark_url, by_engine["spark"].location], stdout=output, stderr=subprocess.STDOUT
@@ -250,7 +279,8 @@ def lakes(shared_folder: Path, spark_url: str, tmp_path_factory: pytest.TempPath
 
 def _manifests(lake: Lake, table: str) -> dict[str, Manifest]:
     contract = TABLES[table]
-    found = {hour: read_manifest(lake.store, contract, hour) for hour in landed_hours(lake, contract.name)}
+    hours = [BAD_HOUR] if contract is COLLECTOR_ERRORS else landed_hours(lake, contract.name)
+    found = {hour: read_manifest(lake.store, contract, hour) for hour in hours}
     assert None not in found.values()
     return {hour: entry[0] for hour, entry in found.items() if entry is not None}
 
@@ -274,7 +304,11 @@ def _comparable(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "table", [f"{layer}/{name}" for layer in ("bronze", "silver", "quarantine") for name in EVENT_TYPES]
+    "table",
+    [
+        *(f"{layer}/{name}" for layer in ("bronze", "silver", "quarantine") for name in EVENT_TYPES),
+        COLLECTOR_ERRORS.path,
+    ],
 )
 def test_both_engines_give_the_same_rows(lakes: dict[str, Lake], table: str) -> None:
     on_sail, on_spark = (_rows(lake, table) for lake in lakes.values())
@@ -289,10 +323,15 @@ def test_both_engines_give_the_same_rows(lakes: dict[str, Lake], table: str) -> 
 
 
 @pytest.mark.parametrize(
-    "table", [*(f"bronze/{name}" for name in EVENT_TYPES), *(f"silver/{name}" for name in EVENT_TYPES)]
+    "table",
+    [
+        *(f"bronze/{name}" for name in EVENT_TYPES),
+        *(f"silver/{name}" for name in EVENT_TYPES),
+        COLLECTOR_ERRORS.path,
+    ],
 )
 def test_both_engines_give_the_same_files(lakes: dict[str, Lake], table: str) -> None:
-    """Quarantine is left out: Spark and Sail write some numbers of its raw records differently."""
+    """Quarantine of events is left out: Spark and Sail write some numbers of its raw records differently."""
     on_sail, on_spark = (_manifests(lake, table) for lake in lakes.values())
     assert {hour: manifest.data_version for hour, manifest in on_sail.items()} == {
         hour: manifest.data_version for hour, manifest in on_spark.items()
@@ -345,6 +384,8 @@ def test_the_input_holds_what_it_should(lakes: dict[str, Lake]) -> None:
         }  # fmt: skip
         broken = {rule for row in rows for rule in row["broken_rules"].split(",")}
         assert {rule.name for rule in SILVER[event_type].rules} - broken == set()
+    errors = _rows(lakes["spark"], COLLECTOR_ERRORS.path)
+    assert {row["rule"] for row in errors} == set(COLLECTOR_RULES)
 
 
 if __name__ == "__main__":

@@ -19,17 +19,27 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.spine import build_spine
+from music_platform.contracts.events import EVENT_TYPES
+from music_platform.contracts.tables import QUARANTINE, SILVER
+from music_platform.eventsim import GeneratorOptions, SinkError, generate_files
 from music_platform.eventsim.sinks import open_sink
+from music_platform.io_managers.manifest import read_manifest
 from music_platform.landing.error_records import ErrorRecord, parse_error_record
 from music_platform.landing.event_lines import HOUR_MS, hour_time
 from music_platform.landing.layout import parse_errors_key, parse_key
+from music_platform.partitions import hours_of_day
+from music_platform.resources.lake import Lake
 from music_platform.resources.object_store import ObjectStore
+from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
+from music_platform_tests.faults.faulty_proxy import Fault, FaultyProxy, passes
 
 pytestmark = [
     pytest.mark.integration,
@@ -40,6 +50,7 @@ pytestmark = [
 ]
 _CONFIGURATION = Path(__file__).resolve().parents[2] / "fluentd" / "fluent.conf"
 _FIRST_TS = 1_793_509_200_000  # 2026-11-01 05:00 UTC
+_FIRST_DAY = datetime(2026, 11, 2, tzinfo=UTC)
 _LONGEST_WAIT_SECONDS = 60.0
 
 
@@ -60,12 +71,14 @@ class Collector:
     settings: Settings
     endpoint: str
     process: subprocess.Popen[bytes] | None = None
+    variables: dict[str, str] = field(default_factory=dict)  # of this test alone
     ports: dict[str, int] = field(
         default_factory=lambda: {name: _free_port() for name in ("FORWARD", "HTTP", "HEALTH")}
     )
 
     def __post_init__(self) -> None:
         self.store = ObjectStore.from_settings(self.settings)
+        self.log = self.folder / "log.txt"
         self.events = self.folder / "events"
         self.events.mkdir()
 
@@ -82,8 +95,9 @@ class Collector:
             "COLLECTOR_FLUSH_SECONDS": "1",
             "COLLECTOR_RETRY_SECONDS": "1",
             **{f"COLLECTOR_{name}_PORT": str(port) for name, port in self.ports.items()},
+            **self.variables,
         }
-        with (self.folder / "log.txt").open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 ["fluentd", "-c", str(_CONFIGURATION)],
                 env=os.environ | variables,
@@ -114,6 +128,21 @@ class Collector:
         with (self.events / f"{event_type}.jsonl").open("ab") as file:
             file.write(b"".join(line + b"\n" for line in lines))
 
+    def forward(self, event_type: str, *lines: bytes, shared_key: str = "") -> None:
+        """Send by the generator's own sink, which waits for Fluentd's word that it has them and tries again."""
+        sink = open_sink(
+            f"forward://127.0.0.1:{self.ports['FORWARD']}",
+            self.folder,
+            acknowledge=True,
+            retry_seconds=_LONGEST_WAIT_SECONDS,
+            stop=threading.Event(),
+            shared_key=shared_key,
+        )
+        try:
+            sink.send(event_type, b"".join(line + b"\n" for line in lines))
+        finally:
+            sink.close()
+
     def post(self, tag: str, body: bytes) -> int:
         request = urllib.request.Request(f"http://127.0.0.1:{self.ports['HTTP']}/{tag}", data=body)
         request.add_header("Content-Type", "application/json")
@@ -124,7 +153,7 @@ class Collector:
         deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
         while not condition():
             if time.monotonic() > deadline:
-                log = (self.folder / "log.txt").read_text(errors="replace")[-4_000:]
+                log = self.log.read_text(errors="replace")[-4_000:]
                 pytest.fail(f"not within {_LONGEST_WAIT_SECONDS:.0f} s: {what}\n{log}")
             time.sleep(0.2)
 
@@ -170,15 +199,7 @@ def test_files_forward_and_http_are_landed_once_and_the_rest_is_kept_with_its_re
     collector.start()
 
     forwarded = [_event(number) for number in range(1_000)]
-    sink = open_sink(
-        f"forward://127.0.0.1:{collector.ports['FORWARD']}",
-        collector.folder,
-        acknowledge=True,
-        retry_seconds=10,
-        stop=threading.Event(),
-    )
-    sink.send("listen_events", b"".join(line + b"\n" for line in forwarded))
-    sink.close()
+    collector.forward("listen_events", *forwarded)
     posted = [_event(number) for number in range(100)]
     assert collector.post("eventsim.auth_events", b"[" + b",\n".join(posted) + b"]") == 200
     assert collector.post("eventsim.auth_events", b'{"ts":') == 200
@@ -202,6 +223,57 @@ def test_files_forward_and_http_are_landed_once_and_the_rest_is_kept_with_its_re
     }
 
 
+def test_what_was_sent_is_in_silver_once(collector: Collector, tmp_path: Path) -> None:
+    """Real events into the files and the forward port; kills, an S3 that is gone and answers that are lost on the way."""
+    generate_files(GeneratorOptions(users=300, start=_FIRST_DAY, days=0.5, seed=9), tmp_path / "sent")
+    sent = {name: (tmp_path / "sent" / f"{name}.jsonl").read_bytes().splitlines() for name in EVENT_TYPES}
+    assert len(sent["listen_events"]) > 300
+    with FaultyProxy(collector.endpoint) as proxy:
+        collector.endpoint = proxy.endpoint
+        _send_through_faults(collector, proxy, sent)
+        for name in EVENT_TYPES:
+            collector.wait_for_lines(name, sent[name])
+    assert {Fault.CONNECTION_RESET, Fault.ANSWER_LOST} <= {fault for _, fault in proxy.requests}
+
+    lake = Lake(collector.settings)
+    hours = list(hours_of_day(f"{_FIRST_DAY:%Y-%m-%d}"))
+    build_spine(lake, SparkResource(), hours)
+    for name in EVENT_TYPES:
+        rows: Counter[str] = Counter()
+        for contract in (SILVER[name], QUARANTINE[name]):
+            for hour in hours:
+                found = read_manifest(lake.store, contract, hour)
+                assert found is not None, (contract.path, hour)
+                rows[str(contract.layer)] += found[0].rows
+        assert rows == {"silver": len(set(sent[name])), "quarantine": 0}, name
+
+
+def _send_through_faults(collector: Collector, proxy: FaultyProxy, sent: dict[str, list[bytes]]) -> None:
+    listens = sent["listen_events"]
+    third = len(listens) // 3
+    for name in EVENT_TYPES:
+        if name != "listen_events":
+            collector.append(name, *sent[name])
+    collector.start()
+    collector.forward("listen_events", *listens[:third])
+    collector.stop(signal.SIGKILL)
+
+    proxy.rule = lambda _: Fault.CONNECTION_RESET
+    producer = threading.Thread(target=collector.forward, args=("listen_events", *listens[third : 2 * third]))
+    producer.start()  # nobody listens yet: it tries again by itself
+    collector.start()
+    producer.join()
+    collector.wait_for(lambda: _retries(collector) > 0, "a failed flush")
+    collector.stop(signal.SIGKILL)
+
+    unanswered = iter(range(3))
+    proxy.rule = lambda request: (
+        Fault.ANSWER_LOST if request.method == "PUT" and next(unanswered, None) is not None else None
+    )
+    collector.start()
+    collector.forward("listen_events", *listens[2 * third :])
+
+
 def test_a_killed_collector_loses_nothing(collector: Collector) -> None:
     lines = [_event(number, hours=number % 24) for number in range(6_000)]
     for first in range(0, len(lines), 2_000):
@@ -211,6 +283,50 @@ def test_a_killed_collector_loses_nothing(collector: Collector) -> None:
         collector.stop(signal.SIGKILL)
     collector.start()
     collector.wait_for_lines("listen_events", lines)
+
+
+def test_a_full_buffer_makes_producers_wait(collector: Collector) -> None:
+    lines = [_event(number) for number in range(10_000)]
+    with FaultyProxy(collector.endpoint, rule=lambda _: Fault.CONNECTION_RESET) as proxy:
+        collector.endpoint = proxy.endpoint
+        collector.variables = {"COLLECTOR_CHUNK_BYTES": "32k", "COLLECTOR_BUFFER_BYTES": "128k"}
+        collector.start()
+        producer = threading.Thread(target=collector.forward, args=("listen_events", *lines))
+        producer.start()
+        collector.wait_for(lambda: _buffered_bytes(collector) >= 128 * 1024, "a full buffer")
+        assert producer.is_alive()
+        proxy.rule = passes
+        collector.wait_for_lines("listen_events", lines)
+        producer.join()
+
+
+def test_the_forward_port_asks_for_the_shared_key(collector: Collector) -> None:
+    collector.variables = {"COLLECTOR_SHARED_KEY": "secret"}
+    collector.start()
+    collector.forward("listen_events", _event(1), _event(2), shared_key="secret")
+    with pytest.raises(SinkError, match="refuses the shared key"):
+        collector.forward("listen_events", _event(3), shared_key="wrong")
+    collector.wait_for_lines("listen_events", [_event(1), _event(2)])
+
+
+def test_metrics_tell_what_was_written(collector: Collector) -> None:
+    collector.ports["METRICS"] = _free_port()
+    try:
+        collector.start()
+    except pytest.fail.Exception:
+        if "Unknown input plugin 'prometheus'" in collector.log.read_text():
+            pytest.skip("this Fluentd has no fluent-plugin-prometheus")
+        raise
+    collector.append("auth_events", _event(1))
+    collector.wait_for_lines("auth_events", [_event(1)])
+    collector.wait_for(lambda: _written(collector) >= 1, "the metric of written chunks")
+
+
+def _written(collector: Collector) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{collector.ports['METRICS']}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    wanted = [line for line in lines if line.startswith("fluentd_output_status_write_count{")]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in wanted if 'plugin_id="land_events"' in line)
 
 
 def test_a_late_event_is_a_new_object_in_its_old_hour(collector: Collector) -> None:
@@ -242,7 +358,15 @@ def test_it_starts_and_waits_while_s3_is_down(collector: Collector) -> None:
 
 
 def _retries(collector: Collector) -> int:
+    return sum(output.get("retry_count") or 0 for output in _outputs(collector))
+
+
+def _buffered_bytes(collector: Collector) -> int:
+    return sum(output.get("buffer_total_queued_size") or 0 for output in _outputs(collector))
+
+
+def _outputs(collector: Collector) -> list[dict[str, Any]]:
+    """What Fluentd tells of its two outputs."""
     address = f"http://127.0.0.1:{collector.ports['HEALTH']}/api/plugins.json"
     with urllib.request.urlopen(address, timeout=5) as answer:
-        plugins: list[dict[str, Any]] = json.load(answer)["plugins"]
-    return sum(plugin.get("retry_count") or 0 for plugin in plugins if plugin["type"] == "s3")
+        return [plugin for plugin in json.load(answer)["plugins"] if plugin["type"] == "s3"]

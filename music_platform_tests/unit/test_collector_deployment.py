@@ -20,6 +20,7 @@ from typer.main import get_command
 from music_platform.cli.main import app
 from music_platform.fluentd_configuration import parse_configuration
 from music_platform.fluentd_configuration.embedded_code import Variable
+from music_platform.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted((ROOT / "deploy").glob("*/Dockerfile"))
@@ -147,6 +148,34 @@ def test_the_producer_s_arguments_are_those_of_generate() -> None:
         with click.Context(generate) as context:
             assert generate.parse_args(context, list(call)) == []
             assert context.params["sink"] == "forward://collector:24224"
+
+
+def test_the_producer_s_pods_take_the_key_that_the_collector_asks_for() -> None:
+    [collector] = [container for _, container in _containers() if container["name"] == "fluentd"]
+    [source] = [entry["secretRef"] for entry in collector["envFrom"]]
+    producers = [container for _, container in _containers() if container["name"] == "eventsim"]
+    assert len(producers) == 2
+    for container in producers:
+        [variable] = container["env"]
+        assert variable["name"] == "MUSIC_PLATFORM_FORWARD_SHARED_KEY"
+        assert "forward_shared_key" in Settings.model_fields
+        assert variable["valueFrom"]["secretKeyRef"] == source | {"key": "COLLECTOR_SHARED_KEY"}
+
+
+def test_compose_s_services_agree() -> None:
+    [compose] = _documents(ROOT / "deploy" / "fluentd" / "compose.yaml")
+    services = compose["services"]
+    for service in services.values():
+        if "build" in service:
+            assert (ROOT / service["build"]["dockerfile"]).is_file()
+        volumes = {volume.split(":")[0] for volume in service.get("volumes", [])}
+        assert volumes <= set(compose["volumes"])
+        assert set(service.get("depends_on", [])) <= set(services)
+    environment, server = services["collector"]["environment"], services["s3"]["environment"]
+    assert environment["COLLECTOR_S3_ENDPOINT"] == "http://s3:9000"
+    assert environment["COLLECTOR_S3_ACCESS_KEY_ID"] == server["MINIO_ROOT_USER"]
+    assert environment["COLLECTOR_S3_SECRET_ACCESS_KEY"] == server["MINIO_ROOT_PASSWORD"]
+    assert "s3/music-platform" in services["bucket"]["command"][0]  # the default of COLLECTOR_S3_BUCKET
 
 
 def test_the_guide_lists_every_variable_with_its_default(variables: dict[str, Variable]) -> None:
