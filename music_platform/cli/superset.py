@@ -10,6 +10,7 @@ from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, settings_of_command
 from music_platform.dashboards.bundle import bundle_files
+from music_platform.dashboards.connection import database_uri
 from music_platform.local_superset.secrets import Login
 from music_platform.local_superset.server import LocalSuperset
 
@@ -64,7 +65,7 @@ def bundle(
     folder: Annotated[Path, typer.Argument(help="Folder to write to; made where there is none.", file_okay=False)],
 ) -> None:
     """Write the dashboards as the YAML files that Superset imports, for another Superset or to look at."""
-    files = bundle_files(settings_of_command().superset_database_uri.get_secret_value())
+    files = bundle_files(database_uri(settings_of_command()))
     for name, text in files.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)

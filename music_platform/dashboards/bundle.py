@@ -25,6 +25,18 @@ _VERSION = "1.0.0"
 # The filter's first setting: what is older is asked for by hand, so that opening a dashboard never scans all history.
 _TIME_RANGE = 'DATEADD(DATETIME("now"), -30, day) : now'
 _GRID = ["ROOT_ID", "GRID_ID"]
+# Superset adds it to a dataset whose columns it reads anew; here it stands already, so that the import stays what it was.
+_ROW_COUNT = {
+    "metric_name": "count",
+    "verbose_name": "Rows",
+    "metric_type": "count",
+    "expression": "COUNT(*)",
+    "description": None,
+    "d3format": ",d",
+    "currency": None,
+    "extra": None,
+    "warning_text": None,
+}
 
 
 def bundle_files(database_uri: str) -> dict[str, str]:
@@ -91,7 +103,7 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
         "normalize_columns": False,
         "always_filter_main_dttm": False,
         "uuid": dataset.uuid,
-        "metrics": [_metric(metric) for metric in dataset.metrics],
+        "metrics": [*(_metric(metric) for metric in dataset.metrics), dict(_ROW_COUNT)],
         "columns": columns + [_computed(column) for column in dataset.computed],
         "version": _VERSION,
         "database_uuid": DATABASE_UUID,
@@ -108,6 +120,7 @@ def _computed(column: ComputedColumn) -> dict[str, Any]:
 
 
 def _column_of(name: str, label: str | None, sql_type: str, expression: str | None, *, is_time: bool) -> dict[str, Any]:
+    is_sketch = sql_type.startswith("COMPLEX")  # it has no values to group or filter by
     return {
         "column_name": name,
         "verbose_name": label,
@@ -115,8 +128,8 @@ def _column_of(name: str, label: str | None, sql_type: str, expression: str | No
         "is_active": True,
         "type": sql_type,
         "advanced_data_type": None,
-        "groupby": True,
-        "filterable": True,
+        "groupby": not is_sketch,
+        "filterable": not is_sketch,
         "expression": expression,
         "description": None,
         "python_date_format": None,
