@@ -17,9 +17,9 @@ def follows_the_bundle() -> dg.AutomationCondition:
     is_there = condition.all_deps_match(~condition.missing()).with_label("every_datasource_holds_something")
     changed = condition.code_version_changed().since(condition.newly_requested()).with_label("bundle_changed")
     first = (condition.missing() & is_there).newly_true().since(condition.newly_requested())
-    return (
-        ((changed & is_there) | first.with_label("has_its_datasources")) & ~condition.in_progress()
-    ).with_label(CONDITION)
+    return (((changed & is_there) | first.with_label("has_its_datasources")) & ~condition.in_progress()).with_label(
+        CONDITION
+    )
 
 
 def dashboards_sensor(dashboards: dg.AssetKey) -> dg.AutomationConditionSensorDefinition:
