@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, settings_of_command, warn
+from music_platform.cli.demo_superset import show_dashboards
 from music_platform.cli.land import inputs_told, tell_error_records
 from music_platform.cli.results import print_results
 from music_platform.contracts.events import EVENT_TYPES
@@ -50,6 +51,9 @@ def demo(
     users: Annotated[int, typer.Option("--users", min=1, help="Virtual listeners to generate.")] = _USERS,
     days: Annotated[int, typer.Option("--days", min=1, help="Days to generate, up to yesterday.")] = _DAYS,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the generator.")] = 1,
+    superset: Annotated[
+        bool, typer.Option("--superset", help="Then show the dashboards in Superset; needs gold in Druid.")
+    ] = False,
 ) -> None:
     """Generate events, land them, materialize and check the hourly and the daily tables, a run each, and show the result."""
     settings = settings_of_command()
@@ -73,6 +77,9 @@ def demo(
     _show(lake, partitions, dates, phases)
     print_results(lake, dates)
     _end(lake, warnings)
+    if superset:
+        with failures_told():
+            show_dashboards(settings)
 
 
 def _generate(folder: Path, users: int, days: int, seed: int) -> None:

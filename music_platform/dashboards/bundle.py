@@ -28,7 +28,7 @@ _TIME_RANGE = 'DATEADD(DATETIME("now"), -30, day) : now'
 # screen, and its rows wrap: half a row, or two quarters of one, fill the screen. So charts are a half or a quarter wide.
 _NARROW_SCREENS = """\
 @media (max-width: 768px) {
-  .dashboard-content .grid-container { width: calc(200vw - 48px) !important; max-width: none !important; }
+  .dashboard-content .grid-container { min-width: calc(200vw - 48px) !important; max-width: none !important; }
   .dashboard-content .grid-row { flex-wrap: wrap; row-gap: 16px; width: calc(100vw - 16px) !important; }
   .dashboard-content { width: 100vw !important; overflow-x: clip; }
 }
