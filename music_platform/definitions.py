@@ -14,16 +14,19 @@ from music_platform.asset_checks.druid import druid_checks
 from music_platform.asset_checks.gold import GOLD_STEPS
 from music_platform.asset_checks.platform import clock_checks, operations_asset
 from music_platform.asset_checks.spine import SPINE_STEPS
+from music_platform.asset_checks.superset import charts_check
 from music_platform.assets.bronze import bronze_assets
 from music_platform.assets.collector_errors import collector_errors_asset
 from music_platform.assets.druid import druid_assets
 from music_platform.assets.gold import gold_assets
 from music_platform.assets.landing import LANDING_IO_MANAGER, landing_assets
 from music_platform.assets.silver import silver_assets
+from music_platform.assets.superset import DASHBOARDS_KEY, dashboards_asset
 from music_platform.assets.tables import LAKE_IO_MANAGER
 from music_platform.automation.alerts import alert_sensors
 from music_platform.automation.compaction import compaction_job
 from music_platform.automation.daily_tier import daily_tier_sensor
+from music_platform.automation.dashboards import dashboards_sensor
 from music_platform.automation.jobs import CLOCK_CHECKS, DAILY_TIER, HOURLY_SPINE
 from music_platform.automation.landing_reconcile import landing_reconcile
 from music_platform.automation.landing_sensor import landing_sensor
@@ -37,6 +40,7 @@ from music_platform.partitions import daily_partitions, hourly_partitions
 from music_platform.resources.druid import DruidResource
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
+from music_platform.resources.superset import SupersetResource
 from music_platform.settings import Settings, current_settings
 
 
@@ -60,18 +64,25 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
     if settings.druid_enabled:
         assets += druid_assets(hours, days)
         checks += druid_checks()
+    unpartitioned: list[dg.AssetsDefinition | dg.AssetSpec] = [operations_asset()]
+    sensors = [landing_sensor(settings), daily_tier_sensor(), *alert_sensors(settings)]
+    if settings.superset_enabled:
+        unpartitioned.append(dashboards_asset(settings))
+        checks.append(charts_check())
+        sensors.append(dashboards_sensor(DASHBOARDS_KEY))
     retention = retention_job(settings.run_retention_days, [key for check in checks for key in check.check_keys])
     compaction = compaction_job(TABLES.values(), settings.compaction_days)
     return dg.Definitions(
-        assets=[*with_policies(assets, settings), operations_asset()],
+        assets=[*with_policies(assets, settings), *unpartitioned],
         asset_checks=checks,
         jobs=[HOURLY_SPINE, DAILY_TIER, CLOCK_CHECKS, retention, compaction],
         schedules=[landing_reconcile(settings), *housekeeping_schedules(retention, compaction)],
-        sensors=[landing_sensor(settings), daily_tier_sensor(), *alert_sensors(settings)],
+        sensors=sensors,
         resources={
             "lake": lake,
             "spark": spark,
             "druid": DruidResource(settings),
+            "superset": SupersetResource.from_settings(settings),
             LAKE_IO_MANAGER: ParquetLakeIOManager(lake, spark),
             LANDING_IO_MANAGER: LandingIOManager(lake, spark),
             **(resource_overrides or {}),

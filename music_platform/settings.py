@@ -163,6 +163,11 @@ class Settings(BaseSettings):
         description="Hours that the next hour or day of a layer, or a landed object, may wait once it could be processed, "
         "before `music-platform status` calls it a problem.",
     )
+    superset_enabled: bool = Field(
+        default=False,
+        description="Whether Superset shows Druid's datasources: adds the dashboards to the assets. Needs "
+        "`MUSIC_PLATFORM_DRUID_ENABLED`.",
+    )
     superset_home: str = Field(
         default_factory=lambda: str(Path.cwd() / ".music-platform" / "superset"),
         validate_default=True,
@@ -191,8 +196,9 @@ class Settings(BaseSettings):
         "is SQLite in the state folder.",
     )
     superset_database_uri: SecretStr = Field(
-        default=SecretStr("druid://127.0.0.1:8888/druid/v2/sql/"),
-        description="SQLAlchemy url of Druid as Superset reaches it.",
+        default=SecretStr(""),
+        description="SQLAlchemy url of Druid as Superset reaches it, such as `druid+https://user:password@host/druid/v2/sql/`; "
+        "empty is made of the settings of Druid.",
     )
 
     daily_quiet_seconds: float = Field(
@@ -259,6 +265,12 @@ class Settings(BaseSettings):
     def _queue_tells_of_a_bucket(self) -> Self:
         if self.landing_queue_url and not self.lake.startswith("s3://"):
             raise ValueError("landing_queue_url tells of objects in a bucket, and the lake is a local folder")
+        return self
+
+    @model_validator(mode="after")
+    def _superset_shows_druid(self) -> Self:
+        if self.superset_enabled and not self.druid_enabled:
+            raise ValueError("superset_enabled shows Druid's datasources, and druid_enabled is not set")
         return self
 
     @field_validator("druid_folder", "superset_home")

@@ -85,11 +85,11 @@ def summed_columns(datasource: Datasource) -> list[str]:
 
 def gold_sums(datasource: Datasource, gold: StoredPartitions) -> dict[str, dict[str, float]]:
     """Sums of gold's columns by partition; of no rows zero."""
+    rows_of_gold = gold.read()  # before the expressions: they need the session that it opens
     key_format = "yyyy-MM-dd-HH:mm" if datasource.contract.cadence is Cadence.HOURLY else "yyyy-MM-dd"
-    frame = gold.read()  # first of all: functions of columns need the session that it starts
     sums = [F.sum(F.col(name).cast("double")).alias(name) for name in summed_columns(datasource)]
     partition = F.date_format(F.date_trunc(datasource.segment_granularity, datasource.time_column), key_format)
-    rows = frame.groupBy(partition.alias("partition")).agg(*sums).toArrow().to_pylist()
+    rows = rows_of_gold.groupBy(partition.alias("partition")).agg(*sums).toArrow().to_pylist()
     return _by_partition(rows, list(gold.manifests), summed_columns(datasource))
 
 

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, settings_of_command, warn
 from music_platform.cli.demo_druid import druid_of_demo
+from music_platform.cli.demo_superset import show_dashboards
 from music_platform.cli.land import inputs_told, tell_error_records
 from music_platform.cli.results import print_results
 from music_platform.contracts.events import EVENT_TYPES
@@ -69,6 +70,9 @@ def demo(
     with_druid: Annotated[
         bool, typer.Option("--druid/--no-druid", help="Serve gold from Druid, which starts while the tables are built.")
     ] = True,
+    superset: Annotated[
+        bool, typer.Option("--superset", help="Then show the dashboards in Superset; needs gold in Druid.")
+    ] = False,
 ) -> None:
     """Generate events, land them, materialize and check the hourly and the daily tables, a run each, and show the result."""
     if live is not None:
@@ -77,6 +81,8 @@ def demo(
         demo_live(live, users or LIVE_USERS, seed)
         return
     users = users or _USERS
+    if superset and not with_druid:
+        fail("--superset shows what Druid serves: leave out --no-druid")
     settings = settings_of_command()
     lake = Lake(settings)
     phases: list[_Phase] = []
@@ -106,6 +112,11 @@ def demo(
         with failures_told():
             druid.show(dates)
     _end(lake, warnings)
+    if superset:
+        if druid is None:
+            fail("no dashboards without Druid, which could not be started: see the warning above")
+        with failures_told():
+            show_dashboards(settings)
 
 
 def _generate(folder: Path, users: int, days: int, seed: int) -> None:

@@ -41,14 +41,16 @@ def open_instance() -> dg.DagsterInstance:
 def materialize(
     instance: dg.DagsterInstance, settings: Settings, tables: Sequence[str], partitions: Sequence[str], title: str
 ) -> dg.ExecuteInProcessResult:
-    """Materialize and check tables (``<layer>/<name>``) for a gapless range of hours in one run.
+    """Materialize and check tables (``<layer>/<name>``) for a gapless range of hours or days in one run.
+
+    ``partitions`` are empty for assets that have none.
 
     Raises ``MusicPlatformError`` that names the steps and checks that failed, and ``KeyboardInterrupt`` when the run was
     interrupted, once that is recorded in the instance. Must be called in the main thread.
     """
     job = build_definitions(settings).resolve_implicit_global_asset_job_def()
     run_id = str(uuid.uuid4())
-    told = f"run {run_id} of {describe_partitions(partitions)}"
+    told = f"run {run_id} of {describe_partitions(partitions) if partitions else ', '.join(tables)}"
     # Dagster turns an interrupt into the end of the step and of the run, in the main thread and once it executes. Taken from
     # here on, none breaks into what the instance records of the run before that.
     with _progress_shown(instance, run_id, title), capture_interrupts():
@@ -80,6 +82,8 @@ def warnings_of(result: dg.ExecuteInProcessResult) -> list[str]:
 
 
 def _partition_arguments(partitions: Sequence[str]) -> dict[str, Any]:
+    if not partitions:
+        return {}
     if len(partitions) == 1:
         return {"partition_key": partitions[0]}
     return {

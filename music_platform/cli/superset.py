@@ -10,8 +10,9 @@ from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, settings_of_command
 from music_platform.dashboards.bundle import bundle_files
+from music_platform.dashboards.connection import database_uri
 from music_platform.local_superset.secrets import Login
-from music_platform.local_superset.server import LocalSuperset
+from music_platform.local_superset.server import LocalSuperset, RunningSuperset
 
 app = typer.Typer(help="Superset on this machine, with the dashboards on Druid.", no_args_is_help=True)
 
@@ -22,11 +23,7 @@ def up() -> None:
     local = LocalSuperset(settings_of_command())
     with failures_told():
         running = local.up(_progress)
-    console.print(
-        Text(f"Superset {'is running' if running.was_running else 'has started'}: {running.url}"), soft_wrap=True
-    )
-    for who, login in (("administrator", running.admin), ("guest, who only looks", running.guest)):
-        console.print(Text(f"  {who}: {login.username}, {_shown(login, local)}"), soft_wrap=True)
+    tell_running(running, local)
 
 
 @app.command("down")
@@ -64,12 +61,21 @@ def bundle(
     folder: Annotated[Path, typer.Argument(help="Folder to write to; made where there is none.", file_okay=False)],
 ) -> None:
     """Write the dashboards as the YAML files that Superset imports, for another Superset or to look at."""
-    files = bundle_files(settings_of_command().superset_database_uri.get_secret_value())
+    files = bundle_files(database_uri(settings_of_command()))
     for name, text in files.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     console.print(Text(f"{len(files)} files in {folder}"), soft_wrap=True)
+
+
+def tell_running(running: RunningSuperset, local: LocalSuperset) -> None:
+    """The address and the logins; a generated password is shown once."""
+    console.print(
+        Text(f"Superset {'is running' if running.was_running else 'has started'}: {running.url}"), soft_wrap=True
+    )
+    for who, login in (("administrator", running.admin), ("guest, who only looks", running.guest)):
+        console.print(Text(f"  {who}: {login.username}, {_shown(login, local)}"), soft_wrap=True)
 
 
 def _progress(message: str) -> None:

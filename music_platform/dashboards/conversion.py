@@ -120,7 +120,7 @@ CONVERSION = Dashboard(
             height=40,
             places=(
                 Place(
-                    width=12,
+                    width=6,
                     chart=time_series(
                         "pages_by_day",
                         "Views of the pages where levels change",
@@ -132,6 +132,18 @@ CONVERSION = Dashboard(
                         kind="bar",
                         axis_title="Views a day",
                         where=Where().is_in("page", _PAGES),
+                    ),
+                ),
+                Place(
+                    width=6,
+                    chart=time_series(
+                        "login_success_by_day",
+                        "Login success by day",
+                        "What share of each day's attempts to log in succeeded?",
+                        LOGINS,
+                        ["success_rate"],
+                        grain=DAY,
+                        axis_title="Share of attempts",
                     ),
                 ),
             ),

@@ -189,7 +189,7 @@ PIPELINE = Dataset(
             expression='MAX("lag_seconds") / 60.0',
             description="From an hour's end to its publishing.",
         ),
-        Metric(key="newest_hour", label="Newest hour", expression=f'MAX("{TIME}")', number_format="smart_date"),
+        Metric(key="newest_hour", label="Newest hour", expression=f"TIME_FORMAT(MAX(\"{TIME}\"), 'yyyy-MM-dd HH:mm')"),
     ),
     labels={"layer": "Layer", "table_name": "Table", "rule": "Rule"},
 )  # fmt: skip

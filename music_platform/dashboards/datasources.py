@@ -9,13 +9,9 @@ from music_platform.druid import datasources
 from music_platform.druid.ingestion_spec import columns_of
 
 TIME = "__time"
-_SKETCH = "COMPLEX"  # charts count distinct values of plain columns: Superset's own editor knows no sketches
 
 DATASOURCES: dict[str, dict[str, str]] = {
-    **{
-        name: {column: kind for column, kind in columns_of(datasource).items() if not kind.startswith(_SKETCH)}
-        for name, datasource in datasources.DATASOURCES.items()
-    },
+    **{name: columns_of(datasource) for name, datasource in datasources.DATASOURCES.items()},
     # One row an hour, layer and table, in quarantine also a rule: what the manifests of the hour's partitions say.
     "pipeline": {
         TIME: "TIMESTAMP",

@@ -58,7 +58,7 @@ ENGAGEMENT = Dashboard(
             height=40,
             places=(
                 Place(
-                    width=12,
+                    width=6,
                     chart=time_series(
                         "active_listeners",
                         "Active listeners",
@@ -67,6 +67,21 @@ ENGAGEMENT = Dashboard(
                         ["active_1_day", "active_7_days", "active_30_days"],
                         grain=DAY,
                         axis_title="Listeners",
+                    ),
+                ),
+                Place(
+                    width=6,
+                    chart=heat_map(
+                        "retention",
+                        "Retention: weeks since registration, by week of registration",
+                        "Of those who registered in a week, what share was still active some weeks later?",
+                        RETENTION,
+                        across="weeks_since_registration",
+                        down="cohort",
+                        metric="retention",
+                        where=Where()
+                        .at_least("weeks_since_registration", 0)
+                        .at_most("weeks_since_registration", _MOST_WEEKS),
                     ),
                 ),
             ),
@@ -100,26 +115,6 @@ ENGAGEMENT = Dashboard(
                         split_by="level",
                         kind="bar",
                         axis_title="Hours a day",
-                    ),
-                ),
-            ),
-        ),
-        Row(
-            height=50,
-            places=(
-                Place(
-                    width=12,
-                    chart=heat_map(
-                        "retention",
-                        "Retention: weeks since registration, by week of registration",
-                        "Of those who registered in a week, what share was still active some weeks later?",
-                        RETENTION,
-                        across="weeks_since_registration",
-                        down="cohort",
-                        metric="retention",
-                        where=Where()
-                        .at_least("weeks_since_registration", 0)
-                        .at_most("weeks_since_registration", _MOST_WEEKS),
                     ),
                 ),
             ),

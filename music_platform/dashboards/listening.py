@@ -43,7 +43,7 @@ LISTENING = Dashboard(
             height=40,
             places=(
                 Place(
-                    width=8,
+                    width=6,
                     chart=time_series(
                         "plays_by_hour",
                         "Plays by hour",
@@ -57,7 +57,7 @@ LISTENING = Dashboard(
                     ),
                 ),
                 Place(
-                    width=4,
+                    width=6,
                     chart=share(
                         "plays_by_level",
                         "Free against paid",
@@ -73,7 +73,7 @@ LISTENING = Dashboard(
             height=48,
             places=(
                 Place(
-                    width=7,
+                    width=6,
                     chart=state_map(
                         "plays_by_state",
                         "Plays by state",
@@ -84,7 +84,7 @@ LISTENING = Dashboard(
                     ),
                 ),
                 Place(
-                    width=5,
+                    width=6,
                     chart=ranking(
                         "top_states",
                         "States with the most plays",

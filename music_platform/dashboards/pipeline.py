@@ -52,7 +52,7 @@ PIPELINE = Dashboard(
             height=40,
             places=(
                 Place(
-                    width=12,
+                    width=6,
                     chart=time_series(
                         "rows_by_layer",
                         "Rows by layer and hour",
@@ -62,6 +62,19 @@ PIPELINE = Dashboard(
                         grain=HOUR,
                         split_by="layer",
                         axis_title="Rows an hour",
+                    ),
+                ),
+                Place(
+                    width=6,
+                    chart=time_series(
+                        "lag_by_hour",
+                        "Lag by hour and layer",
+                        "How many minutes after an hour's end was each layer published?",
+                        ROWS,
+                        ["slowest_minutes"],
+                        grain=HOUR,
+                        split_by="layer",
+                        axis_title="Minutes",
                     ),
                 ),
             ),
@@ -100,19 +113,6 @@ PIPELINE = Dashboard(
         Row(
             height=44,
             places=(
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "lag_by_hour",
-                        "Lag by hour and layer",
-                        "How many minutes after an hour's end was each layer published?",
-                        ROWS,
-                        ["slowest_minutes"],
-                        grain=HOUR,
-                        split_by="layer",
-                        axis_title="Minutes",
-                    ),
-                ),
                 Place(
                     width=6,
                     chart=table(

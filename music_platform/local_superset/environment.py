@@ -24,10 +24,9 @@ class SupersetInstallationError(MusicPlatformError):
 
 @dataclass(frozen=True)
 class SupersetEnvironment:
-    """The virtual environment in ``folder``; ``groups`` are dependency groups of deploy/superset/pyproject.toml."""
+    """The virtual environment in ``folder``."""
 
     folder: Path = ROOT / ".tools" / "superset"
-    groups: tuple[str, ...] = ()
 
     def command(self, name: str) -> str:
         """The path of a command that the environment holds."""
@@ -53,7 +52,6 @@ class SupersetEnvironment:
             )
 
     def _uv(self, *options: str, compile_bytecode: bool = False) -> subprocess.CompletedProcess[str]:
-        groups = [option for group in self.groups for option in ("--group", group)]
         environment = process_environment(
             # Those of the platform's own environment, which ./run sets.
             without=("VIRTUAL_ENV", "UV_PYTHON", "UV_PYTHON_DOWNLOADS"),
@@ -62,7 +60,7 @@ class SupersetEnvironment:
             **({"UV_COMPILE_BYTECODE": "1"} if compile_bytecode else {}),
         )
         return subprocess.run(
-            [_find_uv(), "sync", "--project", str(DEPLOYMENT), "--frozen", *groups, *options],
+            [_find_uv(), "sync", "--project", str(DEPLOYMENT), "--frozen", *options],
             env=environment,
             check=False,
             capture_output=True,

@@ -10,12 +10,16 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import Any
-
-import requests
+from http import HTTPStatus
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from music_platform.errors import MusicPlatformError
+from music_platform.local_superset.secrets import administrators_password_file
+from music_platform.settings import Settings
+
+if TYPE_CHECKING:
+    import requests
 
 _TIMEOUT_SECONDS = 120.0
 _PAGE_SIZE = 100  # the most that Superset gives at once
@@ -36,14 +40,23 @@ class SupersetResource:
     url: str
     username: str
     password: str = field(repr=False)
+    password_file: Path | None = None  # read at the login where the password is empty
     _session: requests.Session | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> SupersetResource:
+        """The administrator's; nothing is read or asked before the first request."""
+        password = settings.superset_password.get_secret_value()
+        return cls(settings.superset_url, settings.superset_username, password, administrators_password_file(settings))
 
     def log_in(self) -> None:
         """Log in; the session's requests carry the token, and those that change something the CSRF token."""
+        import requests  # loading definitions touches no network, and requests does as soon as it is imported
+
         session = requests.Session()
-        credentials = {"username": self.username, "password": self.password, "provider": "db", "refresh": False}
+        credentials = {"username": self.username, "password": self._password(), "provider": "db", "refresh": False}
         answer = self._send(session, "POST", "/api/v1/security/login", json=credentials)
-        if answer.status_code == requests.codes.unauthorized:
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise SupersetError(
                 f"Superset at {self.url} refuses the login of '{self.username}': the password is not the one it knows. Set "
                 "the password in the settings; that of the local Superset is set anew by `music-platform superset up` "
@@ -91,6 +104,10 @@ class SupersetResource:
             found += page["result"]
             if len(found) >= page["count"] or len(page["result"]) < _PAGE_SIZE:
                 return found
+
+    def numbers_by_uuid(self, resource: str) -> dict[str, int]:
+        """Superset's own number of each `dataset`, `chart` or `dashboard`, by the UUID that it was imported with."""
+        return {str(found["uuid"]): found["id"] for found in self.list_all(resource)}
 
     def refresh_dataset(self, dataset: int) -> None:
         """Read the dataset's columns from the database again; those that only Superset knows stay."""
@@ -147,12 +164,23 @@ class SupersetResource:
         if self._session is None:
             self.log_in()
         answer = self._send(self._opened(), method, path, **options)
-        if answer.status_code == requests.codes.unauthorized:
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
             self.log_in()
             answer = self._send(self._opened(), method, path, **options)
         if not answer.ok:
             raise SupersetError(f"{method} {self.url}{path} failed with {answer.status_code}: {_told(answer)}")
         return answer
+
+    def _password(self) -> str:
+        if self.password or self.password_file is None:
+            return self.password
+        try:
+            return self.password_file.read_text().strip()
+        except FileNotFoundError:
+            raise SupersetError(
+                f"the password of '{self.username}' at {self.url} is not known: set MUSIC_PLATFORM_SUPERSET_PASSWORD, or make "
+                f"a local Superset by `music-platform superset up`, which keeps it in {self.password_file}"
+            ) from None
 
     def _opened(self) -> requests.Session:
         if self._session is None:
@@ -162,7 +190,7 @@ class SupersetResource:
     def _send(self, session: requests.Session, method: str, path: str, **options: Any) -> requests.Response:
         try:
             return session.request(method, f"{self.url}{path}", timeout=_TIMEOUT_SECONDS, **options)
-        except requests.RequestException as error:
+        except OSError as error:  # as are all of requests' own
             raise SupersetError(
                 f"Superset at {self.url} does not answer ({type(error).__name__}). Start the local one by "
                 "`music-platform superset up`, or mend MUSIC_PLATFORM_SUPERSET_URL"
@@ -180,7 +208,7 @@ def _json_of(answer: requests.Response) -> Any:
     try:
         answer.raise_for_status()
         return answer.json()
-    except (requests.RequestException, ValueError):
+    except (OSError, ValueError):
         raise SupersetError(f"{answer.url} answered with {answer.status_code}: {_told(answer)}") from None
 
 

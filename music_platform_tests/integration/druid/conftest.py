@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sample_day import DAY, INTERVAL, QUICK_START, SpecFactory
+from served_gold import Served
 
 from music_platform.errors import LocalDruidError
 from music_platform.local_druid.configuration import LocalConfiguration
@@ -56,6 +57,12 @@ def local_druid(druid_settings: Settings) -> Iterator[LocalDruid]:
         yield druid
     finally:
         druid.down()
+
+
+@pytest.fixture(scope="session")
+def served(druid_settings: Settings, local_druid: object, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    settings = druid_settings.model_copy(update={"druid_enabled": True})
+    return Served(settings, tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture

@@ -1,0 +1,33 @@
+"""When the dashboards are imported: one automation condition and its sensor."""
+
+import dagster as dg
+
+SENSOR = "dashboards_follow_the_bundle"
+CONDITION = "follows_the_bundle"
+_TICK_SECONDS = 60
+
+
+def follows_the_bundle() -> dg.AutomationCondition:
+    """Imports the dashboards when the bundle changed or was never imported, once every datasource is there.
+
+    New rows are no reason: a chart asks Druid whenever somebody looks. A datasource's columns stand in the bundle, so a change
+    of them is one of the bundle. An import that failed is not tried for ever: it is a failed run, and waits for a person.
+    """
+    condition = dg.AutomationCondition
+    is_there = condition.all_deps_match(~condition.missing()).with_label("every_datasource_holds_something")
+    changed = condition.code_version_changed().since(condition.newly_requested()).with_label("bundle_changed")
+    first = (condition.missing() & is_there).newly_true().since(condition.newly_requested())
+    return (((changed & is_there) | first.with_label("has_its_datasources")) & ~condition.in_progress()).with_label(
+        CONDITION
+    )
+
+
+def dashboards_sensor(dashboards: dg.AssetKey) -> dg.AutomationConditionSensorDefinition:
+    """The sensor that evaluates the condition."""
+    return dg.AutomationConditionSensorDefinition(
+        SENSOR,
+        target=dg.AssetSelection.assets(dashboards),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=_TICK_SECONDS,
+        description="Imports the dashboards where their bundle changed.",
+    )

@@ -1,0 +1,32 @@
+"""What `music-platform demo --superset` does last: the dashboards in a Superset on this machine, and who may log in.
+
+It needs the datasources in Druid, which the demo has filled before.
+"""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from music_platform.cli.console import console
+from music_platform.cli.superset import tell_running
+from music_platform.dashboards.bundle import DASHBOARDS
+from music_platform.local_superset.server import LocalSuperset
+from music_platform.settings import Settings
+
+_ASSET = "superset/dashboards"
+
+
+def show_dashboards(settings: Settings) -> None:
+    """Start Superset, import the dashboards by their asset, have every chart answer, and tell the address and the logins.
+
+    Raises ``MusicPlatformError`` where Superset cannot be started, or Druid does not answer a chart.
+    """
+    from music_platform.cli.runs import materialize, open_instance  # importing it reads the settings
+
+    local = LocalSuperset(settings)
+    running = local.up(lambda message: console.print(Text(message), soft_wrap=True))
+    serving = settings.model_copy(update={"druid_enabled": True, "superset_enabled": True})
+    materialize(open_instance(), serving, [_ASSET], [], "dashboards")
+    tell_running(running, local)
+    for dashboard in DASHBOARDS:
+        console.print(Text(f"  {dashboard.title}: {running.url}/superset/dashboard/{dashboard.slug}/"), soft_wrap=True)

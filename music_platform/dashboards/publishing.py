@@ -1,0 +1,101 @@
+"""The dashboards brought into a Superset, and every chart of them asked for its data.
+
+What they are stands in bundle.py; when it is done is decided by the asset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from music_platform.dashboards.bundle import DASHBOARDS, bundle_files
+from music_platform.dashboards.datasets import DATASETS
+from music_platform.dashboards.datasources import DATASOURCES
+from music_platform.dashboards.gate import problems_of_bundle
+from music_platform.dashboards.model import Chart, Dashboard
+from music_platform.errors import MusicPlatformError
+from music_platform.resources.superset import SupersetError, SupersetResource
+
+VIEWER_ROLE = "Viewer"
+_PROBLEMS_TOLD = 10
+
+
+class InvalidBundleError(MusicPlatformError):
+    """The bundle does not hold together; Superset has not been asked."""
+
+
+class DatasetError(MusicPlatformError):
+    """A dataset's columns could not be read from Druid."""
+
+
+@dataclass(frozen=True)
+class ChartAnswer:
+    """What a chart got when it asked for its data: rows, or an error's text."""
+
+    dashboard: Dashboard
+    chart: Chart
+    rows: int = 0
+    error: str = ""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, for people; empty when nothing is."""
+        if self.error:
+            return f"{self._name} (datasource {self.chart.dataset.datasource}): {self.error}"
+        if not self.rows and not self.chart.may_be_empty:
+            return f"{self._name} has no rows; is the datasource {self.chart.dataset.datasource} filled?"
+        return ""
+
+    @property
+    def _name(self) -> str:
+        return f"chart '{self.chart.title}' of {self.dashboard.title}"
+
+
+def bundle_digest() -> str:
+    """A digest of all that is imported but for the connection, which may hold a password."""
+    digest = hashlib.sha256()
+    for name, text in sorted(bundle_files("").items()):
+        digest.update(f"{name}\0{text}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def publish(superset: SupersetResource, files: Mapping[str, str]) -> None:
+    """Make Superset's dashboards those of the bundle, read their columns from Druid, let viewers at their data.
+
+    Any number of times, with the same result. Raises ``InvalidBundleError`` before anything is changed, ``DatasetError``
+    for a datasource that Druid does not have, and ``SupersetError``.
+    """
+    if problems := problems_of_bundle(files, DATASOURCES):
+        more = f"\n  and {len(problems) - _PROBLEMS_TOLD} more" if len(problems) > _PROBLEMS_TOLD else ""
+        raise InvalidBundleError(
+            "the dashboards' bundle does not hold together, and nothing was imported; mend music_platform/dashboards:"
+            + "".join(f"\n  {problem}" for problem in problems[:_PROBLEMS_TOLD])
+            + more
+        )
+    superset.import_assets(files)
+    numbers = superset.numbers_by_uuid("dataset")
+    for dataset in DATASETS:
+        try:
+            superset.refresh_dataset(numbers[dataset.uuid])
+        except SupersetError as error:
+            raise DatasetError(
+                f"the columns of the dataset {dataset.datasource} cannot be read: {error}. Superset must reach Druid by the "
+                f"database's url, and Druid must hold the datasource: materialize druid/{dataset.datasource} first"
+            ) from error
+    superset.grant_datasets(VIEWER_ROLE, [numbers[dataset.uuid] for dataset in DATASETS])
+
+
+def ask_charts(superset: SupersetResource, dashboards: Sequence[Dashboard] = DASHBOARDS) -> Iterator[ChartAnswer]:
+    """The answer to each chart's saved query, asked anew."""
+    numbers = superset.numbers_by_uuid("chart")
+    for dashboard in dashboards:
+        for chart in dashboard.charts:
+            number = numbers.get(dashboard.chart_uuid(chart))
+            if number is None:
+                yield ChartAnswer(dashboard, chart, error="Superset does not have it; import the dashboards again")
+                continue
+            try:
+                yield ChartAnswer(dashboard, chart, rows=len(superset.chart_data(number)))
+            except SupersetError as error:
+                yield ChartAnswer(dashboard, chart, error=str(error))

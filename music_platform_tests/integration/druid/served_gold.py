@@ -1,0 +1,56 @@
+"""Two days of gold in a lake and in Druid, made by the platform's own runs: what the tests of what is served share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+from sample_day import ORIGIN
+
+from music_platform.definitions import build_definitions
+from music_platform.druid.datasources import DATASOURCES
+from music_platform.druid.replacement import counts_by_partition
+from music_platform.eventsim import GeneratorOptions, generate_files
+from music_platform.landing.event_files import EventFile
+from music_platform.landing.writer import land_files
+from music_platform.partitions import hours_of_day
+from music_platform.resources.druid import DruidResource
+from music_platform.resources.lake import Lake
+from music_platform.resources.spark import SparkResource
+from music_platform.settings import Settings
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+DAYS = ("2026-11-01", "2026-11-02")
+HOURS = (f"{DAYS[0]}-00:00", f"{DAYS[1]}-23:00")
+
+
+class Served:
+    """Two days in a lake and in Druid, and the runs that brought them there."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.lake, self.druid, self.spark = Lake(settings), DruidResource(settings), SparkResource()
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.definitions = build_definitions(settings)
+        options = GeneratorOptions(users=80, seed=5, start=datetime(2026, 11, 1, tzinfo=UTC), days=2, growth_rate=0.0)
+        made = generate_files(options, folder)
+        land_files(self.lake.store, [EventFile(path, name) for name, path in made.files.items()])
+        self.hourly = self.run("hourly_spine", *HOURS)
+        self.daily = self.run("daily_tier", *DAYS)
+
+    def run(self, job: str, first: str, last: str, *assets: str) -> dg.ExecuteInProcessResult:
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            tags={RANGE_START: first, RANGE_END: last},
+            asset_selection=[dg.AssetKey(asset.split("/")) for asset in assets] or None,
+            raise_on_error=False,
+        )
+
+    def busiest_hours(self, day: str) -> list[str]:
+        """The hours of a day, those with the most listens first."""
+        rows = self.rows("streams", *hours_of_day(day))
+        return sorted(rows, key=lambda hour: -rows[hour])
+
+    def rows(self, name: str, *partitions: str) -> dict[str, int]:
+        return counts_by_partition(DATASOURCES[name], partitions, self.druid, ORIGIN)

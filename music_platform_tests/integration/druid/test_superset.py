@@ -1,0 +1,293 @@
+"""A real Superset on a real Druid: the asset brings the dashboards in, they come out the same, every chart answers.
+
+What is seen stands in artifacts/superset, at the width of a desk and of a phone.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import requests
+from playwright.sync_api import Page, sync_playwright
+from sample_day import ORIGIN
+from served_gold import DAYS, Served
+
+from music_platform.asset_checks.superset import check_charts
+from music_platform.assets.superset import DASHBOARDS_KEY
+from music_platform.dashboards.bundle import DASHBOARDS, bundle_files
+from music_platform.dashboards.comparison import differences
+from music_platform.dashboards.connection import database_uri
+from music_platform.dashboards.datasets import DATASETS
+from music_platform.dashboards.model import Dashboard
+from music_platform.dashboards.publishing import publish
+from music_platform.definitions import build_definitions
+from music_platform.local_services.service import ServiceError
+from music_platform.local_superset.environment import ROOT
+from music_platform.local_superset.server import LocalSuperset, RunningSuperset
+from music_platform.resources.druid import DruidResource
+from music_platform.resources.superset import SupersetError, SupersetResource
+from music_platform.settings import Settings
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+_KINDS = {"database": 1, "dataset": len(DATASETS), "dashboard": len(DASHBOARDS),
+          "chart": sum(len(dashboard.charts) for dashboard in DASHBOARDS)}  # fmt: skip
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_TELEMETRY = (
+    "violates the following Content Security Policy directive"  # of the interface's pixel, which is to be blocked
+)
+_WIDTHS, _HEIGHT = (1440, 390), 2200  # pixels of a desk's screen and of a phone's
+# The days of the data, whenever the test runs.
+_TIME = f"{DAYS[0]} : 2026-11-03"
+_FILTERED = (
+    "native_filters=(NATIVE_FILTER-time:(id:NATIVE_FILTER-time,"
+    f"extraFormData:(time_range:'{_TIME}'),filterState:(value:'{_TIME}'),ownState:()))"
+)
+_PICTURES = ROOT / "artifacts" / "superset"
+
+
+class Shown:
+    """A running Superset, and the run of the asset that brought the dashboards into it."""
+
+    def __init__(self, local: LocalSuperset, settings: Settings) -> None:
+        self.local = local
+        self.running: RunningSuperset = local.up(lambda _: None)
+        self.files = bundle_files(database_uri(settings))
+        self.admin = SupersetResource.from_settings(settings)
+        self.guest = SupersetResource(self.running.url, self.running.guest.username, self.running.guest.password)
+        self.druid = DruidResource(settings)
+        job = build_definitions(settings).resolve_implicit_global_asset_job_def()
+        self.imported = job.execute_in_process(
+            instance=dg.DagsterInstance.ephemeral(), asset_selection=[DASHBOARDS_KEY], raise_on_error=False
+        )
+
+    def plays(self, query: str) -> int:
+        """The answer of Druid itself."""
+        return self.druid.sql(query, ORIGIN)[0]["plays"]
+
+
+@pytest.fixture(scope="module")
+def shown(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """Superset on the Druid of these tests, with the dashboards imported by their asset."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    changes = {
+        "superset_enabled": True,
+        "superset_home": str(tmp_path_factory.mktemp("superset")),
+        "superset_url": f"http://127.0.0.1:{port}",
+    }
+    settings = served.settings.model_copy(update=changes)
+    local = LocalSuperset(settings)
+    try:
+        yield Shown(local, settings)
+    finally:
+        local.down()
+
+
+@pytest.fixture(autouse=True)
+def _is_up(running_druid: object) -> None:
+    """Druid, up again where a test before left it down."""
+
+
+def test_the_asset_imports_the_dashboards_and_its_check_passes(shown: Shown) -> None:
+    assert shown.imported.success
+    [check] = shown.imported.get_asset_check_evaluations()
+    assert check.passed, check.description
+    assert differences(shown.files, shown.admin.export_assets()) == []
+
+
+def test_a_second_import_changes_nothing(shown: Shown) -> None:
+    before = {kind: shown.admin.numbers_by_uuid(kind) for kind in ("dataset", "chart", "dashboard")}
+    assert {kind: len(shown.admin.list_all(kind)) for kind in _KINDS} == _KINDS
+    publish(shown.admin, shown.files)
+    assert {kind: shown.admin.numbers_by_uuid(kind) for kind in before} == before
+    assert {kind: len(shown.admin.list_all(kind)) for kind in _KINDS} == _KINDS
+    assert differences(shown.files, shown.admin.export_assets()) == []
+
+
+def test_the_check_names_a_chart_that_fails_and_one_that_is_gone(shown: Shown) -> None:
+    broken = {name: text.replace('SUM("events")', 'SUM("evnts")') for name, text in shown.files.items()}
+    assert broken != shown.files
+    lost = next(number for uuid, number in shown.admin.numbers_by_uuid("chart").items()
+                if uuid == DASHBOARDS[0].chart_uuid(DASHBOARDS[0].charts[0]))  # fmt: skip
+    broken = {
+        name: text.replace('COUNT(DISTINCT "song_key")', 'COUNT(DISTINCT "sng_key")') for name, text in broken.items()
+    }
+    try:
+        shown.admin.import_assets(broken)
+        shown.admin.request("DELETE", f"/api/v1/chart/{lost}")
+        found = check_charts(shown.admin)
+        assert not found.passed
+        assert "chart 'Songs' of Listening (datasource streams)" in found.description
+        assert "sng_key" in found.description
+        assert "chart 'Plays' of Listening (datasource streams): Superset does not have it" in found.description
+    finally:
+        publish(shown.admin, shown.files)
+    assert check_charts(shown.admin).passed
+
+
+def test_a_second_up_changes_nothing_and_tells_no_password(shown: Shown) -> None:
+    before = shown.local.service.process()
+    again = shown.local.up(lambda message: pytest.fail(f"did something again: {message}"))
+    assert shown.local.service.process() == before
+    assert again.was_running
+    assert shown.running.admin.is_new
+    assert not again.admin.is_new
+    assert again.admin.password == shown.running.admin.password
+
+
+def test_secrets_are_their_owners_alone(shown: Shown) -> None:
+    assert stat.S_IMODE(shown.local.home.stat().st_mode) == 0o700
+    for name in ("secret_key", "admin_password", "guest_password", "prepared"):
+        assert stat.S_IMODE((shown.local.home / name).stat().st_mode) == 0o600, name
+
+
+def test_a_taken_port_is_told(shown: Shown, tmp_path: Path) -> None:
+    other = LocalSuperset(Settings(superset_home=str(tmp_path), superset_url=shown.running.url))
+    with pytest.raises(ServiceError, match=r"port \d+ of 127.0.0.1 is taken"):
+        other.up(lambda _: None)
+
+
+def test_a_wrong_password_is_told(shown: Shown) -> None:
+    with pytest.raises(SupersetError, match="refuses the login of 'admin'"):
+        replace(shown.admin, password="wrong").list_all("chart")
+
+
+def test_a_bundle_that_is_not_whole_is_refused(shown: Shown) -> None:
+    with pytest.raises(SupersetError, match="import"):
+        shown.admin.import_assets(
+            {"metadata.yaml": shown.files["metadata.yaml"], "charts/broken.yaml": "slice_name: x\n"}
+        )
+
+
+def test_a_query_that_fails_is_told(shown: Shown) -> None:
+    admin = shown.admin
+    chart = next(chart for chart in admin.list_all("chart") if chart["slice_name"] == "Top songs")
+    query = admin.saved_query(chart["id"])
+    query["queries"][0]["extras"]["where"] = "no_such_column = 1"
+    with pytest.raises(SupersetError, match="no_such_column"):
+        admin.query_data(query)
+
+
+def test_a_guest_sees_the_charts_and_changes_nothing(shown: Shown) -> None:
+    guest = shown.guest
+    assert {board["slug"] for board in guest.list_all("dashboard")} == {board.slug for board in DASHBOARDS}
+    charts = guest.list_all("chart")
+    assert len(charts) == _KINDS["chart"]
+    assert guest.chart_data(charts[0]["id"])
+    with pytest.raises(SupersetError, match="403"):
+        guest.import_assets(shown.files)
+    with pytest.raises(SupersetError, match="403"):
+        guest.export_assets()
+    with pytest.raises(SupersetError, match="403"):
+        guest.list_all("security/users")
+    with pytest.raises(SupersetError, match="403"):
+        guest.refresh_dataset(shown.admin.list_all("dataset")[0]["id"])
+    for method, path in (("PUT", f"/api/v1/chart/{charts[0]['id']}"), ("DELETE", f"/api/v1/chart/{charts[0]['id']}"),
+                         ("POST", "/api/v1/sqllab/execute/"), ("POST", "/api/v1/dashboard/")):  # fmt: skip
+        with pytest.raises(SupersetError, match="403"):
+            guest.request(method, path, json={})
+
+
+def test_without_a_login_nothing_is_seen(shown: Shown) -> None:
+    answer = requests.get(f"{shown.running.url}/api/v1/dashboard/", timeout=30)
+    assert answer.json().get("result", []) == [] or answer.status_code == requests.codes.unauthorized
+    policy = requests.get(f"{shown.running.url}/login/", timeout=30).headers["Content-Security-Policy"]
+    assert "http" not in policy  # no other server
+
+
+@pytest.fixture
+def page(shown: Shown) -> Iterator[Page]:
+    """The guest's browser, logged in."""
+    if _CHROMIUM is None:
+        pytest.skip("there is no Chromium on PATH")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=_CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        page = browser.new_page(viewport={"width": _WIDTHS[0], "height": _HEIGHT})
+        page.goto(f"{shown.running.url}/login/")
+        page.fill('[data-test="username-input"]', shown.running.guest.username)
+        page.fill('[data-test="password-input"]', shown.running.guest.password)
+        page.click('[data-test="login-button"]')
+        page.wait_for_url(lambda url: "/login" not in url, wait_until="commit", timeout=60_000)
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def errors(page: Page) -> list[str]:
+    """What the console and the server tell of errors from here on."""
+    found: list[str] = []
+    page.on(
+        "console",
+        lambda message: (
+            found.append(message.text) if message.type == "error" and _TELEMETRY not in message.text else None
+        ),
+    )
+    page.on(
+        "response",
+        lambda response: found.append(f"{response.status} {response.url}") if response.status >= 400 else None,
+    )
+    return found
+
+
+def open_dashboard(shown: Shown, page: Page, dashboard: Dashboard) -> None:
+    page.goto(f"{shown.running.url}/superset/dashboard/{dashboard.slug}/?{_FILTERED}")
+    wait_for_charts(page, len(dashboard.charts))
+
+
+def wait_for_charts(page: Page, count: int) -> None:
+    page.wait_for_function(
+        """count => document.querySelectorAll('.dashboard-component-chart-holder .slice_container').length >= count
+            && !document.querySelector('.dashboard-component-chart-holder [data-test=loading-indicator]')""",
+        arg=count,
+        timeout=90_000,
+    )
+    page.wait_for_timeout(1500)  # the charts' own drawing
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.slug)
+def test_a_dashboard_renders_at_both_widths(shown: Shown, page: Page, errors: list[str], dashboard: Dashboard) -> None:
+    _PICTURES.mkdir(parents=True, exist_ok=True)
+    for width in _WIDTHS:
+        # As high as all the charts one below the other: Superset draws those that are in view.
+        page.set_viewport_size({"width": width, "height": _HEIGHT if width > 768 else 3 * _HEIGHT})
+        open_dashboard(shown, page, dashboard)
+        page.screenshot(path=_PICTURES / f"{dashboard.slug}-{width}.png", full_page=True)
+        assert page.locator(".dashboard-component-chart-holder [role=alert]").all_inner_texts() == []
+        assert errors == []
+        assert page.locator('[data-test="edit-dashboard-button"]').count() == 0
+        boxes = page.locator(".dashboard-component-chart-holder").evaluate_all(
+            "holders => holders.map(holder => holder.getBoundingClientRect().right)"
+        )
+        assert len(boxes) == len(dashboard.charts)
+        assert max(boxes) <= width, "a chart is cut off"
+
+
+def test_a_filter_by_state_changes_the_numbers(shown: Shown, page: Page, errors: list[str]) -> None:
+    listening = DASHBOARDS[0]
+    open_dashboard(shown, page, listening)
+    plays = page.locator(".dashboard-component-chart-holder").filter(has_text="Plays").first.locator(".header-line")
+    before = int(plays.inner_text().replace(",", ""))
+    state = page.locator('[data-test="form-item-value"]').nth(2)
+    state.locator("input").first.click()
+    option = page.locator(".ant-select-item-option").first
+    chosen = option.get_attribute("title") or option.inner_text()
+    option.click()
+    page.keyboard.press("Escape")
+    page.locator('[data-test="filter-bar__apply-button"]').click()
+    wait_for_charts(page, len(listening.charts))
+    after = int(plays.inner_text().replace(",", ""))
+    query = f"SELECT COUNT(*) AS plays FROM streams WHERE state = '{chosen}'"
+    assert 0 < after < before
+    assert after == shown.plays(query)
+    assert errors == []
