@@ -51,7 +51,7 @@ def main() -> None:
             path = Path(folder, key)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"x")
-        watch = LandingWatch(Settings(lake=folder))
+        watch = LandingWatch(Settings(lake=folder, landing_quiet_seconds=0))
         instance = dg.DagsterInstance.ephemeral()
         ticks = [_tick(watch, instance) for _ in range(options.repetitions)]
         memory = ticks[-1].cursor
