@@ -209,7 +209,7 @@ def _daemon(log: Path) -> Iterator[None]:
 
 
 def _tell(settings: Settings, stream: Stream, instance: dg.DagsterInstance, looks: Sequence[Look]) -> None:
-    shown = looks[:: max(len(looks) // 15, 1)]
+    shown = looks[: -1 : math.ceil(len(looks) / 15)]
     print_table(
         "Backlog over time",
         ["second", "lines landed", "not in bronze", "not in silver", "runs so far"],
