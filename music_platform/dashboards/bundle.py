@@ -194,8 +194,7 @@ def _dashboard(dashboard: Dashboard) -> dict[str, Any]:
         "uuid": dashboard.uuid,
         "position": _position(dashboard),
         "metadata": {
-            # A scheme of the dashboard would give the map a colour for each state, whatever the measure, and the page would
-            # store the colours of its labels, which a viewer may not.
+            # A scheme of the dashboard would give the map a colour for each state, whatever the measure.
             "color_scheme": "",
             "label_colors": dashboard.label_colors,
             "filter_bar_orientation": "HORIZONTAL",
