@@ -195,7 +195,7 @@ def _dashboard(dashboard: Dashboard) -> dict[str, Any]:
         "position": _position(dashboard),
         "metadata": {
             # A scheme of the dashboard would give the map a colour for each state, whatever the measure.
-            "color_scheme": "" if dashboard.has_map else "supersetColors",
+            "color_scheme": "",
             "label_colors": dashboard.label_colors,
             "filter_bar_orientation": "HORIZONTAL",
             "refresh_frequency": 0,

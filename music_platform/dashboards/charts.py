@@ -8,62 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from music_platform.dashboards.chart_queries import Where, axis_of, pivoted, query_of
 from music_platform.dashboards.datasources import TIME
 from music_platform.dashboards.model import Chart, Dataset
 
 HOUR, DAY = "PT1H", "P1D"
 _MOST_POINTS = 10_000
-# Of any time: the dashboard's filter says which.
-_ANY_TIME = {
-    "clause": "WHERE",
-    "expressionType": "SIMPLE",
-    "subject": TIME,
-    "operator": "TEMPORAL_RANGE",
-    "comparator": "No filter",
-}
-
-
-class Where:
-    """Conditions on columns: ``Where().is_in("stage", ["cancel"]).at_least("weeks", 0)``."""
-
-    def __init__(self, *conditions: tuple[str, str, Any]) -> None:
-        self._conditions = conditions
-
-    def is_in(self, column: str, values: Sequence[str]) -> Where:
-        return Where(*self._conditions, (column, "IN", list(values)))
-
-    def at_least(self, column: str, value: float) -> Where:
-        return Where(*self._conditions, (column, ">=", value))
-
-    def at_most(self, column: str, value: float) -> Where:
-        return Where(*self._conditions, (column, "<=", value))
-
-    @property
-    def parameters(self) -> list[dict[str, Any]]:
-        """In the form of a chart's parameters."""
-        return [
-            dict(_ANY_TIME),
-            *(
-                {
-                    "clause": "WHERE",
-                    "expressionType": "SIMPLE",
-                    "subject": column,
-                    "operator": operator,
-                    "comparator": value,
-                }
-                for column, operator, value in self._conditions
-            ),
-        ]
-
-    @property
-    def filters(self) -> list[dict[str, Any]]:
-        """In the form of a query."""
-        return [
-            {"col": TIME, "op": "TEMPORAL_RANGE", "val": "No filter"},
-            *({"col": column, "op": operator, "val": value} for column, operator, value in self._conditions),
-        ]
-
-
 _ALL = Where()
 
 
@@ -78,7 +28,9 @@ def big_number(
         "header_font_size": 0.4,
         "subtitle_font_size": 0.125,
     }
-    return _chart(key, title, description, dataset, "big_number_total", parameters, where, _query([], [metric], where))
+    return _chart(
+        key, title, description, dataset, "big_number_total", parameters, where, query_of([], [metric], where)
+    )
 
 
 def time_series(
@@ -96,7 +48,7 @@ def time_series(
     may_be_empty: bool = False,
 ) -> Chart:
     """Measures over time, a line (``line``) or stacked bars (``bar``) for each value of ``split_by``."""
-    axis = {**_axis(TIME), "timeGrain": grain}
+    axis = {**axis_of(TIME), "timeGrain": grain}
     groups = [split_by] if split_by else []
     parameters: dict[str, Any] = {
         "x_axis": TIME,
@@ -121,8 +73,8 @@ def time_series(
         parameters |= {"stack": "Stack"} if groups or len(metrics) > 1 else {}
     else:
         parameters |= {"markerEnabled": grain == DAY, "markerSize": 5}
-    query = _query([axis, *groups], metrics, where, row_limit=_MOST_POINTS, grain=grain)
-    query |= {"series_columns": groups, "post_processing": _pivoted(TIME, groups, metrics)}
+    query = query_of([axis, *groups], metrics, where, row_limit=_MOST_POINTS, grain=grain)
+    query |= {"series_columns": groups, "post_processing": pivoted(TIME, groups, metrics)}
     return _chart(
         key, title, description, dataset, f"echarts_timeseries_{kind}", parameters, where, query, may_be_empty
     )
@@ -158,8 +110,8 @@ def ranking(
         "truncateYAxis": False,
         "rich_tooltip": True,
     }
-    query = _query([_axis(column)], [metric], where, row_limit=most)
-    pivot, flatten = _pivoted(column, [], [metric])
+    query = query_of([axis_of(column)], [metric], where, row_limit=most)
+    pivot, flatten = pivoted(column, [], [metric])
     sort = {"operation": "sort", "options": {"by": metric, "ascending": True}}
     query |= {"series_columns": [], "series_limit_metric": metric, "post_processing": [pivot, sort, flatten]}
     return _chart(key, title, description, dataset, "echarts_timeseries_bar", parameters, where, query, may_be_empty)
@@ -182,7 +134,7 @@ def share(key: str, title: str, description: str, dataset: Dataset, column: str,
         "show_legend": True,
         "legendOrientation": "top",
     }
-    query = _query([column], [metric], _ALL, row_limit=20)
+    query = query_of([column], [metric], _ALL, row_limit=20)
     query["post_processing"] = [
         {"operation": "contribution", "options": {"columns": [metric], "rename_columns": [f"{metric}__contribution"]}}
     ]
@@ -207,7 +159,7 @@ def state_map(key: str, title: str, description: str, dataset: Dataset, column: 
         "country_map",
         parameters,
         _ALL,
-        _query([column], [metric], _ALL, row_limit=100),
+        query_of([column], [metric], _ALL, row_limit=100),
     )
 
 
@@ -238,7 +190,7 @@ def table(
         "color_pn": False,
         "table_timestamp_format": "%Y-%m-%d %H:%M",
     }
-    query = _query(list(columns), metrics, where, row_limit=most)
+    query = query_of(list(columns), metrics, where, row_limit=most)
     query |= {"series_limit_metric": metrics[0], "post_processing": []}
     return _chart(key, title, description, dataset, "table", parameters, where, query, may_be_empty)
 
@@ -262,8 +214,8 @@ def stages(
         "truncateYAxis": False,
         "rich_tooltip": True,
     }
-    query = _query([_axis(column)], [metric], where, row_limit=20)
-    pivot, flatten = _pivoted(column, [], [metric])
+    query = query_of([axis_of(column)], [metric], where, row_limit=20)
+    pivot, flatten = pivoted(column, [], [metric])
     sort = {"operation": "sort", "options": {"is_sort_index": True, "ascending": False}}
     query |= {"series_columns": [], "post_processing": [pivot, sort, flatten]}
     return _chart(key, title, description, dataset, "echarts_timeseries_bar", parameters, where, query)
@@ -300,53 +252,9 @@ def heat_map(
         "xscale_interval": -1,
         "yscale_interval": -1,
     }
-    query = _query([_axis(across), down], [metric], where, row_limit=_MOST_POINTS)
+    query = query_of([axis_of(across), down], [metric], where, row_limit=_MOST_POINTS)
     query |= {"orderby": [[across, True], [down, False]], "post_processing": []}
     return _chart(key, title, description, dataset, "heatmap_v2", parameters, where, query)
-
-
-def _axis(column: str) -> dict[str, Any]:
-    return {
-        "columnType": "BASE_AXIS",
-        "sqlExpression": column,
-        "label": column,
-        "expressionType": "SQL",
-        "isColumnReference": True,
-    }
-
-
-def _query(
-    columns: list[Any], metrics: Sequence[str], where: Where, *, row_limit: int | None = None, grain: str | None = None
-) -> dict[str, Any]:
-    query: dict[str, Any] = {
-        "filters": where.filters,
-        "extras": {"having": "", "where": ""} | ({"time_grain_sqla": grain} if grain else {}),
-        "columns": columns,
-        "metrics": list(metrics),
-        "order_desc": True,
-        "series_limit": 0,
-        "group_others_when_limit_reached": False,
-    }
-    if row_limit:
-        query |= {"orderby": [[metrics[0], False]], "row_limit": row_limit}
-    return query
-
-
-def _pivoted(index: str, groups: Sequence[str], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """As the browser pivots a time series: a column for each measure or, with one measure, for each group."""
-    pivot = {
-        "operation": "pivot",
-        "options": {
-            "index": [index],
-            "columns": list(groups),
-            "aggregates": {metric: {"operator": "mean"} for metric in metrics},
-            "drop_missing_columns": False,
-        },
-    }
-    steps = [pivot]
-    if groups and len(metrics) == 1:
-        steps.append({"operation": "rename", "options": {"columns": {metrics[0]: None}, "level": 0, "inplace": True}})
-    return [*steps, {"operation": "flatten"}]
 
 
 def _chart(

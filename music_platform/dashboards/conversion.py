@@ -1,6 +1,7 @@
 """The dashboard Conversion: from free to paid and back, and whether listeners get in at all."""
 
-from music_platform.dashboards.charts import DAY, Where, big_number, stages, time_series
+from music_platform.dashboards.chart_queries import Where
+from music_platform.dashboards.charts import DAY, big_number, stages, time_series
 from music_platform.dashboards.datasets import FUNNEL, LOGINS, PAGE_VIEWS
 from music_platform.dashboards.model import Dashboard, Place, Row, ValueFilter
 

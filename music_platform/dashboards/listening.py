@@ -10,7 +10,6 @@ LISTENING = Dashboard(
     slug="listening",
     title="Listening",
     description="What is played, when, where, by whom and on what.",
-    has_map=True,
     label_colors=LEVEL_COLORS,
     filters=(
         ValueFilter(name="Level", column="level", dataset=STREAMS, description="Subscription level at the play."),

@@ -118,7 +118,6 @@ class Dashboard:
     rows: tuple[Row, ...]
     filters: tuple[ValueFilter, ...] = ()
     label_colors: dict[str, str] = field(default_factory=dict)
-    has_map: bool = False
 
     @property
     def uuid(self) -> str:

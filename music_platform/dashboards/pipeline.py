@@ -1,6 +1,7 @@
 """The dashboard Pipeline: whether the data is whole, good and fresh."""
 
-from music_platform.dashboards.charts import HOUR, Where, big_number, ranking, table, time_series
+from music_platform.dashboards.chart_queries import Where
+from music_platform.dashboards.charts import HOUR, big_number, ranking, table, time_series
 from music_platform.dashboards.datasets import PIPELINE as ROWS
 from music_platform.dashboards.model import Dashboard, Place, Row, ValueFilter
 
