@@ -20,6 +20,7 @@ from music_platform.assets.collector_errors import collector_errors_asset
 from music_platform.assets.druid import druid_assets
 from music_platform.assets.gold import gold_assets
 from music_platform.assets.landing import LANDING_IO_MANAGER, landing_assets
+from music_platform.assets.pipeline import pipeline_asset
 from music_platform.assets.silver import silver_assets
 from music_platform.assets.superset import DASHBOARDS_KEY, dashboards_asset
 from music_platform.assets.tables import LAKE_IO_MANAGER
@@ -62,7 +63,7 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
     ]
     checks = [*(step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)), *clock_checks()]
     if settings.druid_enabled:
-        assets += druid_assets(hours, days)
+        assets += [pipeline_asset(hours), *druid_assets(hours, days)]
         checks += druid_checks()
     unpartitioned: list[dg.AssetsDefinition | dg.AssetSpec] = [operations_asset()]
     sensors = [landing_sensor(settings), daily_tier_sensor(), *alert_sensors(settings)]

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, warn
+from music_platform.contracts.pipeline import PIPELINE
 from music_platform.contracts.table import Cadence
 from music_platform.druid.datasources import DATASOURCES
 from music_platform.druid.ingestion_spec import interval_of
@@ -81,6 +82,8 @@ class DruidOfDemo:
         warnings = []
         for cadence, partitions in ((Cadence.HOURLY, hours), (Cadence.DAILY, days)):
             paths = [each.path for each in DATASOURCES.values() if each.contract.cadence is cadence]
+            if cadence is PIPELINE.cadence:
+                paths.insert(0, PIPELINE.path)
             warnings += materialize(self.settings, paths, partitions)
         return warnings
 

@@ -32,6 +32,9 @@ class Where:
     def at_most(self, column: str, value: float) -> Where:
         return Where(*self._conditions, (column, "<=", value))
 
+    def is_known(self, column: str) -> Where:
+        return Where(*self._conditions, (column, "IS NOT NULL", None))
+
     @property
     def parameters(self) -> list[dict[str, Any]]:
         """In the form of a chart's parameters."""

@@ -11,15 +11,5 @@ from music_platform.druid.ingestion_spec import columns_of
 TIME = "__time"
 
 DATASOURCES: dict[str, dict[str, str]] = {
-    **{name: columns_of(datasource) for name, datasource in datasources.DATASOURCES.items()},
-    # One row an hour, layer and table, in quarantine also a rule: what the manifests of the hour's partitions say.
-    "pipeline": {
-        TIME: "TIMESTAMP",
-        "layer": "VARCHAR",
-        "table_name": "VARCHAR",
-        "rule": "VARCHAR",
-        "row_count": "BIGINT",
-        "byte_count": "BIGINT",
-        "lag_seconds": "DOUBLE",  # from the hour's end to the partition's publishing
-    },
+    name: columns_of(datasource) for name, datasource in datasources.DATASOURCES.items()
 }

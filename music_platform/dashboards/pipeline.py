@@ -5,13 +5,19 @@ from music_platform.dashboards.charts import HOUR, big_number, ranking, table, t
 from music_platform.dashboards.datasets import PIPELINE as ROWS
 from music_platform.dashboards.model import Dashboard, Place, Row, ValueFilter
 
-_QUARANTINE = Where().is_in("layer", ["quarantine"])
+_QUARANTINE = Where().is_in("layer", ["quarantine"]).is_known("rule")
 
 PIPELINE = Dashboard(
     slug="pipeline",
     title="Pipeline",
     description="Whether the data is whole, good and fresh.",
-    label_colors={"bronze": "#b5763a", "silver": "#8c9aa8", "gold": "#e0b400", "quarantine": "#d62728"},
+    label_colors={
+        "bronze": "#b5763a",
+        "silver": "#8c9aa8",
+        "gold": "#e0b400",
+        "quarantine": "#d62728",
+        "collector": "#9467bd",
+    },
     filters=(ValueFilter(name="Layer", column="layer", dataset=ROWS, description="Layer of the lake."),),
     rows=(
         Row(

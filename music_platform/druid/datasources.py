@@ -18,6 +18,7 @@ from music_platform.contracts.aggregates import (
 )
 from music_platform.contracts.columns import UNKNOWN_KEY
 from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_SESSIONS, FACT_STREAMS
+from music_platform.contracts.pipeline import PIPELINE
 from music_platform.contracts.table import Cadence, Column, TableContract
 
 
@@ -163,6 +164,12 @@ _DATASOURCES = (
         contract=LOGIN_SUCCESS,
         description="One row a day: attempts to log in and how many succeeded.",
         columns=("attempts", "successes", "failures", "overcounted", "success_rate"),
+    ),
+    Datasource(
+        name="pipeline",
+        contract=PIPELINE,
+        description="One row an hour and hourly table, in quarantine one for each rule: rows, bytes and lag.",
+        columns=("layer", "table_name", "rule", "row_count", "byte_count", "lag_seconds"),
     ),
 )  # fmt: skip
 DATASOURCES: dict[str, Datasource] = {datasource.name: datasource for datasource in _DATASOURCES}

@@ -129,5 +129,19 @@ _QUERIES = (
         '__time AS "day", attempts, successes, success_rate',
         "ORDER BY __time",
     ),
+    _query(
+        "rows_by_layer",
+        "pipeline",
+        "How many rows does each layer hold of each hour, and how late were they published?",
+        '__time AS "hour", layer, SUM(row_count) AS row_count, MAX(lag_seconds) / 60 AS lag_minutes',
+        "GROUP BY 1, 2 ORDER BY 1, 2",
+    ),
+    _query(
+        "quarantine_reasons",
+        "pipeline",
+        "Which rules are broken the most?",
+        "rule, SUM(row_count) AS row_count",
+        "AND rule IS NOT NULL GROUP BY 1 ORDER BY 2 DESC",
+    ),
 )
 QUERIES: dict[str, DashboardQuery] = {query.name: query for query in _QUERIES}

@@ -84,6 +84,10 @@ class Manifest:
         """The files' keys in the lake."""
         return [f"{self.folder}/{file.name}" for file in self.files]
 
+    def as_source(self) -> Source:
+        """The partition as what another one is made from."""
+        return Source(self.folder, self.data_version, self.rows, tuple(file.name for file in self.files))
+
     def to_json(self) -> bytes:
         content = asdict(self) | {"rows": self.rows, "bytes": self.bytes, "data_version": self.data_version}
         for source in content["sources"]:

@@ -9,6 +9,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
+from music_platform.contracts.pipeline import PIPELINE
 from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import TABLES
 from music_platform.errors import ContractError, ManifestCorruptError
@@ -24,6 +25,7 @@ MAY_LACK_PARTITIONS = "may_lack_partitions"
 _PREVIEW_ROWS = 5
 _PREVIEW_ROWS_OF_LONG_RANGES = 1  # each partition of the range records it anew
 _LONG_RANGE = 24
+_CONTRACTS = {**TABLES, PIPELINE.path: PIPELINE}
 
 
 class ParquetLakeIOManager(dg.IOManager):
@@ -144,7 +146,7 @@ class ParquetLakeIOManager(dg.IOManager):
 
 def contract_of(asset_key: dg.AssetKey) -> TableContract:
     """The contract of a table's asset; ``ContractError`` when no table has that key."""
-    contract = TABLES.get("/".join(asset_key.path))
+    contract = _CONTRACTS.get("/".join(asset_key.path))
     if contract is None:
         raise ContractError(f"{asset_key.to_user_string()} has no contract; add one to music_platform.contracts.tables")
     return contract

@@ -85,17 +85,7 @@ class StoredPartitions:
 
     def sources(self) -> dict[str, list[Source]]:
         """For manifests of tables made from these partitions, hour by hour."""
-        return {
-            key: [
-                Source(
-                    manifest.folder,
-                    manifest.data_version,
-                    manifest.rows,
-                    tuple(file.name for file in manifest.files),
-                )
-            ]
-            for key, manifest in self.manifests.items()
-        }
+        return {key: [manifest.as_source()] for key, manifest in self.manifests.items()}
 
 
 def _read_files(contract: TableContract, keys: Sequence[str], lake: Lake, spark: SparkResource) -> DataFrame:
