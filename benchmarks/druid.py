@@ -122,7 +122,7 @@ def _bring(definitions: dg.Definitions, local: LocalDruid, name: str, partitions
     before, started = _processor_seconds(local), time.monotonic()
     key = dg.AssetKey(["druid", name])
     result = dg.materialize(
-        list(definitions.assets or ()),
+        [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)],
         selection=[key],
         resources=definitions.resources,
         tags={

@@ -106,7 +106,7 @@ def test_a_partition_written_unusually_is_the_same_partition(commands: CliRunner
     [
         ["land", "."],
         ["check", "--partition", HOUR],
-        ["demo"],
+        ["demo", "--no-druid"],
         ["status"],
         ["doctor"],
         ["quarantine", "list"],
@@ -130,7 +130,7 @@ def test_a_wrong_setting_is_no_traceback_in_a_process_of_its_own(
 ) -> None:
     """What a command imports may read the settings, too."""
     monkeypatch.setenv("MUSIC_PLATFORM_LAKE", "gs://bucket")
-    for arguments in (["demo"], ["quarantine", "replay"]):
+    for arguments in (["demo", "--no-druid"], ["quarantine", "replay"]):
         ended = in_its_own_process(*arguments)
         assert ended.returncode == 2
         assert "error: MUSIC_PLATFORM_LAKE: is neither" in ended.stderr
@@ -166,7 +166,7 @@ def test_messages_are_shown_as_they_are(commands: CliRunner, monkeypatch: pytest
 
 
 def test_gold_is_made_checked_and_told(commands: CliRunner) -> None:
-    made = commands.invoke(app, ["demo", "--users", "40", "--days", "2"])
+    made = commands.invoke(app, ["demo", "--no-druid", "--users", "40", "--days", "2"])
     assert made.exit_code == 0, made.output
     assert "Top songs" in made.output
     days = sorted(

@@ -32,7 +32,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
 
 
 def test_demo_makes_and_checks_silver(commands: CliRunner) -> None:
-    result = commands.invoke(app, ["demo", "--users", "40", "--days", "1"])
+    result = commands.invoke(app, ["demo", "--no-druid", "--users", "40", "--days", "1"])
     assert result.exit_code == 0, result.output
     assert "All checks passed" in result.output
     assert "silver/listen_events" in result.output
@@ -44,7 +44,7 @@ def test_demo_takes_files_that_are_given(commands: CliRunner, tmp_path: Path) ->
     (folder / "auth_events").write_text(
         f"{auth_event(1)}\n{auth_event(1)}\n{auth_event(2, zip='x')}\n", encoding="utf-8"
     )
-    result = commands.invoke(app, ["demo", "--from", str(folder)])
+    result = commands.invoke(app, ["demo", "--no-druid", "--from", str(folder)])
     assert result.exit_code == 0, result.output
     assert "3 landed lines = 1 silver rows + 1 duplicates + 1 quarantined" in result.output
 
@@ -54,7 +54,7 @@ def test_demo_tells_what_did_not_pass(commands: CliRunner, tmp_path: Path) -> No
     folder.mkdir()
     (folder / "auth_events").write_text(f"{auth_event(1)}\n{auth_event(2, zip='x')}\nno event\n", encoding="utf-8")
     (folder / "listen_events_2026.jsonl").write_text("", encoding="utf-8")
-    result = commands.invoke(app, ["demo", "--from", str(folder)])
+    result = commands.invoke(app, ["demo", "--no-druid", "--from", str(folder)])
     assert result.exit_code == 0, result.output
     assert f"1 records are no events and lie in {tmp_path / 'lake' / 'errors'}/" in result.output
     assert "All checks passed" not in result.output
@@ -71,13 +71,13 @@ def test_demo_keeps_to_the_hours_that_have_a_partition(commands: CliRunner, tmp_
     moments = [datetime(2025, 12, 31, 23, 30, tzinfo=UTC), now + timedelta(hours=1), now + timedelta(days=400)]
     outside = [auth_event(number, ts=int(moment.timestamp() * 1000)) for number, moment in enumerate(moments)]
     (folder / "auth_events").write_text("\n".join(outside), encoding="utf-8")
-    nothing = commands.invoke(app, ["demo", "--from", str(folder)])
+    nothing = commands.invoke(app, ["demo", "--no-druid", "--from", str(folder)])
     assert nothing.exit_code == 1, nothing.output
     assert "no landed event lies between 2026-01-01-00:00 (MUSIC_PLATFORM_START) and" in nothing.output
 
     current = auth_event(3, ts=int(now.timestamp() * 1000))
     (folder / "auth_events").write_text("\n".join([*outside, current]), encoding="utf-8")
-    result = commands.invoke(app, ["demo", "--from", str(folder)])
+    result = commands.invoke(app, ["demo", "--no-druid", "--from", str(folder)])
     assert result.exit_code == 0, result.output
     assert "1 landed lines = 1 silver rows" in result.output
     assert "1 lines of 1 hours (2025-12-31-23:00 to 2025-12-31-23:00) stay in landing: before" in result.output
@@ -89,7 +89,7 @@ def test_demo_without_an_event_fails_clearly(commands: CliRunner, tmp_path: Path
     folder = tmp_path / "events"
     folder.mkdir()
     (folder / "auth_events").write_text("no event\n", encoding="utf-8")
-    result = commands.invoke(app, ["demo", "--from", str(folder)])
+    result = commands.invoke(app, ["demo", "--no-druid", "--from", str(folder)])
     assert result.exit_code == 1, result.output
     assert "nothing was landed" in result.output
     assert "1 records are no events" in result.output
@@ -97,7 +97,7 @@ def test_demo_without_an_event_fails_clearly(commands: CliRunner, tmp_path: Path
 
 def test_an_interrupt_ends_the_command_and_its_run(commands: CliRunner) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "demo", "--users", "1000", "--days", "3"],
+        [*COMMAND, "demo", "--no-druid", "--users", "1000", "--days", "3"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -72,3 +72,21 @@ def test_without_settings_the_state_lies_in_the_project(project: Path, tmp_path:
     told = state(project, "dagster", tmp_path / "folder")
     assert told == [f"{project}/.music-platform/lake", f"{project}/.music-platform/dagster"]
     assert (project / ".music-platform" / "dagster" / "dagster.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("is_up", "variables", "expected"),
+    [(False, {}, ""), (True, {}, "true"), (True, {"MUSIC_PLATFORM_DRUID_ENABLED": "false"}, "false")],
+)
+def test_a_druid_that_was_started_makes_its_datasources_assets(
+    project: Path, tmp_path: Path, is_up: bool, variables: dict[str, str], expected: str
+) -> None:
+    folder = tmp_path / "druid"
+    folder.mkdir()
+    if is_up:
+        (folder / "process.json").write_text("{}")
+    (project / ".venv" / "bin" / "dagster").write_text(
+        '#!/bin/sh\nprintf "%s\\n" "${MUSIC_PLATFORM_DRUID_ENABLED:-}"\n'
+    )
+    told = state(project, "dagster", tmp_path / "a folder", MUSIC_PLATFORM_DRUID_FOLDER=str(folder), **variables)
+    assert told == [expected]

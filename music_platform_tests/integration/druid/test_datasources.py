@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from sample_day import ORIGIN, QUICK_START
 from served_gold import DAYS, Served
 
 from music_platform.asset_checks.druid import COLUMNS_CHECK, QUERIES_CHECK, ROWS_CHECK, check_datasource
@@ -13,8 +21,22 @@ from music_platform.druid.datasources import DATASOURCES
 from music_platform.druid.ingestion_spec import interval_of
 from music_platform.errors import DruidTaskFailedError
 from music_platform.landing.layout import LANDING_PREFIX
+from music_platform.local_druid.local_druid import LocalDruid
+from music_platform.settings import Settings, process_environment
 
 STREAMS, SESSIONS = DATASOURCES["streams"], DATASOURCES["sessions"]
+
+
+def environment_of(settings: Settings, home: Path) -> dict[str, str]:
+    """The environment of a process that works on the same lake and the same Druid, with an instance of its own."""
+    return process_environment(
+        without=("SPARK_",),
+        DAGSTER_HOME=str(home),
+        MUSIC_PLATFORM_LAKE=settings.lake,
+        MUSIC_PLATFORM_DRUID_ENABLED="true",
+        MUSIC_PLATFORM_DRUID_FOLDER=settings.druid_folder,
+        MUSIC_PLATFORM_DRUID_PORT_OFFSET=str(settings.druid_port_offset),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +105,81 @@ def test_rows_that_druid_lost_are_found_and_named(served: Served) -> None:
         assert f"partition {hour}: 0 rows, gold holds" in told
     finally:
         assert served.run("hourly_spine", hour, hour, "druid/streams").success
+
+
+@pytest.fixture
+def busy_workers(served: Served) -> Iterator[None]:
+    """Both workers hold a task that does nothing, so that every further one waits."""
+    tasks = [served.druid.submit_task({"type": "noop", "runTime": 120_000}, ORIGIN) for _ in range(2)]
+    yield
+    for task in tasks:
+        served.druid.cancel_task(task)
+
+
+def waiting_task(served: Served, seconds: float = 90.0) -> str:
+    """The id of the ingestion that waits for a worker, once there is one."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = served.druid.sql(
+            "SELECT task_id FROM sys.tasks WHERE type = 'index_parallel' AND status = 'RUNNING'", ORIGIN
+        )
+        if found:
+            return found[0]["task_id"]
+        time.sleep(0.3)
+    raise AssertionError(f"no ingestion was submitted within {seconds} s")
+
+
+@pytest.mark.usefixtures("busy_workers")
+def test_an_interrupted_run_cancels_its_task(served: Served, tmp_path: Path) -> None:
+    hour = served.busiest_hours(DAYS[0])[0]
+    before = served.rows("streams", hour)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "music_platform.definitions",
+         "--select", "key:druid/streams", "--partition", hour],
+        env=environment_of(served.settings, tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
+    try:
+        task = waiting_task(served)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode != 0, output
+    assert served.druid.wait_for_task(task).status == "FAILED", output
+    assert served.rows("streams", hour) == before
+
+
+def test_an_ingestion_survives_a_kill_of_druid(served: Served, running_druid: LocalDruid, busy_workers: object) -> None:
+    hour = served.busiest_hours(DAYS[0])[0]
+    before = served.rows("streams", hour)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(served.run, "hourly_spine", hour, hour, "druid/streams")
+        task = waiting_task(served)
+        status = running_druid.status()
+        assert status is not None
+        os.killpg(status.pid, signal.SIGKILL)
+        while running_druid.status() is not None:
+            time.sleep(0.2)
+        assert running_druid.up(java_options=QUICK_START)
+        assert run.result(180).success
+    assert served.druid.task_report(task).status == "SUCCESS"
+    assert served.rows("streams", hour) == before
+
+
+def test_checks_run_without_an_engine_that_was_started_before(served: Served, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "music_platform.definitions",
+         "--select", "key:druid/sessions", "--partition", DAYS[0]],
+        env=environment_of(served.settings, tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_a_task_that_fails_leaves_the_rows_and_shows_its_own_error(served: Served) -> None:

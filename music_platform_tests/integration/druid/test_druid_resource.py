@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 from sample_day import INTERVAL, ORIGIN, QUICK_START, SpecFactory
 
 from music_platform.errors import DruidRequestRefusedError, DruidTaskFailedError, DruidUnreachableError
@@ -76,16 +78,24 @@ def test_segments_marked_unused_are_gone(druid: DruidResource, plays_file: Path,
 
 
 def test_tasks_carry_the_run_and_the_asset(
-    druid: DruidResource, running_druid: LocalDruid, plays_file: Path, spec: SpecFactory
+    druid: DruidResource, druid_settings: Settings, plays_file: Path, spec: SpecFactory
 ) -> None:
     report = druid.run_task(spec("carried", [plays_file]), ORIGIN)
     assert report.task_id.startswith("index_parallel_druid_tests_")
-    logs = list((Path(running_druid.settings.druid_folder) / "task-logs").glob(f"*{report.task_id}*"))
-    assert logs
     submitted = druid.sql("SELECT type, datasource, status FROM sys.tasks WHERE task_id = ?", parameters=[
         {"type": "VARCHAR", "value": report.task_id}
     ])  # fmt: skip
     assert submitted == [{"type": "index_parallel", "datasource": "carried", "status": "SUCCESS"}]
+    answer = requests.get(f"{druid.router_url}/druid/indexer/v1/task/{report.task_id}", timeout=10).json()
+    assert ORIGIN.as_context().items() <= answer["payload"]["context"].items()
+
+
+def test_queries_carry_the_run_and_the_asset(druid: DruidResource) -> None:
+    asked = druid.sql("EXPLAIN PLAN FOR SELECT COUNT(*) FROM sys.segments", ORIGIN)
+    assert asked
+    plan = druid.sql("EXPLAIN PLAN FOR SELECT 1 + __time FROM (VALUES (1)) AS numbers (__time)", ORIGIN)
+    [native] = json.loads(plan[0]["PLAN"])
+    assert ORIGIN.as_context().items() <= native["query"]["context"].items()
 
 
 def test_a_submission_that_is_made_twice_is_one_task(druid: DruidResource, plays_file: Path, spec: SpecFactory) -> None:
@@ -93,6 +103,32 @@ def test_a_submission_that_is_made_twice_is_one_task(druid: DruidResource, plays
     assert druid.submit_task(named, ORIGIN) == "index_parallel_twice"
     assert druid.submit_task(named, ORIGIN) == "index_parallel_twice"
     assert druid.wait_for_task("index_parallel_twice").processed == 1_200
+
+
+def test_two_tasks_on_one_interval_wait_for_each_other(
+    druid: DruidResource, plays_file: Path, spec: SpecFactory
+) -> None:
+    tasks = [druid.submit_task(spec("shared", [plays_file]), ORIGIN) for _ in range(2)]
+    assert [druid.wait_for_task(task).processed for task in tasks] == [1_200, 1_200]
+    druid.wait_until_loaded("shared", INTERVAL, 60.0)
+    assert count(druid, "shared", 1_200) == 1_200
+
+
+def test_an_interval_that_is_being_compacted_is_replaced_all_the_same(
+    druid: DruidResource, plays_file: Path, spec: SpecFactory
+) -> None:
+    druid.run_task(spec("compacted", [plays_file]), ORIGIN)
+    compaction = {
+        "type": "compact",
+        "dataSource": "compacted",
+        "ioConfig": {"type": "compact", "inputSpec": {"type": "interval", "interval": INTERVAL}},
+    }
+    compacting = druid.submit_task(compaction, ORIGIN)
+    report = druid.run_task(spec("compacted", [plays_file, plays_file]), ORIGIN)
+    assert report.processed == 2_400
+    druid.wait_for_task(compacting)  # it may have lost its lock, and failed: what it was to compact is replaced
+    druid.wait_until_loaded("compacted", INTERVAL, 60.0)
+    assert count(druid, "compacted", 2_400) == 2_400
 
 
 def test_a_spec_that_druid_does_not_take_is_told_in_its_words(
