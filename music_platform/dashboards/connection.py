@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlsplit
 
-from music_platform.local_druid.configuration import local_router_url
 from music_platform.settings import Settings
 
 
@@ -12,6 +11,9 @@ def database_uri(settings: Settings) -> str:
     """The url of the settings, else the one that the settings of Druid make: its router, with their login."""
     if given := settings.superset_database_uri.get_secret_value():
         return given
+    # Not above: it downloads jars, and importing what downloads binds a socket, which loading definitions must not.
+    from music_platform.local_druid.configuration import local_router_url
+
     router = urlsplit(settings.druid_url or local_router_url(settings))
     scheme = "druid+https" if router.scheme == "https" else "druid"
     login = ""

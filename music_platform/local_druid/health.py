@@ -23,6 +23,7 @@ _DATASOURCES = """
 SELECT datasource, SUM(num_rows) AS "rows", COUNT(*) AS segments, SUM("size") AS bytes
 FROM sys.segments WHERE is_active = 1 GROUP BY datasource ORDER BY datasource
 """
+_NOT_SERVED = "SELECT DISTINCT datasource FROM sys.segments WHERE is_active = 1 AND is_available = 0"
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,16 @@ class Health:
         status = self._ask("coordinator-overlord", "/druid/coordinator/v1/loadstatus")
         if status is None:
             return "waiting for the coordinator to say what is loaded"
-        partly = [f"{name} ({percent:.0f} %)" for name, percent in sorted(status.items()) if percent < 100]
-        return f"waiting for segments of {', '.join(partly)}" if partly else ""
+        partly = {name: percent for name, percent in sorted(status.items()) if percent < 100}
+        if not partly:
+            return ""
+        # The coordinator also counts segments that were replaced before they were served, and never will be.
+        rows = self._query(_NOT_SERVED)
+        if rows is None:
+            return "waiting for the broker to say what is served"
+        not_served = {row["datasource"] for row in rows}
+        told = [f"{name} ({percent:.0f} %)" for name, percent in partly.items() if name in not_served]
+        return f"waiting for segments of {', '.join(told)}" if told else ""
 
     def datasources(self) -> list[Datasource] | None:
         """The datasources that can be queried; None while queries are not answered."""
