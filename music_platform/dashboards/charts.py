@@ -60,7 +60,7 @@ def time_series(
         "x_axis_time_format": "smart_date",
         "y_axis_format": dataset.metric(metrics[0]).number_format,
         "y_axis_title": axis_title,
-        "y_axis_title_margin": 50,
+        "y_axis_title_margin": 75,  # beside labels such as 120.00%
         "y_axis_title_position": "Left",
         "truncateYAxis": False,
         "show_legend": bool(groups) or len(metrics) > 1,

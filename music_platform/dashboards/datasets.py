@@ -185,7 +185,7 @@ PIPELINE = Dataset(
             description="Quarantined rows among the landed lines.",
         ),
         Metric(
-            key="slowest_minutes", label="Longest lag, minutes", number_format=",.1f",
+            key="slowest_minutes", label="Longest lag, minutes", number_format=",.0f",
             expression='MAX("lag_seconds") / 60.0',
             description="From an hour's end to its publishing.",
         ),
