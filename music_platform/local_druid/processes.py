@@ -27,6 +27,7 @@ NEEDED_MEMORY_BYTES = 1536 * 1024**2
 
 _STOP_SECONDS = 30.0
 _KILL_SECONDS = 10.0
+_END_PAUSE_SECONDS = 0.1
 _PORT_SECONDS = 5.0
 _PORT_PAUSE_SECONDS = 0.2
 _SAME_PROCESS_SECONDS = 1.0  # a process's start is known to the hundredth
@@ -82,14 +83,26 @@ def stop(configuration: LocalConfiguration) -> bool:
     if process is not None:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
-            try:
-                process.wait(_STOP_SECONDS)
-            except psutil.TimeoutExpired:
+            if not _has_ended(process, _STOP_SECONDS):
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                process.wait(_KILL_SECONDS)
+                if not _has_ended(process, _KILL_SECONDS):
+                    raise LocalDruidError(
+                        f"process {process.pid} of Druid does not end, not even when it is killed: look at what it waits for "
+                        f"(ps -o stat,wchan -p {process.pid}), and repeat music-platform druid down"
+                    )
     _record_of(configuration).unlink(missing_ok=True)
     return process is not None
+
+
+def _has_ended(process: psutil.Process, seconds: float) -> bool:
+    """Whether the process ends in time. One that only its parent has not taken notice of has ended."""
+    deadline = time.monotonic() + seconds
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_END_PAUSE_SECONDS)
+    return True
 
 
 def memory_of(process: psutil.Process) -> Memory:
