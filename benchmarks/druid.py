@@ -210,7 +210,7 @@ def _drawn(
         return pa.array(random.random(rows) * 300)
     count = len(column.allowed or ()) or _OF_A_PAGE.get(column.name) or _VALUES.get(column.name, 50)
     if column.name in _OF_A_LISTENER:
-        numbers = listeners % count
+        numbers = np.random.default_rng(list(column.name.encode())).integers(0, count, _LISTENERS)[listeners]
     elif column.name in _OF_A_PAGE:
         numbers = pages % count
     else:
