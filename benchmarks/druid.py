@@ -2,8 +2,9 @@
 
     python -m benchmarks.druid [--java-option=-XX:...]
 
-Gold's rows are drawn at random in the contract's columns, and published as the platform publishes them. What is timed from then
-on is a run of the Dagster asset, to its end: the task, the load, the count by SQL. A Druid of its own starts in a new folder.
+Gold's rows are drawn at random in the contract's columns, those of a listener alike, and published as the platform publishes
+them. What is timed from then on is a run of the Dagster asset, to its end: the task, the load, the count by SQL. A Druid of
+its own starts in a new folder.
 """
 
 from __future__ import annotations
@@ -50,9 +51,15 @@ _DAY_ROWS = {
     "top_artists": 1_000,
 }
 _OTHER_DAY_ROWS = 30
-# Distinct values of the columns that have many; the others have 50.
-_VALUES = {"user_key": 10_000, "session_key": 70_000, "song_key": 15_000, "song": 15_000, "title": 15_000, "artist": 3_500,
-           "artist_key": 3_500, "city": 1_400}  # fmt: skip
+_LISTENERS = 10_000
+# What is told of a listener is the same in all of the listener's rows.
+_OF_A_LISTENER = {"user_key", "session_key", "level", "gender", "city", "state", "state_name", "device",
+                  "operating_system", "browser"}  # fmt: skip
+_PAGES = 20
+_OF_A_PAGE = {"page": 20, "auth": 3, "method": 2, "status": 3}  # and how many there are
+# Distinct values by column; 50 where none are named.
+_VALUES = {"user_key": _LISTENERS, "session_key": _LISTENERS, "city": 1_400, "device": 4, "operating_system": 6,
+           "browser": 6, "song_key": 15_000, "song": 15_000, "title": 15_000, "artist": 3_500, "artist_key": 3_500}  # fmt: skip
 _MEBIBYTE = 1024**2
 
 
@@ -122,7 +129,7 @@ def _bring(definitions: dg.Definitions, local: LocalDruid, name: str, partitions
     before, started = _processor_seconds(local), time.monotonic()
     key = dg.AssetKey(["druid", name])
     result = dg.materialize(
-        [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)],
+        [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition | dg.AssetSpec)],
         selection=[key],
         resources=definitions.resources,
         tags={
@@ -172,7 +179,8 @@ def _publish(lake: Lake, contract: TableContract, partitions: Sequence[str], row
     random = np.random.default_rng(1)
     for partition in partitions:
         write_id = uuid.uuid4().hex[:16]
-        arrays = [_drawn(column, contract, partition, rows, random) for column in contract.columns]
+        listeners, pages = _few_often(_LISTENERS, rows, random), _few_often(_PAGES, rows, random)
+        arrays = [_drawn(column, contract, partition, listeners, pages, random) for column in contract.columns]
         table = pa.Table.from_arrays(arrays, schema=arrow_schema(contract.columns))
         content, file = encode(table, contract, f"part-{write_id}-000000000000.parquet")
         lake.store.put(f"{partition_folder(contract.path, partition)}/{file.name}", content)
@@ -180,23 +188,42 @@ def _publish(lake: Lake, contract: TableContract, partitions: Sequence[str], row
         publish_partition(lake.store, contract, partition, written, run_id="benchmark", write_id=write_id)
 
 
-def _drawn(column: Column, contract: TableContract, partition: str, rows: int, random: np.random.Generator) -> pa.Array:
+def _drawn(
+    column: Column,
+    contract: TableContract,
+    partition: str,
+    listeners: np.ndarray,
+    pages: np.ndarray,
+    random: np.random.Generator,
+) -> pa.Array:
+    """A column of a partition, with a value for each row of these listeners and pages."""
+    rows = len(listeners)
     wanted = arrow_schema([column]).field(0).type
     if column.type is ColumnType.TIMESTAMP:
         is_hourly = contract.cadence is Cadence.HOURLY
         start = np.datetime64(f"{partition[:10]}T{partition[11:] if is_hourly else '00:00'}", "us")
         within = random.integers(0, (3_600 if is_hourly else 86_400) * 1_000_000, rows)
         return pa.array(start + within.astype("timedelta64[us]")).cast(wanted)
-    if column.type is ColumnType.STRING:
-        values = column.allowed or [f"{column.name} {number}" for number in range(_VALUES.get(column.name, 50))]
-        # A few values are much more frequent than the others.
-        drawn = (random.random(rows) ** 3 * len(values)).astype(np.int64)
-        return pa.array(np.array(list(values), dtype=object)[drawn], pa.string())
     if column.type is ColumnType.BOOLEAN:
         return pa.array(random.random(rows) < 0.1)
     if column.type is ColumnType.DOUBLE:
         return pa.array(random.random(rows) * 300)
-    return pa.array(random.integers(0, 100, rows)).cast(wanted)
+    count = len(column.allowed or ()) or _OF_A_PAGE.get(column.name) or _VALUES.get(column.name, 50)
+    if column.name in _OF_A_LISTENER:
+        numbers = np.random.default_rng(list(column.name.encode())).integers(0, count, _LISTENERS)[listeners]
+    elif column.name in _OF_A_PAGE:
+        numbers = pages % count
+    else:
+        numbers = _few_often(count, rows, random)
+    if column.type is not ColumnType.STRING:
+        return pa.array(numbers).cast(wanted)
+    values = list(column.allowed or (f"{column.name} {number}" for number in range(count)))
+    return pa.array(np.array(values, dtype=object)[numbers], pa.string())
+
+
+def _few_often(values: int, rows: int, random: np.random.Generator) -> np.ndarray:
+    """Numbers of values for the rows; a few of them are much more frequent than the others."""
+    return (random.random(rows) ** 3 * values).astype(np.int64)
 
 
 if __name__ == "__main__":
