@@ -153,6 +153,7 @@ def test_an_interrupted_run_cancels_its_task(served: Served, tmp_path: Path) -> 
     assert served.rows("streams", hour) == before
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("busy_workers")
 def test_an_ingestion_survives_a_kill_of_druid(served: Served, running_druid: LocalDruid) -> None:
     hour = served.busiest_hours(DAYS[0])[0]
