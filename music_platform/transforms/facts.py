@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS, FACT_SESSIONS, FACT_STREAMS, SESSION_DAYS
@@ -150,13 +150,9 @@ def _next_events_of_the_hour(listens: DataFrame, page_views: DataFrame) -> DataF
     # A whole hour to a window: the embedded engine pays for each window more than for its rows.
     events = events.withColumn("hour", F.date_trunc("HOUR", "event_time"))
     # Null comes first: a listen follows the page view that is its twin, so that the next event is the next item's.
-    in_order = Window.partitionBy("hour").orderBy("session_key", "event_time", "item_in_session", "event_id")
-    events = events.withColumns({
-        "next_event_time": F.lead("event_time").over(in_order),
-        "next_session": F.lead("session_key").over(in_order),
-    })  # fmt: skip
-    goes_on = F.col("next_session") == F.col("session_key")
-    return events.where(F.col("event_id").isNotNull() & goes_on).select("event_id", "next_event_time")
+    return _followed(
+        events, Window.partitionBy("hour").orderBy("session_key", "event_time", "item_in_session", "event_id")
+    )
 
 
 def _next_events_of_later_hours(streams: DataFrame, page_views: DataFrame) -> DataFrame:
@@ -170,13 +166,17 @@ def _next_events_of_later_hours(streams: DataFrame, page_views: DataFrame) -> Da
     )
     # Many sessions to a window, for the same reason as above.
     hours = hours.withColumn("sessions", F.substring("session_key", 1, 2))
-    in_order = Window.partitionBy("sessions").orderBy("session_key", "hour")
-    hours = hours.withColumns({
+    return _followed(hours, Window.partitionBy("sessions").orderBy("session_key", "hour"))
+
+
+def _followed(events: DataFrame, in_order: WindowSpec) -> DataFrame:
+    """(event_id, next_event_time) of those with an event_id that another row of their session follows in the order."""
+    events = events.withColumns({
         "next_event_time": F.lead("event_time").over(in_order),
         "next_session": F.lead("session_key").over(in_order),
     })  # fmt: skip
     goes_on = F.col("next_session") == F.col("session_key")
-    return hours.where(F.col("event_id").isNotNull() & goes_on).select("event_id", "next_event_time")
+    return events.where(F.col("event_id").isNotNull() & goes_on).select("event_id", "next_event_time")
 
 
 def _seconds_until_next_event() -> Column:
