@@ -3,7 +3,7 @@
 from music_platform.dashboards.chart_queries import Where
 from music_platform.dashboards.charts import DAY, big_number, stages, time_series
 from music_platform.dashboards.datasets import FUNNEL, LOGINS, PAGE_VIEWS
-from music_platform.dashboards.model import Dashboard, Place, Row, ValueFilter
+from music_platform.dashboards.model import Dashboard, ValueFilter, even_row
 
 _CHANGES = ["upgrades", "downgrades", "cancellations"]
 _PAGES = ["Upgrade", "Submit Upgrade", "Downgrade", "Submit Downgrade", "Cancel", "Cancellation Confirmation"]
@@ -25,128 +25,86 @@ CONVERSION = Dashboard(
         ),
     ),
     rows=(
-        Row(
-            height=18,
-            places=(
-                Place(
-                    width=3,
-                    chart=big_number("upgrades", "Upgrades", "How often did free become paid?", FUNNEL, "upgrades"),
-                ),
-                Place(
-                    width=3,
-                    chart=big_number(
-                        "downgrades", "Downgrades", "How often did paid become free?", FUNNEL, "downgrades"
-                    ),
-                ),
-                Place(
-                    width=3,
-                    chart=big_number(
-                        "cancellations", "Cancellations", "How often was an account cancelled?", FUNNEL, "cancellations"
-                    ),
-                ),
-                Place(
-                    width=3,
-                    chart=big_number(
-                        "login_success",
-                        "Login success",
-                        "What share of the attempts to log in succeeded?",
-                        LOGINS,
-                        "success_rate",
-                    ),
-                ),
+        even_row(
+            18,
+            big_number("upgrades", "Upgrades", "How often did free become paid?", FUNNEL, "upgrades"),
+            big_number("downgrades", "Downgrades", "How often did paid become free?", FUNNEL, "downgrades"),
+            big_number(
+                "cancellations", "Cancellations", "How often was an account cancelled?", FUNNEL, "cancellations"
+            ),
+            big_number(
+                "login_success",
+                "Login success",
+                "What share of the attempts to log in succeeded?",
+                LOGINS,
+                "success_rate",
             ),
         ),
-        Row(
-            height=44,
-            places=(
-                Place(
-                    width=6,
-                    chart=stages(
-                        "upgrade_funnel",
-                        "From free to paid",
-                        "Of the listeners active at level free each day, how many went how far towards paid?",
-                        FUNNEL,
-                        "stage_label",
-                        "user_days",
-                        where=Where().is_in("stage", ["active_free", "upgrade_page", "submit_upgrade", "became_paid"]),
-                    ),
-                ),
-                Place(
-                    width=6,
-                    chart=stages(
-                        "downgrade_funnel",
-                        "From paid to free",
-                        "Of the listeners active at level paid each day, how many went how far towards free?",
-                        FUNNEL,
-                        "stage_label",
-                        "user_days",
-                        where=Where().is_in(
-                            "stage", ["active_paid", "downgrade_page", "submit_downgrade", "became_free"]
-                        ),
-                    ),
-                ),
+        even_row(
+            44,
+            stages(
+                "upgrade_funnel",
+                "From free to paid",
+                "Of the listeners active at level free each day, how many went how far towards paid?",
+                FUNNEL,
+                "stage_label",
+                "user_days",
+                where=Where().is_in("stage", ["active_free", "upgrade_page", "submit_upgrade", "became_paid"]),
+            ),
+            stages(
+                "downgrade_funnel",
+                "From paid to free",
+                "Of the listeners active at level paid each day, how many went how far towards free?",
+                FUNNEL,
+                "stage_label",
+                "user_days",
+                where=Where().is_in("stage", ["active_paid", "downgrade_page", "submit_downgrade", "became_free"]),
             ),
         ),
-        Row(
-            height=40,
-            places=(
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "changes_by_day",
-                        "Upgrades, downgrades and cancellations by day",
-                        "How many listeners changed their level or left, day by day?",
-                        FUNNEL,
-                        _CHANGES,
-                        grain=DAY,
-                        axis_title="Events a day",
-                    ),
-                ),
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "logins_by_day",
-                        "Attempts to log in by day",
-                        "How many attempts succeeded and failed, day by day?",
-                        LOGINS,
-                        ["successes", "failures"],
-                        grain=DAY,
-                        kind="bar",
-                        axis_title="Attempts a day",
-                    ),
-                ),
+        even_row(
+            40,
+            time_series(
+                "changes_by_day",
+                "Upgrades, downgrades and cancellations by day",
+                "How many listeners changed their level or left, day by day?",
+                FUNNEL,
+                _CHANGES,
+                grain=DAY,
+                axis_title="Events a day",
+            ),
+            time_series(
+                "logins_by_day",
+                "Attempts to log in by day",
+                "How many attempts succeeded and failed, day by day?",
+                LOGINS,
+                ["successes", "failures"],
+                grain=DAY,
+                kind="bar",
+                axis_title="Attempts a day",
             ),
         ),
-        Row(
-            height=40,
-            places=(
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "pages_by_day",
-                        "Views of the pages where levels change",
-                        "How often were the pages opened on which listeners upgrade, downgrade and cancel?",
-                        PAGE_VIEWS,
-                        ["views"],
-                        grain=DAY,
-                        split_by="page",
-                        kind="bar",
-                        axis_title="Views a day",
-                        where=Where().is_in("page", _PAGES),
-                    ),
-                ),
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "login_success_by_day",
-                        "Login success by day",
-                        "What share of each day's attempts to log in succeeded?",
-                        LOGINS,
-                        ["success_rate"],
-                        grain=DAY,
-                        axis_title="Share of attempts",
-                    ),
-                ),
+        even_row(
+            40,
+            time_series(
+                "pages_by_day",
+                "Views of the pages where levels change",
+                "How often were the pages opened on which listeners upgrade, downgrade and cancel?",
+                PAGE_VIEWS,
+                ["views"],
+                grain=DAY,
+                split_by="page",
+                kind="bar",
+                axis_title="Views a day",
+                where=Where().is_in("page", _PAGES),
+            ),
+            time_series(
+                "login_success_by_day",
+                "Login success by day",
+                "What share of each day's attempts to log in succeeded?",
+                LOGINS,
+                ["success_rate"],
+                grain=DAY,
+                axis_title="Share of attempts",
             ),
         ),
     ),

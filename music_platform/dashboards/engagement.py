@@ -4,7 +4,7 @@ from music_platform.dashboards.chart_queries import Where
 from music_platform.dashboards.charts import DAY, big_number, heat_map, table, time_series
 from music_platform.dashboards.datasets import DAILY_ENGAGEMENT, RETENTION, SESSIONS, STREAMS, TOP_SONGS
 from music_platform.dashboards.listening import LEVEL_COLORS
-from music_platform.dashboards.model import Dashboard, Place, Row, ValueFilter
+from music_platform.dashboards.model import Dashboard, ValueFilter, even_row
 
 _MOST_WEEKS = 12
 
@@ -22,132 +22,92 @@ ENGAGEMENT = Dashboard(
         ),
     ),
     rows=(
-        Row(
-            height=18,
-            places=(
-                Place(
-                    width=3,
-                    chart=big_number("sessions", "Sessions", "How many sessions were there?", SESSIONS, "sessions"),
-                ),
-                Place(
-                    width=3,
-                    chart=big_number(
-                        "minutes_per_session",
-                        "Minutes a session",
-                        "How long does a session last, on average?",
-                        SESSIONS,
-                        "minutes_per_session",
-                    ),
-                ),
-                Place(
-                    width=3,
-                    chart=big_number(
-                        "songs_per_session",
-                        "Songs a session",
-                        "How many songs are started in a session, on average?",
-                        SESSIONS,
-                        "songs_per_session",
-                    ),
-                ),
-                Place(
-                    width=3,
-                    chart=big_number("hours", "Hours listened", "How much was listened in all?", SESSIONS, "hours"),
-                ),
+        even_row(
+            18,
+            big_number("sessions", "Sessions", "How many sessions were there?", SESSIONS, "sessions"),
+            big_number(
+                "minutes_per_session",
+                "Minutes a session",
+                "How long does a session last, on average?",
+                SESSIONS,
+                "minutes_per_session",
+            ),
+            big_number(
+                "songs_per_session",
+                "Songs a session",
+                "How many songs are started in a session, on average?",
+                SESSIONS,
+                "songs_per_session",
+            ),
+            big_number("hours", "Hours listened", "How much was listened in all?", SESSIONS, "hours"),
+        ),
+        even_row(
+            40,
+            time_series(
+                "active_listeners",
+                "Active listeners",
+                "How many listeners were active on each day, and in the 7 and 30 days that end with it?",
+                DAILY_ENGAGEMENT,
+                ["active_1_day", "active_7_days", "active_30_days"],
+                grain=DAY,
+                axis_title="Listeners",
+            ),
+            heat_map(
+                "retention",
+                "Retention: weeks since registration, by week of registration",
+                "Of those who registered in a week, what share was still active some weeks later?",
+                RETENTION,
+                across="weeks_since_registration",
+                down="cohort",
+                metric="retention",
+                where=Where().at_least("weeks_since_registration", 0).at_most("weeks_since_registration", _MOST_WEEKS),
             ),
         ),
-        Row(
-            height=40,
-            places=(
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "active_listeners",
-                        "Active listeners",
-                        "How many listeners were active on each day, and in the 7 and 30 days that end with it?",
-                        DAILY_ENGAGEMENT,
-                        ["active_1_day", "active_7_days", "active_30_days"],
-                        grain=DAY,
-                        axis_title="Listeners",
-                    ),
-                ),
-                Place(
-                    width=6,
-                    chart=heat_map(
-                        "retention",
-                        "Retention: weeks since registration, by week of registration",
-                        "Of those who registered in a week, what share was still active some weeks later?",
-                        RETENTION,
-                        across="weeks_since_registration",
-                        down="cohort",
-                        metric="retention",
-                        where=Where()
-                        .at_least("weeks_since_registration", 0)
-                        .at_most("weeks_since_registration", _MOST_WEEKS),
-                    ),
-                ),
+        even_row(
+            40,
+            time_series(
+                "sessions_by_day",
+                "Sessions by day",
+                "How many sessions started on each day, by the level at their start?",
+                SESSIONS,
+                ["sessions"],
+                grain=DAY,
+                split_by="level",
+                kind="bar",
+                axis_title="Sessions a day",
+            ),
+            time_series(
+                "hours_by_day",
+                "Listening time by day",
+                "How many hours were listened on each day, by the level at the session's start?",
+                SESSIONS,
+                ["hours"],
+                grain=DAY,
+                split_by="level",
+                kind="bar",
+                axis_title="Hours a day",
             ),
         ),
-        Row(
-            height=40,
-            places=(
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "sessions_by_day",
-                        "Sessions by day",
-                        "How many sessions started on each day, by the level at their start?",
-                        SESSIONS,
-                        ["sessions"],
-                        grain=DAY,
-                        split_by="level",
-                        kind="bar",
-                        axis_title="Sessions a day",
-                    ),
-                ),
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "hours_by_day",
-                        "Listening time by day",
-                        "How many hours were listened on each day, by the level at the session's start?",
-                        SESSIONS,
-                        ["hours"],
-                        grain=DAY,
-                        split_by="level",
-                        kind="bar",
-                        axis_title="Hours a day",
-                    ),
-                ),
+        even_row(
+            44,
+            time_series(
+                "skip_rate",
+                "Skip rate by day",
+                "What share of the plays was skipped before the song's end?",
+                STREAMS,
+                ["skip_rate"],
+                grain=DAY,
+                split_by="level",
+                axis_title="Share of plays",
             ),
-        ),
-        Row(
-            height=44,
-            places=(
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "skip_rate",
-                        "Skip rate by day",
-                        "What share of the plays was skipped before the song's end?",
-                        STREAMS,
-                        ["skip_rate"],
-                        grain=DAY,
-                        split_by="level",
-                        axis_title="Share of plays",
-                    ),
-                ),
-                Place(
-                    width=6,
-                    chart=table(
-                        "skipped_songs",
-                        "Most skipped of the top songs",
-                        "Which of the days' leading songs are skipped the most?",
-                        TOP_SONGS,
-                        ["title", "artist"],
-                        ["skips", "plays", "skip_rate"],
-                        most=8,
-                    ),
-                ),
+            table(
+                "skipped_songs",
+                "Most skipped of the top songs",
+                "Which of the days' leading songs are skipped the most?",
+                TOP_SONGS,
+                ["title", "artist"],
+                ["skips", "plays", "skip_rate"],
+                most=8,
             ),
         ),
     ),

@@ -82,6 +82,9 @@ class Chart:
     may_be_empty: bool = False
 
 
+_TWELFTHS = 12  # of a row's width
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """A chart's place in a row: its width in twelfths."""
@@ -96,6 +99,11 @@ class Row:
 
     height: int
     places: tuple[Place, ...]
+
+
+def even_row(height: int, *charts: Chart) -> Row:
+    """Charts of the same width that fill a row."""
+    return Row(height=height, places=tuple(Place(chart=chart, width=_TWELFTHS // len(charts)) for chart in charts))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from music_platform.dashboards.chart_queries import Where
 from music_platform.dashboards.charts import HOUR, big_number, ranking, table, time_series
 from music_platform.dashboards.datasets import PIPELINE as ROWS
-from music_platform.dashboards.model import Dashboard, Place, Row, ValueFilter
+from music_platform.dashboards.model import Dashboard, Place, Row, ValueFilter, even_row
 
 _QUARANTINE = Where().is_in("layer", ["quarantine"]).is_known("rule")
 
@@ -20,101 +20,69 @@ PIPELINE = Dashboard(
     },
     filters=(ValueFilter(name="Layer", column="layer", dataset=ROWS, description="Layer of the lake."),),
     rows=(
-        Row(
-            height=18,
-            places=(
-                Place(
-                    width=3,
-                    chart=big_number("landed_rows", "Landed lines", "How many lines were landed?", ROWS, "landed_rows"),
-                ),
-                Place(
-                    width=3,
-                    chart=big_number(
-                        "quarantined_rows", "Quarantined rows", "How many rows broke a rule?", ROWS, "quarantined_rows"
-                    ),
-                ),
-                Place(
-                    width=3,
-                    chart=big_number(
-                        "quarantine_rate",
-                        "Quarantine rate",
-                        "What share of the landed lines is that?",
-                        ROWS,
-                        "quarantine_rate",
-                    ),
-                ),
-                Place(
-                    width=3,
-                    chart=big_number(
-                        "slowest",
-                        "Longest lag in minutes",
-                        "How many minutes after an hour's end was its slowest table published?",
-                        ROWS,
-                        "slowest_minutes",
-                    ),
-                ),
+        even_row(
+            18,
+            big_number("landed_rows", "Landed lines", "How many lines were landed?", ROWS, "landed_rows"),
+            big_number("quarantined_rows", "Quarantined rows", "How many rows broke a rule?", ROWS, "quarantined_rows"),
+            big_number(
+                "quarantine_rate",
+                "Quarantine rate",
+                "What share of the landed lines is that?",
+                ROWS,
+                "quarantine_rate",
+            ),
+            big_number(
+                "slowest",
+                "Longest lag in minutes",
+                "How many minutes after an hour's end was its slowest table published?",
+                ROWS,
+                "slowest_minutes",
             ),
         ),
-        Row(
-            height=40,
-            places=(
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "rows_by_layer",
-                        "Rows by layer and hour",
-                        "How many rows does each layer hold of each hour?",
-                        ROWS,
-                        ["total_rows"],
-                        grain=HOUR,
-                        split_by="layer",
-                        axis_title="Rows an hour",
-                    ),
-                ),
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "lag_by_hour",
-                        "Lag by hour and layer",
-                        "How many minutes after an hour's end was each layer published?",
-                        ROWS,
-                        ["slowest_minutes"],
-                        grain=HOUR,
-                        split_by="layer",
-                        axis_title="Minutes",
-                    ),
-                ),
+        even_row(
+            40,
+            time_series(
+                "rows_by_layer",
+                "Rows by layer and hour",
+                "How many rows does each layer hold of each hour?",
+                ROWS,
+                ["total_rows"],
+                grain=HOUR,
+                split_by="layer",
+                axis_title="Rows an hour",
+            ),
+            time_series(
+                "lag_by_hour",
+                "Lag by hour and layer",
+                "How many minutes after an hour's end was each layer published?",
+                ROWS,
+                ["slowest_minutes"],
+                grain=HOUR,
+                split_by="layer",
+                axis_title="Minutes",
             ),
         ),
-        Row(
-            height=40,
-            places=(
-                Place(
-                    width=6,
-                    chart=time_series(
-                        "quarantine_by_hour",
-                        "Quarantine rate by hour",
-                        "What share of each hour's landed lines is quarantined?",
-                        ROWS,
-                        ["quarantine_rate"],
-                        grain=HOUR,
-                        axis_title="Share of landed lines",
-                    ),
-                ),
-                Place(
-                    width=6,
-                    chart=ranking(
-                        "quarantine_reasons",
-                        "Why rows are quarantined",
-                        "Which rules are broken the most?",
-                        ROWS,
-                        "rule",
-                        "total_rows",
-                        most=10,
-                        where=_QUARANTINE,
-                        may_be_empty=True,
-                    ),
-                ),
+        even_row(
+            40,
+            time_series(
+                "quarantine_by_hour",
+                "Quarantine rate by hour",
+                "What share of each hour's landed lines is quarantined?",
+                ROWS,
+                ["quarantine_rate"],
+                grain=HOUR,
+                axis_title="Share of landed lines",
+            ),
+            ranking(
+                "quarantine_reasons",
+                "Why rows are quarantined",
+                "Which rules are broken the most?",
+                ROWS,
+                "rule",
+                "total_rows",
+                most=10,
+                where=_QUARANTINE,
+                may_be_empty=True,
             ),
         ),
         Row(
