@@ -127,6 +127,7 @@ class LocalConfiguration:
             **self._properties[service],
             **read_properties(CLUSTER_FOLDER / "local.properties"),
             **self._lake_properties(),
+            **self._segment_cache_properties(service),
             "local.class": DRUID_SERVICES[service],
             _PORT_PROPERTY: str(ports[service]),
             "druid.extensions.directory": str(self.folder / "extensions"),
@@ -137,11 +138,16 @@ class LocalConfiguration:
             "druid.metadata.storage.connector.host": HOST,
             "druid.metadata.storage.connector.port": str(ports[METADATA_STORE]),
             "druid.storage.storageDirectory": str(self.folder / "segments"),
-            "druid.segmentCache.locations": f'[{{"path":"{self.folder / "segment-cache"}","maxSize":"50g"}}]',
             "druid.indexer.logs.directory": str(self.folder / "task-logs"),
             "druid.indexer.task.baseDir": str(self.folder / "tasks"),
             "druid.processing.tmpDir": str(self.folder / "tmp"),
         }
+
+    def _segment_cache_properties(self, service: str) -> dict[str, str]:
+        """The historical's segments. Broker and indexer would also announce, at their start, what they find in such a folder."""
+        if service != "historical":
+            return {}
+        return {"druid.segmentCache.locations": f'[{{"path":"{self.folder / "segment-cache"}","maxSize":"50g"}}]'}
 
     def _lake_properties(self) -> dict[str, str]:
         """A lake on S3: Druid's own credentials for it, so that no ingestion spec has to hold any."""

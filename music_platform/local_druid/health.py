@@ -23,7 +23,16 @@ _DATASOURCES = """
 SELECT datasource, SUM(num_rows) AS "rows", COUNT(*) AS segments, SUM("size") AS bytes
 FROM sys.segments WHERE is_active = 1 GROUP BY datasource ORDER BY datasource
 """
-_NOT_SERVED = "SELECT DISTINCT datasource FROM sys.segments WHERE is_active = 1 AND is_available = 0"
+# Segments with rows: a tombstone stands for an interval without any, and makes no table.
+_SEGMENTS = """
+SELECT datasource, COUNT(*) FILTER (WHERE is_tombstone = 0) AS segments,
+    COUNT(*) FILTER (WHERE is_tombstone = 0 AND is_available = 0) AS not_served
+FROM (
+    SELECT datasource, is_available, CASE WHEN shard_spec LIKE '%"tombstone"%' THEN 1 ELSE 0 END AS is_tombstone
+    FROM sys.segments WHERE is_active = 1
+) GROUP BY datasource
+"""
+_TABLES = "SELECT TABLE_NAME AS datasource FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'druid'"
 
 
 @dataclass(frozen=True)
@@ -62,20 +71,22 @@ class Health:
         return self.lacking_data()
 
     def lacking_data(self) -> str:
-        """Which datasources are not loaded whole, in words; empty when all of them are."""
+        """Which datasources cannot be queried whole, in words; empty when all of them can."""
         status = self._ask("coordinator-overlord", "/druid/coordinator/v1/loadstatus")
         if status is None:
             return "waiting for the coordinator to say what is loaded"
-        partly = {name: percent for name, percent in sorted(status.items()) if percent < 100}
-        if not partly:
-            return ""
-        # The coordinator also counts segments that were replaced before they were served, and never will be.
-        rows = self._query(_NOT_SERVED)
-        if rows is None:
+        segments, tables = self._query(_SEGMENTS), self._query(_TABLES)
+        if segments is None or tables is None:
             return "waiting for the broker to say what is served"
-        not_served = {row["datasource"] for row in rows}
-        told = [f"{name} ({percent:.0f} %)" for name, percent in partly.items() if name in not_served]
-        return f"waiting for segments of {', '.join(told)}" if told else ""
+        # The coordinator's percentage also counts segments that were replaced before they were served, and never will be.
+        of_datasource = {row["datasource"]: row for row in segments}
+        queryable = {row["datasource"] for row in tables}
+        lacking = []
+        for name, percent in sorted(status.items()):
+            found = of_datasource.get(name)
+            if found is None or found["not_served"] or (found["segments"] and name not in queryable):
+                lacking.append(f"{name} ({percent:.0f} % loaded)")
+        return f"waiting for segments of {', '.join(lacking)}" if lacking else ""
 
     def datasources(self) -> list[Datasource] | None:
         """The datasources that can be queried; None while queries are not answered."""

@@ -14,6 +14,7 @@ import requests
 from sample_day import INTERVAL, ORIGIN, QUICK_START, SpecFactory
 
 from music_platform.errors import DruidRequestRefusedError, DruidTaskFailedError, DruidUnreachableError
+from music_platform.local_druid.configuration import HOST
 from music_platform.local_druid.local_druid import LocalDruid
 from music_platform.resources.druid import DruidResource
 from music_platform.settings import Settings
@@ -196,3 +197,5 @@ def test_after_a_kill_the_data_is_served_again(
     assert after.pid != before.pid
     assert answered == [1_200]
     assert {"killed": 1_200}.items() <= {each.name: each.rows for each in after.datasources or ()}.items()
+    serving = {row["server"] for row in druid.sql("SELECT DISTINCT server FROM sys.server_segments", ORIGIN)}
+    assert serving == {f"{HOST}:{running_druid.configuration.ports['historical']}"}  # and nobody who cannot answer
