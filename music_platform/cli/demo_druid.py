@@ -145,7 +145,8 @@ def _show_answer(druid: DruidResource, query: DashboardQuery, interval: str) -> 
         rows = druid.sql(sql, context={"useCache": False})
         seconds.append(time.monotonic() - started)
     title = f"{query.question} {len(rows):,} rows in {statistics.median(seconds) * 1000:.0f} ms"
-    table = Table(title=Text(title), title_justify="left")
+    console.print(Text(title, style="table.title"))  # a table's own title is broken at the table's width
+    table = Table()
     for name, value in (rows[0] if rows else {}).items():
         table.add_column(Text(name.replace("_", " ")), justify="right" if isinstance(value, int | float) else "left")
     for row in rows[:_ROWS_SHOWN]:
