@@ -110,7 +110,7 @@ def test_rows_that_druid_lost_are_found_and_named(served: Served) -> None:
 @pytest.fixture
 def busy_workers(served: Served) -> Iterator[None]:
     """Both workers hold a task that does nothing, so that every further one waits."""
-    tasks = [served.druid.submit_task({"type": "noop", "runTime": 60_000}, ORIGIN) for _ in range(2)]
+    tasks = [served.druid.submit_task({"type": "noop", "runTime": 25_000}, ORIGIN) for _ in range(2)]
     yield
     for task in tasks:
         served.druid.cancel_task(task)
@@ -153,7 +153,6 @@ def test_an_interrupted_run_cancels_its_task(served: Served, tmp_path: Path) -> 
     assert served.rows("streams", hour) == before
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("busy_workers")
 def test_an_ingestion_survives_a_kill_of_druid(served: Served, running_druid: LocalDruid) -> None:
     hour = served.busiest_hours(DAYS[0])[0]
