@@ -53,8 +53,10 @@ _DAY_ROWS = {
 _OTHER_DAY_ROWS = 30
 _LISTENERS = 10_000
 # What is told of a listener is the same in all of the listener's rows.
-_OF_A_LISTENER = {"user_key", "session_key", "level", "gender", "city", "state", "state_name", "device",
-                  "operating_system", "browser"}  # fmt: skip
+_OF_A_LISTENER = {"user_key", "session_key", "level", "gender", "city", "state", "state_name"}
+_SAME_AS = {"state_name": "state"}
+_OF_A_USER_AGENT = {"device", "operating_system", "browser"}
+_USER_AGENTS = 45  # as many as the generator knows
 _PAGES = 20
 _OF_A_PAGE = {"page": 20, "auth": 3, "method": 2, "status": 3}  # and how many there are
 # Distinct values by column; 50 where none are named.
@@ -209,8 +211,11 @@ def _drawn(
     if column.type is ColumnType.DOUBLE:
         return pa.array(random.random(rows) * 300)
     count = len(column.allowed or ()) or _OF_A_PAGE.get(column.name) or _VALUES.get(column.name, 50)
+    drawn = np.random.default_rng(list(_SAME_AS.get(column.name, column.name).encode()))
     if column.name in _OF_A_LISTENER:
-        numbers = np.random.default_rng(list(column.name.encode())).integers(0, count, _LISTENERS)[listeners]
+        numbers = drawn.integers(0, count, _LISTENERS)[listeners]
+    elif column.name in _OF_A_USER_AGENT:
+        numbers = drawn.integers(0, count, _USER_AGENTS)[listeners % _USER_AGENTS]
     elif column.name in _OF_A_PAGE:
         numbers = pages % count
     else:

@@ -26,7 +26,7 @@ _TYPES = {
 _MOST_ROWS_OF_A_SEGMENT = (
     5_000_000  # Druid's own advice: https://druid.apache.org/docs/latest/operations/segment-optimization
 )
-_LG_K = 12  # HLL sketches of 4096 buckets: a relative error of 1.6 %
+_LG_K = 11  # HLL sketches of 2048 buckets: a relative error of 2.3 %
 _HEADER_ALONE = {"type": "csv", "findColumnsFromHeader": True}
 SQL_TYPES = {"string": "VARCHAR", "long": "BIGINT", "double": "DOUBLE"}
 

@@ -13,6 +13,7 @@ from music_platform.automation.run_tags import PARTITION, RANGE_END, RANGE_START
 from music_platform.contracts.table import Cadence
 from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
+from music_platform.druid.datasources import DATASOURCES
 from music_platform.partitions import hours_of_day
 from music_platform.settings import Settings
 
@@ -26,9 +27,18 @@ def day(offset: int) -> str:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> dg.RepositoryDefinition:
+    return build_definitions(settings_of(tmp_path)).get_repository_def()
+
+
+@pytest.fixture
+def served_repository(tmp_path: Path) -> dg.RepositoryDefinition:
+    """The platform that is served from Druid; loading it asks no Druid."""
+    return build_definitions(settings_of(tmp_path).model_copy(update={"druid_enabled": True})).get_repository_def()
+
+
+def settings_of(folder: Path) -> Settings:
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=30)
-    settings = Settings(lake=str(tmp_path), start=start, daily_quiet_seconds=0)
-    return build_definitions(settings).get_repository_def()
+    return Settings(lake=str(folder), start=start, daily_quiet_seconds=0)
 
 
 def report(instance: dg.DagsterInstance, tables: list[list[str]], partitions: list[str]) -> None:
@@ -73,3 +83,35 @@ def test_a_table_waits_for_what_its_check_compares_it_with(repository: dg.Reposi
         requested, cursor = sense(repository, instance, cursor)
         assert {(first, last) for first, last, _ in requested} == {(day(-2), day(-2))}
         assert {"gold/dim_users", "gold/dim_songs", "gold/fact_plays"} <= set().union(*(told[2] for told in requested))
+
+
+def test_daily_datasources_are_requested_with_the_gold_that_they_serve(
+    served_repository: dg.RepositoryDefinition,
+) -> None:
+    datasources = {each.path for each in DATASOURCES.values() if each.contract.cadence is Cadence.DAILY}
+    with dg.DagsterInstance.ephemeral() as instance:
+        _, cursor = sense(served_repository, instance, None)
+        report(instance, [table.asset_key for table in HOURLY], hours_of_day(day(-2)))
+        requested, cursor = sense(served_repository, instance, cursor)
+        assert requested == [(day(-2), day(-2), {table.path for table in DAILY} | datasources)]
+
+
+def test_a_daily_datasource_follows_its_gold_alone(served_repository: dg.RepositoryDefinition) -> None:
+    """Gold that somebody made by hand, say with a new transform, is brought into Druid as well."""
+    gold = [table.asset_key for table in DAILY]
+    datasources = [each.asset_key for each in DATASOURCES.values() if each.contract.cadence is Cadence.DAILY]
+    with dg.DagsterInstance.ephemeral() as instance:
+        report(instance, [table.asset_key for table in HOURLY], hours_of_day(day(-2)))
+        report(instance, [*gold, *datasources], [day(-2)])
+        _, cursor = sense(served_repository, instance, None)
+        report(instance, [["gold", "top_songs"]], [day(-2)])
+        requested, cursor = sense(served_repository, instance, cursor)
+        [(first, last, tables)] = requested
+        assert (first, last) == (day(-2), day(-2))
+        assert tables - {"gold/dim_datetime"} == {"druid/top_songs"}  # what has no inputs is made with every day
+
+
+def test_hourly_datasources_are_made_in_the_run_of_their_hour(served_repository: dg.RepositoryDefinition) -> None:
+    hourly = {each.path for each in DATASOURCES.values() if each.contract.cadence is Cadence.HOURLY}
+    made = served_repository.get_job("hourly_spine").asset_layer.executable_asset_keys
+    assert hourly <= {key.to_user_string() for key in made}
