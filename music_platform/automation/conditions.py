@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -15,7 +16,7 @@ from dagster._core.asset_graph_view.timing_metadata import TimingMetadata
 from dagster._core.definitions.events import AssetKeyPartitionKey
 
 from music_platform.automation.run_tags import PARTITION, RANGE_END, RANGE_START, REQUESTED
-from music_platform.partitions import day_of_key, days_around
+from music_platform.partitions import day_of_key, days_around, hour_of_key, key_of_hour
 
 
 class InputsUpdated(dg.AutomationCondition[dg.AssetKey]):
@@ -250,13 +251,18 @@ def _with_day_before(days: Iterable[str], materialized: set[str]) -> set[str]:
 
 
 def _is_there(context: dg.AutomationContext, of: dg.AssetKey, key: dg.AssetKey, day: str, there: EntitySubset) -> bool:
-    """Whether an input of the asset ``of`` has partitions of the day itself and no hole."""
+    """Whether an input of the asset ``of`` has partitions of the day and no hole, nor one between it and the day before."""
     wanted = _days(context, of, {day}).compute_mapped_subset(key, direction="up")
     keys = sorted(wanted.expensively_compute_partition_keys())
     found = wanted.compute_intersection(there).expensively_compute_partition_keys()
     published = [index for index, partition in enumerate(keys) if partition in found]
-    has_own_day = any(day_of_key(partition) == day for partition in found)
-    return has_own_day and published[-1] - published[0] + 1 == len(published)
+    if not any(day_of_key(partition) == day for partition in found):
+        return False
+    if published[0] > 0 and len(keys[0]) > len(day):  # hours, of which the first are missing: history may begin here
+        hour_before = key_of_hour(hour_of_key(keys[0]) - timedelta(hours=1))
+        if not _days(context, key, {hour_before}).compute_intersection(there).is_empty:
+            return False
+    return published[-1] - published[0] + 1 == len(published)
 
 
 def _days(context: dg.AutomationContext, key: dg.AssetKey, partitions: Iterable[str]) -> EntitySubset[Any]:

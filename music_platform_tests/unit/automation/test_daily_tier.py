@@ -66,6 +66,24 @@ def test_the_current_day_is_made_of_the_hours_there_are(tier: SmallTier) -> None
     assert requested["plays"] == {day(-1), day(0)}
 
 
+def test_a_day_waits_until_the_hours_since_the_day_before_are_there(tmp_path: Path) -> None:
+    """The newest hour goes first where others wait: those between come after it, as empty ones if nothing happened."""
+    tier = new_tier(tmp_path)
+    tier.tick()
+    for offset in range(-5, -1):
+        tier.fill(hours(offset, 24))
+    tier.run(sorted(EVERY_TABLE), day(-5), day(-2))
+    tier.tick()
+    tier.tick(61)
+    tier.now = datetime.now(UTC)
+    tier.fill(hours(-1, 18)[17:])
+    tier.tick()
+    assert all(day(-1) not in days for days in tier.tick(61).values())
+    tier.fill(hours(-1, 17))
+    tier.tick()
+    assert tier.tick(61)["users"] == {day(-1)}
+
+
 def test_nothing_is_requested_before_the_quiet_moment(tier: SmallTier) -> None:
     tier.fill(hours(-2))
     assert tier.tick(15) == {}
