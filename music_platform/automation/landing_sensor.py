@@ -13,6 +13,7 @@ from dagster._time import get_current_datetime
 
 from music_platform.automation.jobs import HOURLY_SPINE
 from music_platform.automation.landed_hours import Listing, days_between, list_days, list_hours
+from music_platform.automation.landing_beginning import contents_of_made_hours
 from music_platform.automation.landing_cursor import LandingCursor
 from music_platform.automation.landing_plan import Plan, Rules, plan
 from music_platform.automation.landing_queue import LandingQueue, Notified, told_strangers
@@ -59,6 +60,11 @@ class LandingWatch:
         """
         cursor = self._remembered(context)
         listing, cursor, notified = self._look(context, cursor, now)
+        if not context.cursor:
+            made = contents_of_made_hours(
+                self.lake, context.instance, listing.hours, is_served=self.settings.druid_enabled
+            )
+            cursor = replace(cursor, handled=made)
         decided = plan(
             cursor,
             listing.hours,

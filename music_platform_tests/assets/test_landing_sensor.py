@@ -221,6 +221,34 @@ def test_a_memory_that_cannot_be_read_runs_the_window_anew_under_other_keys(sens
     assert again.run_key != first.run_key
 
 
+def test_a_sensor_without_a_memory_runs_only_what_was_not_made(sensed: Sensed) -> None:
+    for hour in (_HOURS[0], _HOURS[2]):
+        sensed.land(hour, 1)
+    sensed.platform.run(_HOURS[0], _HOURS[2])  # by hand, the empty hour between them included
+    assert sensed.tick() == []
+    assert set(LandingCursor.from_json(sensed.cursor or "").handled) == set(_HOURS)
+    sensed.land(_HOURS[0], 2, sessionId=2)
+    assert [_told(request) for request in sensed.tick()] == [(_HOURS[0], _HOURS[0])]
+
+
+@pytest.mark.parametrize("hour", [_HOURS[0], _HOURS[1]], ids=["with objects", "empty"])
+@pytest.mark.parametrize("table", ["bronze/listen_events", "gold/fact_streams"])
+def test_a_sensor_without_a_memory_runs_an_hour_that_is_half_made(sensed: Sensed, hour: str, table: str) -> None:
+    for landed in (_HOURS[0], _HOURS[2]):
+        sensed.land(landed, 1)
+    sensed.platform.run(_HOURS[0], _HOURS[2])
+    date, time = hour[:10], hour[11:13]
+    Path(sensed.platform.settings.lake, table, f"date={date}", f"hour={time}", "_SUCCESS").unlink()
+    assert [_told(request) for request in sensed.tick()] == [(hour, hour)]
+
+
+def test_a_sensor_without_a_memory_runs_an_hour_whose_objects_changed(sensed: Sensed) -> None:
+    sensed.land(_HOURS[0], 1)
+    sensed.platform.run(_HOURS[0])
+    sensed.land(_HOURS[0], 1, sessionId=2)
+    assert [_told(request) for request in sensed.tick()] == [(_HOURS[0], _HOURS[0])]
+
+
 def test_a_store_that_does_not_answer_fails_the_tick_soon(local_settings: Callable[..., Settings]) -> None:
     settings = local_settings(
         lake="s3://bucket/lake",
