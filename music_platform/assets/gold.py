@@ -18,12 +18,12 @@ from music_platform.assets.tables import (
     spec_arguments,
     with_progress,
 )
-from music_platform.contracts.table import Cadence
+from music_platform.contracts.table import Cadence, TableContract
 from music_platform.errors import PartitionMissingError
 from music_platform.io_managers.parquet_io_manager import MAY_LACK_PARTITIONS
 from music_platform.io_managers.parquet_writer import gathered
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.partitions import day_of_key, days_around, in_batches
+from music_platform.partitions import day_of_key, days_around, hours_of_day, in_batches
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -138,7 +138,8 @@ def _inputs_of(table: GoldTable, partition: str, inputs: Mapping[str, StoredPart
         if not own:
             raise PartitionMissingError(
                 f"{table.contract.path} partition {partition} needs {wanted.contract.path} of that day, of which nothing is "
-                f"published. Materialize it first: dagster asset materialize --select '{wanted.contract.path}'."
+                f"published. Materialize it first: ./run dagster asset materialize --select '{wanted.contract.path}' "
+                f"--partition-range '{_own_range(wanted.contract, partition)}'."
             )
         around = days_around(partition, before=wanted.days_before, after=wanted.days_after)
         chosen[name] = [key for key in manifests if day_of_key(key) in around]
@@ -161,10 +162,18 @@ def _previous(
     if earlier:
         raise PartitionMissingError(
             f"{table.contract.path} partition {partition} carries forward {before}, which is not published although "
-            f"{earlier[-1]} is. Materialize the days between first: dagster asset materialize --select "
+            f"{earlier[-1]} is. Materialize the days between first: ./run dagster asset materialize --select "
             f"'{table.contract.path}' --partition-range '{_day_after(earlier[-1])}...{partition}'."
         )
     return None
+
+
+def _own_range(contract: TableContract, day: str) -> str:
+    """A day's partitions of a table, as a range is written."""
+    if contract.cadence is Cadence.DAILY:
+        return f"{day}...{day}"
+    hours = hours_of_day(day)
+    return f"{hours[0]}...{hours[-1]}"
 
 
 def _day_after(day: str) -> str:

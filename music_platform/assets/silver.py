@@ -115,7 +115,7 @@ def _require_all_rows(
             raise ManifestCorruptError(
                 f"{bronze.contract.path} partition {partition}: its manifest promises {bronze.rows[partition]} rows, the "
                 f"engine read {rows}. Nothing was published; if a run is replacing the partition, run this one again, "
-                f"else materialize it again: dagster asset materialize --select '{bronze.contract.path}' --partition "
+                f"else materialize it again: ./run dagster asset materialize --select '{bronze.contract.path}' --partition "
                 f"'{partition}'."
             )
 

@@ -115,7 +115,10 @@ def _problems_of_lake(lake: LakeStatus, settings: Settings, now: datetime) -> It
     if landing.last_complete is None:
         yield "nothing has landed of any hour that is over"
     elif timedelta(seconds=landing.lag_seconds or 0.0) > limit:
-        yield f"landing: nothing has landed of any hour after {landing.last_complete}"
+        yield (
+            f"landing: nothing has landed of any hour after {landing.last_complete}: does the producer run? After a demo "
+            "nothing is to be expected"
+        )
     for layer in lake.layers[1:]:
         due = _first_due(layer, landing.last_complete, now)
         if due is not None and now - due > limit:

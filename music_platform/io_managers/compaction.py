@@ -88,7 +88,7 @@ def _read(store: ObjectStore, manifest: Manifest) -> list[pa.Table] | None:
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise ManifestCorruptError(
                 f"{manifest.table} partition {manifest.partition}: '{key}' is not the file that its manifest names. "
-                f"Materialize it again: dagster asset materialize --select '{manifest.table}' --partition "
+                f"Materialize it again: ./run dagster asset materialize --select '{manifest.table}' --partition "
                 f"'{manifest.partition}'."
             )
         tables.append(pq.read_table(io.BytesIO(content)))

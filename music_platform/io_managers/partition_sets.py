@@ -47,7 +47,7 @@ class StoredPartitions:
         if missing:
             raise PartitionMissingError(
                 f"{contract.path} has no partition {describe_partitions(missing)} in {lake.location}: no manifest in "
-                f"'{partition_folder(contract.path, missing[0])}'. Materialize it first: dagster asset materialize "
+                f"'{partition_folder(contract.path, missing[0])}'. Materialize it first: ./run dagster asset materialize "
                 f"--select '{contract.path}' --partition '{missing[0]}'."
             )
         manifests = {key: entry[0] for key, entry in zip(partitions, found, strict=True) if entry is not None}
@@ -103,7 +103,7 @@ def _require_files(manifest: Manifest, lake: Lake) -> None:
         raise ManifestCorruptError(
             f"{manifest.table} partition {manifest.partition} lacks '{gone[0]}' ({len(gone)} of its {len(manifest.files)} "
             f"files are gone or cut short in {lake.location}). If a run is replacing the partition, run this one again; "
-            f"else materialize it again: dagster asset materialize --select '{manifest.table}' --partition "
+            f"else materialize it again: ./run dagster asset materialize --select '{manifest.table}' --partition "
             f"'{manifest.partition}'."
         )
 
