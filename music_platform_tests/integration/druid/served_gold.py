@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 from sample_day import ORIGIN
 
+from music_platform.contracts.table import Cadence
 from music_platform.definitions import build_definitions
 from music_platform.druid.datasources import DATASOURCES
 from music_platform.druid.replacement import counts_by_partition
+from music_platform.errors import MusicPlatformError
 from music_platform.eventsim import GeneratorOptions, generate_files
+from music_platform.io_managers.partition_sets import StoredPartitions
 from music_platform.landing.event_files import EventFile
 from music_platform.landing.writer import land_files
-from music_platform.partitions import hours_of_day
+from music_platform.partitions import hours_of_day, keys_in_range
 from music_platform.resources.druid import DruidResource
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
@@ -54,3 +59,24 @@ class Served:
 
     def rows(self, name: str, *partitions: str) -> dict[str, int]:
         return counts_by_partition(DATASOURCES[name], partitions, self.druid, ORIGIN)
+
+    def wait_until_served(self, seconds: float = 120.0) -> None:
+        """Wait until Druid answers with gold's count of every partition; after a start, it knows its datasources late."""
+        deadline = time.monotonic() + seconds
+        for name, datasource in DATASOURCES.items():
+            partitions = keys_in_range(*HOURS) if datasource.contract.cadence is Cadence.HOURLY else DAYS
+            gold = StoredPartitions.open(datasource.contract, partitions, self.lake, self.spark).rows
+            while differing := self._differing_counts(name, gold):
+                assert time.monotonic() < deadline, (
+                    f"{seconds:g} s after its start, Druid serves {name} so: {differing}"
+                )
+                time.sleep(0.5)
+
+    def _differing_counts(self, name: str, gold: Mapping[str, int]) -> str:
+        """Where Druid's counts are not gold's, or why it cannot say; empty when they are."""
+        try:
+            found = self.rows(name, *gold)
+        except MusicPlatformError as error:
+            return str(error)
+        differing = [key for key in gold if found[key] != gold[key]]
+        return ", ".join(f"{key}: {found[key]} rows of {gold[key]}" for key in differing[:3])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import dagster as dg
 import pytest
 import requests
 from playwright.sync_api import ConsoleMessage, Page, Response, sync_playwright
-from sample_day import ORIGIN
+from sample_day import ORIGIN, QUICK_START
 from served_gold import DAYS, Served
 
 from music_platform.asset_checks.superset import check_charts
@@ -26,8 +27,9 @@ from music_platform.dashboards.comparison import differences
 from music_platform.dashboards.connection import database_uri
 from music_platform.dashboards.datasets import DATASETS
 from music_platform.dashboards.model import Dashboard
-from music_platform.dashboards.publishing import publish
+from music_platform.dashboards.publishing import DatasetError, publish, read_columns
 from music_platform.definitions import build_definitions
+from music_platform.local_druid.local_druid import LocalDruid
 from music_platform.local_services.service import ServiceError
 from music_platform.local_superset.environment import ROOT
 from music_platform.local_superset.server import LocalSuperset, RunningSuperset
@@ -74,8 +76,11 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-def shown(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """Superset on the Druid of these tests, with the dashboards imported by their asset."""
+def shown(served: Served, local_druid: LocalDruid, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """Superset on the Druid of these tests, with the dashboards imported by their asset.
+
+    Tests before may have left Druid down: it is brought up, and holds everything again, before it is asked.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -86,6 +91,8 @@ def shown(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     }
     settings = served.settings.model_copy(update=changes)
     local = LocalSuperset(settings)
+    local_druid.up(java_options=QUICK_START)
+    served.wait_until_served()
     try:
         yield Shown(local, settings)
     finally:
@@ -132,6 +139,24 @@ def test_the_check_names_a_chart_that_fails_and_one_that_is_gone(shown: Shown) -
     finally:
         publish(shown.admin, shown.files)
     assert check_charts(shown.admin).passed
+
+
+def test_a_datasource_that_druid_does_not_know_yet_is_asked_for_again(shown: Shown) -> None:
+    gone = {name: text.replace("table_name: logins\n", "table_name: gone\n") for name, text in shown.files.items()}
+    numbers = shown.admin.numbers_by_uuid("dataset")
+    shown.admin.import_assets(gone)
+    comes = threading.Timer(3.0, replace(shown.admin).import_assets, [shown.files])
+    try:
+        with pytest.raises(
+            DatasetError, match=r"(?s)dataset logins cannot be read: .*422.*Druid answers: .*'gone' not found"
+        ):
+            read_columns(shown.admin, numbers, seconds=0.0)
+        comes.start()
+        read_columns(shown.admin, numbers)
+        comes.join()
+    finally:
+        publish(shown.admin, shown.files)
+    assert differences(shown.files, shown.admin.export_assets()) == []
 
 
 def test_a_second_up_changes_nothing_and_tells_no_password(shown: Shown) -> None:
