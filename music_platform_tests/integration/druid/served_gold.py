@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from sample_day import ORIGIN
@@ -30,6 +33,22 @@ DAYS = ("2026-11-01", "2026-11-02")
 HOURS = (f"{DAYS[0]}-00:00", f"{DAYS[1]}-23:00")
 
 
+# What is wrong with a faulty listen, the more frequent first, so that rules can be ranked.
+_FAULTS: tuple[dict[str, Any], ...] = (
+    *({"duration": -1.0},) * 3,
+    *({"sessionId": 0},) * 2,
+    {"artist": None},
+)
+
+
+def append_faulty_listens(file: Path, every: int = 40) -> None:
+    """Append a copy of every so many listens with one fault: silver stays as it is, and quarantine holds something."""
+    listens = [json.loads(line) for line in file.read_text().splitlines()[::every]]
+    with file.open("a") as output:
+        for listen, fault in zip(listens, cycle(_FAULTS)):
+            output.write(f"{json.dumps(listen | fault)}\n")
+
+
 class Served:
     """Two days in a lake and in Druid, and the runs that brought them there."""
 
@@ -40,6 +59,7 @@ class Served:
         self.definitions = build_definitions(settings)
         options = GeneratorOptions(users=80, seed=5, start=datetime(2026, 11, 1, tzinfo=UTC), days=2, growth_rate=0.0)
         made = generate_files(options, folder)
+        append_faulty_listens(made.files["listen_events"])
         land_files(self.lake.store, [EventFile(path, name) for name, path in made.files.items()])
         self.hourly = self.run("hourly_spine", *HOURS)
         self.daily = self.run("daily_tier", *DAYS)

@@ -46,6 +46,7 @@ _TELEMETRY = (
     "violates the following Content Security Policy directive"  # of the interface's pixel, which is to be blocked
 )
 _WIDTHS, _HEIGHT = (1440, 390), 2200  # pixels of a desk's screen and of a phone's
+_MARGIN = 16  # below the last chart
 # The days of the data, whenever the test runs.
 _TIME = f"{DAYS[0]} : 2026-11-03"
 _FILTERED = (
@@ -293,15 +294,24 @@ def test_a_dashboard_renders_at_both_widths(shown: Shown, page: Page, errors: li
         # As high as all the charts one below the other: Superset draws those that are in view.
         page.set_viewport_size({"width": width, "height": _HEIGHT if width > 768 else 3 * _HEIGHT})
         open_dashboard(shown, page, dashboard)
-        page.screenshot(path=_PICTURES / f"{dashboard.slug}-{width}.png", full_page=True)
+        boxes = page.locator(".dashboard-component-chart-holder").evaluate_all(
+            "holders => holders.map(holder => holder.getBoundingClientRect())"
+        )
+        bottom = max(box["bottom"] for box in boxes) + _MARGIN
+        page.screenshot(
+            path=_PICTURES / f"{dashboard.slug}-{width}.png",
+            clip={"x": 0, "y": 0, "width": width, "height": bottom},
+        )
         assert page.locator(".dashboard-component-chart-holder [role=alert]").all_inner_texts() == []
         assert errors == []
         assert page.locator('[data-test="edit-dashboard-button"]').count() == 0
-        boxes = page.locator(".dashboard-component-chart-holder").evaluate_all(
-            "holders => holders.map(holder => holder.getBoundingClientRect().right)"
-        )
         assert len(boxes) == len(dashboard.charts)
-        assert max(boxes) <= width, "a chart is cut off"
+        assert max(box["right"] for box in boxes) <= width, "a chart is cut off"
+        cut = page.locator(".dashboard-component-chart-holder .header-title").evaluate_all(
+            "titles => titles.flatMap(title => [title, ...title.querySelectorAll('*')])"
+            ".filter(each => each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0).map(each => each.innerText)"
+        )
+        assert cut == [], "titles are cut off"
 
 
 def test_a_filter_by_state_changes_the_numbers(shown: Shown, page: Page, errors: list[str]) -> None:
