@@ -189,7 +189,7 @@ PIPELINE = Dataset(
         ),
         Metric(
             key="usual_lag", label="Usual lag", number_format="DURATION",  # of milliseconds
-            expression='ROUND(APPROX_QUANTILE_DS("lag_seconds", 0.5) / 60) * 60000',
+            expression='ROUND(APPROX_QUANTILE_DS("lag_seconds", 0.5, 1024) / 60) * 60000',
             description="From an hour's end to its publishing: the median of tables and hours, which few late ones do not move.",
         ),
         Metric(

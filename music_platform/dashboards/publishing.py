@@ -99,17 +99,17 @@ def read_columns(superset: SupersetResource, numbers: Mapping[str, int], seconds
                     f"the columns of the dataset {dataset.datasource} cannot be read: {refusal}. Asked for its rows, Druid "
                     f"answers: {_answer_of_druid(superset, number)}. Superset must reach Druid by the database's url, and "
                     f"Druid must hold the datasource: materialize druid/{dataset.datasource} first"
-                ) from refusal
+                )
             time.sleep(_DATASOURCE_POLL_SECONDS)
 
 
 def _refusal_of(superset: SupersetResource, number: int) -> SupersetError | None:
-    """How Superset refuses to read the dataset's columns; None once it has read them. Another error is raised."""
+    """How Superset failed to read the dataset's columns; None once it has read them."""
     try:
         superset.refresh_dataset(number)
     except SupersetError as error:
-        if error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
-            raise
+        if error.status is None or error.status < HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise  # it does not answer, or it may not be asked
         return error
     return None
 

@@ -22,6 +22,8 @@ from served_gold import DAYS, Served
 
 from music_platform.asset_checks.superset import check_charts
 from music_platform.assets.superset import DASHBOARDS_KEY
+from music_platform.cli.demo_superset import require_superset_can_start, show_dashboards
+from music_platform.cli.superset import tell_running
 from music_platform.dashboards.bundle import DASHBOARDS, bundle_files
 from music_platform.dashboards.comparison import differences
 from music_platform.dashboards.connection import database_uri
@@ -60,7 +62,7 @@ class Shown:
     """A running Superset, and the run of the asset that brought the dashboards into it."""
 
     def __init__(self, local: LocalSuperset, settings: Settings) -> None:
-        self.local = local
+        self.local, self.settings = local, settings
         self.running: RunningSuperset = local.up(lambda _: None)
         self.files = bundle_files(database_uri(settings))
         self.admin = SupersetResource.from_settings(settings)
@@ -168,6 +170,24 @@ def test_a_second_up_changes_nothing_and_tells_no_password(shown: Shown) -> None
     assert shown.running.admin.is_new
     assert not again.admin.is_new
     assert again.admin.password == shown.running.admin.password
+
+
+def test_the_demo_ends_with_the_address_and_who_may_log_in(
+    shown: Shown, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)  # an instance that is forgotten
+    require_superset_can_start(shown.settings)
+    show_dashboards(shown.settings)
+    told = capsys.readouterr().out
+    for dashboard in DASHBOARDS:
+        assert f"{dashboard.title}: {shown.running.url}/superset/dashboard/{dashboard.slug}/" in told
+    for login in (shown.running.admin, shown.running.guest):
+        assert f"{login.username}, password as in the settings or in {shown.local.home}" in told
+        assert login.password not in told
+    tell_running(shown.running, shown.local)  # as it was told where Superset was started just now
+    told = capsys.readouterr().out
+    for login in (shown.running.admin, shown.running.guest):
+        assert f"{login.username}, password {login.password} (shown this once" in told
 
 
 def test_secrets_are_their_owners_alone(shown: Shown) -> None:
