@@ -51,7 +51,7 @@ PIPELINE = Dashboard(
             time_series(
                 "rows_by_layer",
                 "Rows by layer and hour",
-                "How many rows does each layer hold of each hour? The bands of a sound hour are equally high.",
+                "How many rows does each layer hold of each hour? The bands of a sound hour are about equally high.",
                 ROWS,
                 ["total_rows"],
                 grain=HOUR,
