@@ -18,7 +18,7 @@ from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, settings_of_command, warn
 from music_platform.cli.demo_druid import druid_of_demo
-from music_platform.cli.demo_superset import show_dashboards
+from music_platform.cli.demo_superset import require_superset_can_start, show_dashboards
 from music_platform.cli.land import inputs_told, tell_error_records
 from music_platform.cli.results import print_results
 from music_platform.contracts.events import EVENT_TYPES
@@ -84,6 +84,9 @@ def demo(
     if superset and not with_druid:
         fail("--superset shows what Druid serves: leave out --no-druid")
     settings = settings_of_command()
+    if superset:
+        with failures_told():
+            require_superset_can_start(settings)
     lake = Lake(settings)
     phases: list[_Phase] = []
     with failures_told(), druid_of_demo(settings, is_wanted=with_druid) as druid:

@@ -16,6 +16,11 @@ from music_platform.settings import Settings
 _ASSET = "superset/dashboards"
 
 
+def require_superset_can_start(settings: Settings) -> None:
+    """Raise ``MusicPlatformError`` where Superset has no port, before minutes of work that end without dashboards."""
+    LocalSuperset(settings).require_port()
+
+
 def show_dashboards(settings: Settings) -> None:
     """Start Superset, import the dashboards by their asset, have every chart answer, and tell the address and the logins.
 
@@ -26,7 +31,9 @@ def show_dashboards(settings: Settings) -> None:
     local = LocalSuperset(settings)
     running = local.up(lambda message: console.print(Text(message), soft_wrap=True))
     serving = settings.model_copy(update={"druid_enabled": True, "superset_enabled": True})
-    materialize(open_instance(), serving, [_ASSET], [], "dashboards")
-    tell_running(running, local)
+    try:
+        materialize(open_instance(), serving, [_ASSET], [], "dashboards")
+    finally:
+        tell_running(running, local)  # also when that fails: generated passwords are shown this once
     for dashboard in DASHBOARDS:
         console.print(Text(f"  {dashboard.title}: {running.url}/superset/dashboard/{dashboard.slug}/"), soft_wrap=True)

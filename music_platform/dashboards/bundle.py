@@ -17,22 +17,15 @@ from music_platform.dashboards.engagement import ENGAGEMENT
 from music_platform.dashboards.listening import LISTENING
 from music_platform.dashboards.model import Chart, ComputedColumn, Dashboard, Dataset, Metric, ValueFilter, stable_uuid
 from music_platform.dashboards.pipeline import PIPELINE
+from music_platform.dashboards.style_sheet import STYLE_SHEET
 
 DASHBOARDS: tuple[Dashboard, ...] = (LISTENING, ENGAGEMENT, CONVERSION, PIPELINE)
 DATABASE_NAME = "Druid"
 DATABASE_UUID = stable_uuid("database", "druid")
 _VERSION = "1.0.0"
-# The filter's first setting: what is older is asked for by hand, so that opening a dashboard never scans all history.
-_TIME_RANGE = 'DATEADD(DATETIME("now"), -30, day) : now'
-# Superset lays charts out in pixels of the grid's width. On a narrow screen the grid is therefore made twice as wide as the
-# screen, and its rows wrap: half a row, or two quarters of one, fill the screen. So charts are a half or a quarter wide.
-_NARROW_SCREENS = """\
-@media (max-width: 768px) {
-  .dashboard-content .grid-container { min-width: calc(200vw - 48px) !important; max-width: none !important; }
-  .dashboard-content .grid-row { flex-wrap: wrap; row-gap: 16px; width: calc(100vw - 16px) !important; }
-  .dashboard-content { width: 100vw !important; overflow-x: clip; }
-}
-"""
+# The filter's first setting, 30 days with today: what is older is asked for by hand, so that opening a dashboard never
+# scans all history.
+_TIME_RANGE = 'DATEADD(DATETIME("today"), -29, day) : DATEADD(DATETIME("today"), 1, day)'
 _GRID = ["ROOT_ID", "GRID_ID"]
 # Superset adds it to a dataset whose columns it reads anew; here it stands already, so that the import stays what it was.
 _ROW_COUNT = {
@@ -186,7 +179,7 @@ def _dashboard(dashboard: Dashboard) -> dict[str, Any]:
     return {
         "dashboard_title": dashboard.title,
         "description": dashboard.description,
-        "css": _NARROW_SCREENS,
+        "css": STYLE_SHEET,
         "slug": dashboard.slug,
         "certified_by": None,
         "certification_details": None,

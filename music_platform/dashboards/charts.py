@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from music_platform.dashboards.axes import DAY, measure_axis, time_axis
 from music_platform.dashboards.chart_queries import Where, axis_of, pivoted, query_of
 from music_platform.dashboards.datasources import TIME
 from music_platform.dashboards.model import Chart, Dataset
 
-HOUR, DAY = "PT1H", "P1D"
 _MOST_POINTS = 10_000
 _ALL = Where()
 
@@ -44,10 +44,15 @@ def time_series(
     split_by: str | None = None,
     kind: str = "line",
     axis_title: str,
+    largest: float | None = None,
+    is_logarithmic: bool = False,
     where: Where = _ALL,
     may_be_empty: bool = False,
 ) -> Chart:
-    """Measures over time, a line (``line``) or stacked bars (``bar``) for each value of ``split_by``."""
+    """Measures over time, a line (``line``) or stacked bars (``bar``) for each value of ``split_by``.
+
+    ``largest`` is where the axis of the measure ends, which otherwise follows the data.
+    """
     axis = {**axis_of(TIME), "timeGrain": grain}
     groups = [split_by] if split_by else []
     parameters: dict[str, Any] = {
@@ -57,17 +62,18 @@ def time_series(
         "groupby": groups,
         "order_desc": True,
         "row_limit": _MOST_POINTS,
-        "x_axis_time_format": "smart_date",
-        "y_axis_format": dataset.metric(metrics[0]).number_format,
+        **time_axis(grain),
+        **measure_axis(dataset.metric(metrics[0]), "yAxis", between_times=kind == "bar"),
         "y_axis_title": axis_title,
         "y_axis_title_margin": 75,  # beside labels such as 120.00%
         "y_axis_title_position": "Left",
         "truncateYAxis": False,
+        "y_axis_bounds": [None, largest],
+        "logAxis": is_logarithmic,
         "show_legend": bool(groups) or len(metrics) > 1,
         "legendOrientation": "top",
         "legendType": "scroll",
         "rich_tooltip": True,
-        "tooltipTimeFormat": "smart_date",
     }
     if kind == "bar":
         parameters |= {"stack": "Stack"} if groups or len(metrics) > 1 else {}
@@ -104,7 +110,7 @@ def ranking(
         "timeseries_limit_metric": metric,
         "order_desc": True,
         "row_limit": most,
-        "y_axis_format": dataset.metric(metric).number_format,
+        **measure_axis(dataset.metric(metric), "xAxis"),
         "show_legend": False,
         "show_value": True,
         "truncateYAxis": False,
@@ -130,7 +136,8 @@ def share(key: str, title: str, description: str, dataset: Dataset, column: str,
         "innerRadius": 45,
         "outerRadius": 75,
         "show_labels": True,
-        "labels_outside": False,
+        "labels_outside": True,
+        "label_line": True,
         "show_legend": True,
         "legendOrientation": "top",
     }
@@ -172,16 +179,17 @@ def table(
     metrics: Sequence[str],
     *,
     most: int,
+    smallest_first: bool = False,
     where: Where = _ALL,
     may_be_empty: bool = False,
 ) -> Chart:
-    """Rows with measures, the largest of the first one first."""
+    """Rows with measures, in the order of the first one: the largest first, or the smallest."""
     parameters = {
         "query_mode": "aggregate",
         "groupby": list(columns),
         "metrics": list(metrics),
         "timeseries_limit_metric": metrics[0],
-        "order_desc": True,
+        "order_desc": not smallest_first,
         "row_limit": most,
         "server_page_length": most,
         "page_length": 0,
@@ -191,6 +199,7 @@ def table(
         "table_timestamp_format": "%Y-%m-%d %H:%M",
     }
     query = query_of(list(columns), metrics, where, row_limit=most)
+    query |= {"orderby": [[metrics[0], smallest_first]], "order_desc": not smallest_first}
     query |= {"series_limit_metric": metrics[0], "post_processing": []}
     return _chart(key, title, description, dataset, "table", parameters, where, query, may_be_empty)
 
@@ -208,7 +217,7 @@ def stages(
         "x_axis_sort_asc": False,
         "order_desc": True,
         "row_limit": 20,
-        "y_axis_format": dataset.metric(metric).number_format,
+        **measure_axis(dataset.metric(metric), "xAxis"),
         "show_legend": False,
         "show_value": True,
         "truncateYAxis": False,

@@ -1,23 +1,32 @@
 """The dashboard Conversion: from free to paid and back, and whether listeners get in at all."""
 
+from music_platform.dashboards.axes import DAY
 from music_platform.dashboards.chart_queries import Where
-from music_platform.dashboards.charts import DAY, big_number, stages, time_series
+from music_platform.dashboards.charts import big_number, stages, time_series
 from music_platform.dashboards.datasets import FUNNEL, LOGINS, PAGE_VIEWS
 from music_platform.dashboards.model import Dashboard, ValueFilter, even_row
 
 _CHANGES = ["upgrades", "downgrades", "cancellations"]
 _PAGES = ["Upgrade", "Submit Upgrade", "Downgrade", "Submit Downgrade", "Cancel", "Cancellation Confirmation"]
+# A step that is confirmed has the darker shade of its way's colour.
+_UPWARDS, _DOWNWARDS, _OUT = "#2ca02c", "#f2a93b", "#d62728"
 
 CONVERSION = Dashboard(
     slug="conversion",
     title="Conversion",
     description="From free to paid and back, and whether listeners get in.",
     label_colors={
-        "upgrades": "#2ca02c",
-        "downgrades": "#f2a93b",
-        "cancellations": "#d62728",
-        "successes": "#2ca02c",
-        "failures": "#d62728",
+        "upgrades": _UPWARDS,
+        "downgrades": _DOWNWARDS,
+        "cancellations": _OUT,
+        "Upgrade": _UPWARDS,
+        "Submit Upgrade": "#1b6b1b",
+        "Downgrade": _DOWNWARDS,
+        "Submit Downgrade": "#b36f00",
+        "Cancel": _OUT,
+        "Cancellation Confirmation": "#8c1a1b",
+        "successes": _UPWARDS,
+        "failures": _OUT,
     },
     filters=(
         ValueFilter(
@@ -70,6 +79,7 @@ CONVERSION = Dashboard(
                 FUNNEL,
                 _CHANGES,
                 grain=DAY,
+                kind="bar",
                 axis_title="Events a day",
             ),
             time_series(
@@ -105,6 +115,7 @@ CONVERSION = Dashboard(
                 ["success_rate"],
                 grain=DAY,
                 axis_title="Share of attempts",
+                largest=1.0,
             ),
         ),
     ),

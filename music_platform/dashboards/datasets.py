@@ -168,6 +168,9 @@ LOGINS = Dataset(
 )  # fmt: skip
 
 
+_LATE_SECONDS = 24 * 3600
+
+
 def _rows_of(layer: str) -> str:
     return f'SUM(CASE WHEN "layer" = \'{layer}\' THEN "row_count" ELSE 0 END)'
 
@@ -185,10 +188,20 @@ PIPELINE = Dataset(
             description="Quarantined rows among the landed lines.",
         ),
         Metric(
-            key="slowest_minutes", label="Longest lag, minutes", number_format=",.0f",
-            expression='MAX("lag_seconds") / 60.0',
-            description="From an hour's end to its publishing.",
+            key="usual_lag", label="Usual lag", number_format="DURATION",  # of milliseconds
+            expression='ROUND(APPROX_QUANTILE_DS("lag_seconds", 0.5, 1024) / 60) * 60000',
+            description="From an hour's end to its publishing: the median of tables and hours, which few late ones do not move.",
         ),
+        Metric(
+            key="longest_lag", label="Longest lag, hours", number_format=",.2~f", expression='MAX("lag_seconds") / 3600.0',
+            description="From an hour's end to the last publishing of its slowest table.",
+        ),
+        Metric(
+            key="late_hours", label="Hours made late",
+            expression=f'COUNT(DISTINCT CASE WHEN "lag_seconds" >= {_LATE_SECONDS} THEN "{TIME}" END)',
+            description="Hours of which a table was published more than a day after their end.",
+        ),
+        Metric(key="total_bytes", label="Bytes", number_format=".3~s", expression='SUM("byte_count")'),
         Metric(key="newest_hour", label="Newest hour", expression=f"TIME_FORMAT(MAX(\"{TIME}\"), 'yyyy-MM-dd HH:mm')"),
     ),
     labels={"layer": "Layer", "table_name": "Table", "rule": "Rule"},

@@ -1,7 +1,8 @@
 """The dashboard Engagement: how many listeners come, how long they stay, and whether they come back."""
 
+from music_platform.dashboards.axes import DAY
 from music_platform.dashboards.chart_queries import Where
-from music_platform.dashboards.charts import DAY, big_number, heat_map, table, time_series
+from music_platform.dashboards.charts import big_number, heat_map, table, time_series
 from music_platform.dashboards.datasets import DAILY_ENGAGEMENT, RETENTION, SESSIONS, STREAMS, TOP_SONGS
 from music_platform.dashboards.listening import LEVEL_COLORS
 from music_platform.dashboards.model import Dashboard, ValueFilter, even_row

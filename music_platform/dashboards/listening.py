@@ -1,6 +1,7 @@
 """The dashboard Listening: what is played, when, where, by whom and on what."""
 
-from music_platform.dashboards.charts import HOUR, big_number, ranking, share, state_map, table, time_series
+from music_platform.dashboards.axes import HOUR
+from music_platform.dashboards.charts import big_number, ranking, share, state_map, table, time_series
 from music_platform.dashboards.datasets import STREAMS
 from music_platform.dashboards.model import Dashboard, ValueFilter, even_row
 

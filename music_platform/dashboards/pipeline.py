@@ -1,9 +1,10 @@
 """The dashboard Pipeline: whether the data is whole, good and fresh."""
 
+from music_platform.dashboards.axes import HOUR
 from music_platform.dashboards.chart_queries import Where
-from music_platform.dashboards.charts import HOUR, big_number, ranking, table, time_series
+from music_platform.dashboards.charts import big_number, ranking, table, time_series
 from music_platform.dashboards.datasets import PIPELINE as ROWS
-from music_platform.dashboards.model import Dashboard, Place, Row, ValueFilter, even_row
+from music_platform.dashboards.model import Dashboard, ValueFilter, even_row
 
 _QUARANTINE = Where().is_in("layer", ["quarantine"]).is_known("rule")
 
@@ -23,20 +24,26 @@ PIPELINE = Dashboard(
         even_row(
             18,
             big_number("landed_rows", "Landed lines", "How many lines were landed?", ROWS, "landed_rows"),
-            big_number("quarantined_rows", "Quarantined rows", "How many rows broke a rule?", ROWS, "quarantined_rows"),
             big_number(
                 "quarantine_rate",
                 "Quarantine rate",
-                "What share of the landed lines is that?",
+                "What share of the landed lines broke a rule?",
                 ROWS,
                 "quarantine_rate",
             ),
             big_number(
-                "slowest",
-                "Longest lag in minutes",
-                "How many minutes after an hour's end was its slowest table published?",
+                "usual_lag",
+                "Usual lag",
+                "How long after an hour's end is a table of it published, by the median?",
                 ROWS,
-                "slowest_minutes",
+                "usual_lag",
+            ),
+            big_number(
+                "late_hours",
+                "Hours made late",
+                "Of how many hours was a table made more than a day after their end, by a backfill or for late events?",
+                ROWS,
+                "late_hours",
             ),
         ),
         even_row(
@@ -44,22 +51,25 @@ PIPELINE = Dashboard(
             time_series(
                 "rows_by_layer",
                 "Rows by layer and hour",
-                "How many rows does each layer hold of each hour?",
+                "How many rows does each layer hold of each hour? The bands of a sound hour are about equally high.",
                 ROWS,
                 ["total_rows"],
                 grain=HOUR,
                 split_by="layer",
+                kind="bar",
                 axis_title="Rows an hour",
             ),
             time_series(
                 "lag_by_hour",
                 "Lag by hour and layer",
-                "How many minutes after an hour's end was each layer published?",
+                "How many hours after an hour's end was each layer last published? On a logarithmic axis, so that minutes "
+                "are seen beside the days of an hour made late.",
                 ROWS,
-                ["slowest_minutes"],
+                ["longest_lag"],
                 grain=HOUR,
                 split_by="layer",
-                axis_title="Minutes",
+                axis_title="Hours, logarithmic",
+                is_logarithmic=True,
             ),
         ),
         even_row(
@@ -85,21 +95,28 @@ PIPELINE = Dashboard(
                 may_be_empty=True,
             ),
         ),
-        Row(
-            height=44,
-            places=(
-                Place(
-                    width=6,
-                    chart=table(
-                        "freshness",
-                        "Freshness of the tables",
-                        "Up to which hour does each table reach?",
-                        ROWS,
-                        ["layer", "table_name"],
-                        ["newest_hour", "total_rows", "slowest_minutes"],
-                        most=20,
-                    ),
-                ),
+        even_row(
+            71,  # a table of all that are watched
+            table(
+                "freshness",
+                "Freshness of the tables",
+                "Up to which hour does each table reach? The stalest come first.",
+                ROWS,
+                ["layer", "table_name"],
+                ["newest_hour", "total_rows"],
+                most=20,
+                smallest_first=True,
+            ),
+            time_series(
+                "bytes_by_layer",
+                "Bytes by layer and hour",
+                "How much room does each layer take for each hour?",
+                ROWS,
+                ["total_bytes"],
+                grain=HOUR,
+                split_by="layer",
+                kind="bar",
+                axis_title="Bytes an hour",
             ),
         ),
     ),

@@ -6,8 +6,10 @@ What they are stands in bundle.py; when it is done is decided by the asset.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from music_platform.dashboards.bundle import DASHBOARDS, bundle_files
 from music_platform.dashboards.datasets import DATASETS
@@ -19,6 +21,9 @@ from music_platform.resources.superset import SupersetError, SupersetResource
 
 VIEWER_ROLE = "Viewer"
 _PROBLEMS_TOLD = 10
+# Druid's broker learns of a datasource seconds after its segments are loaded, and after a start of all datasources anew.
+_DATASOURCE_SECONDS = 60.0
+_DATASOURCE_POLL_SECONDS = 2.0
 
 
 class InvalidBundleError(MusicPlatformError):
@@ -75,15 +80,45 @@ def publish(superset: SupersetResource, files: Mapping[str, str]) -> None:
         )
     superset.import_assets(files)
     numbers = superset.numbers_by_uuid("dataset")
-    for dataset in DATASETS:
-        try:
-            superset.refresh_dataset(numbers[dataset.uuid])
-        except SupersetError as error:
-            raise DatasetError(
-                f"the columns of the dataset {dataset.datasource} cannot be read: {error}. Superset must reach Druid by the "
-                f"database's url, and Druid must hold the datasource: materialize druid/{dataset.datasource} first"
-            ) from error
+    read_columns(superset, numbers)
     superset.grant_datasets(VIEWER_ROLE, [numbers[dataset.uuid] for dataset in DATASETS])
+
+
+def read_columns(superset: SupersetResource, numbers: Mapping[str, int], seconds: float = _DATASOURCE_SECONDS) -> None:
+    """Read the columns of every dataset from Druid; ``numbers`` are Superset's own of the datasets, by UUID.
+
+    A datasource that Druid does not know is asked for again as long as the seconds allow, which are those of all datasets
+    together. Raises ``DatasetError`` with Druid's own words.
+    """
+    deadline = time.monotonic() + seconds
+    for dataset in DATASETS:
+        number = numbers[dataset.uuid]
+        while (refusal := _refusal_of(superset, number)) is not None:
+            if time.monotonic() > deadline:
+                raise DatasetError(
+                    f"the columns of the dataset {dataset.datasource} cannot be read: {refusal}. Asked for its rows, Druid "
+                    f"answers: {_answer_of_druid(superset, number)}. Superset must reach Druid by the database's url, and "
+                    f"Druid must hold the datasource: materialize druid/{dataset.datasource} first"
+                )
+            time.sleep(_DATASOURCE_POLL_SECONDS)
+
+
+def _refusal_of(superset: SupersetResource, number: int) -> SupersetError | None:
+    """How Superset failed to read the dataset's columns; None once it has read them."""
+    try:
+        superset.refresh_dataset(number)
+    except SupersetError as error:
+        if error.status is None or error.status < HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise  # it does not answer, or it may not be asked
+        return error
+    return None
+
+
+def _answer_of_druid(superset: SupersetResource, number: int) -> str:
+    try:
+        return f"{superset.count_rows(number):,} rows"
+    except SupersetError as error:
+        return str(error)
 
 
 def ask_charts(superset: SupersetResource, dashboards: Sequence[Dashboard] = DASHBOARDS) -> Iterator[ChartAnswer]:

@@ -66,6 +66,15 @@ class LocalSuperset:
             )
         return url.port
 
+    def require_port(self) -> None:
+        """Raise ``ServiceError`` where another program holds the port, so that `up` would fail."""
+        port = self.port
+        if not self._serves(port) and not is_port_free(port):
+            raise ServiceError(
+                f"port {port} of 127.0.0.1 is taken by another program; name another one, such as "
+                f"MUSIC_PLATFORM_SUPERSET_URL=http://127.0.0.1:{port + 1}"
+            )
+
     def up(self, progress: Progress) -> RunningSuperset:
         """Install, prepare and start whatever is not yet; returns when Superset is healthy and its users can log in."""
         port = self.port
@@ -74,11 +83,7 @@ class LocalSuperset:
             was_running = self._serves(port)
             if not was_running:
                 self.service.stop()  # one that serves another port
-            if not was_running and not is_port_free(port):
-                raise ServiceError(
-                    f"port {port} of 127.0.0.1 is taken by another program; name another one, such as "
-                    f"MUSIC_PLATFORM_SUPERSET_URL=http://127.0.0.1:{port + 1}"
-                )
+            self.require_port()
             self.environment.install(progress)
             ensure_secret_key(self.home)
             admin, guest = admin_login(self.settings), guest_login(self.settings)

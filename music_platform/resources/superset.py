@@ -27,7 +27,11 @@ _ANSWER_TOLD = 500
 
 
 class SupersetError(MusicPlatformError):
-    """Superset could not be reached, refused the login, or answered a request with an error."""
+    """Superset could not be reached, refused the login, or answered a request with an error, whose ``status`` it then holds."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass
@@ -110,8 +114,17 @@ class SupersetResource:
         return {str(found["uuid"]): found["id"] for found in self.list_all(resource)}
 
     def refresh_dataset(self, dataset: int) -> None:
-        """Read the dataset's columns from the database again; those that only Superset knows stay."""
+        """Read the dataset's columns from the database again; those that only Superset knows stay.
+
+        Where the database does not have them, Superset refuses with status 422 and says no reason: ``count_rows`` tells it.
+        """
         self.request("PUT", f"/api/v1/dataset/{dataset}/refresh")
+
+    def count_rows(self, dataset: int) -> int:
+        """How many rows the dataset has; a ``SupersetError`` holds the database's own words where it cannot say."""
+        query = {"metrics": ["count"], "columns": [], "filters": []}
+        [row] = self.query_data({"datasource": {"id": dataset, "type": "table"}, "force": True, "queries": [query]})
+        return int(row["count"])
 
     def dataset_columns(self, dataset: int) -> dict[str, str | None]:
         """The dataset's columns with their types, as Superset knows them."""
@@ -168,7 +181,8 @@ class SupersetResource:
             self.log_in()
             answer = self._send(self._opened(), method, path, **options)
         if not answer.ok:
-            raise SupersetError(f"{method} {self.url}{path} failed with {answer.status_code}: {_told(answer)}")
+            told = f"{method} {self.url}{path} failed with {answer.status_code}: {_told(answer)}"
+            raise SupersetError(told, answer.status_code)
         return answer
 
     def _password(self) -> str:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from sample_day import ORIGIN
 
+from music_platform.contracts.table import Cadence
 from music_platform.definitions import build_definitions
 from music_platform.druid.datasources import DATASOURCES
 from music_platform.druid.replacement import counts_by_partition
+from music_platform.errors import MusicPlatformError
 from music_platform.eventsim import GeneratorOptions, generate_files
+from music_platform.io_managers.partition_sets import StoredPartitions
 from music_platform.landing.event_files import EventFile
 from music_platform.landing.writer import land_files
-from music_platform.partitions import hours_of_day
+from music_platform.partitions import hours_of_day, keys_in_range
 from music_platform.resources.druid import DruidResource
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
@@ -23,6 +31,22 @@ from music_platform.settings import Settings
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 DAYS = ("2026-11-01", "2026-11-02")
 HOURS = (f"{DAYS[0]}-00:00", f"{DAYS[1]}-23:00")
+
+
+# What is wrong with a faulty listen, the more frequent first, so that rules can be ranked.
+_FAULTS: tuple[dict[str, Any], ...] = (
+    *({"duration": -1.0},) * 3,
+    *({"sessionId": 0},) * 2,
+    {"artist": None},
+)
+
+
+def append_faulty_listens(file: Path, every: int = 40) -> None:
+    """Append a copy of every so many listens with one fault: silver stays as it is, and quarantine holds something."""
+    listens = [json.loads(line) for line in file.read_text().splitlines()[::every]]
+    with file.open("a") as output:
+        for listen, fault in zip(listens, cycle(_FAULTS)):
+            output.write(f"{json.dumps(listen | fault)}\n")
 
 
 class Served:
@@ -35,6 +59,7 @@ class Served:
         self.definitions = build_definitions(settings)
         options = GeneratorOptions(users=80, seed=5, start=datetime(2026, 11, 1, tzinfo=UTC), days=2, growth_rate=0.0)
         made = generate_files(options, folder)
+        append_faulty_listens(made.files["listen_events"])
         land_files(self.lake.store, [EventFile(path, name) for name, path in made.files.items()])
         self.hourly = self.run("hourly_spine", *HOURS)
         self.daily = self.run("daily_tier", *DAYS)
@@ -54,3 +79,24 @@ class Served:
 
     def rows(self, name: str, *partitions: str) -> dict[str, int]:
         return counts_by_partition(DATASOURCES[name], partitions, self.druid, ORIGIN)
+
+    def wait_until_served(self, seconds: float = 120.0) -> None:
+        """Wait until Druid answers with gold's count of every partition; after a start, it knows its datasources late."""
+        deadline = time.monotonic() + seconds
+        for name, datasource in DATASOURCES.items():
+            partitions = keys_in_range(*HOURS) if datasource.contract.cadence is Cadence.HOURLY else DAYS
+            gold = StoredPartitions.open(datasource.contract, partitions, self.lake, self.spark).rows
+            while differing := self._differing_counts(name, gold):
+                assert time.monotonic() < deadline, (
+                    f"{seconds:g} s after its start, Druid serves {name} so: {differing}"
+                )
+                time.sleep(0.5)
+
+    def _differing_counts(self, name: str, gold: Mapping[str, int]) -> str:
+        """Where Druid's counts are not gold's, or why it cannot say; empty when they are."""
+        try:
+            found = self.rows(name, *gold)
+        except MusicPlatformError as error:
+            return str(error)
+        differing = [key for key in gold if found[key] != gold[key]]
+        return ", ".join(f"{key}: {found[key]} rows of {gold[key]}" for key in differing[:3])

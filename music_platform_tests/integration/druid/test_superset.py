@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +17,21 @@ import dagster as dg
 import pytest
 import requests
 from playwright.sync_api import ConsoleMessage, Page, Response, sync_playwright
-from sample_day import ORIGIN
+from sample_day import ORIGIN, QUICK_START
 from served_gold import DAYS, Served
 
 from music_platform.asset_checks.superset import check_charts
 from music_platform.assets.superset import DASHBOARDS_KEY
+from music_platform.cli.demo_superset import require_superset_can_start, show_dashboards
+from music_platform.cli.superset import tell_running
 from music_platform.dashboards.bundle import DASHBOARDS, bundle_files
 from music_platform.dashboards.comparison import differences
 from music_platform.dashboards.connection import database_uri
 from music_platform.dashboards.datasets import DATASETS
 from music_platform.dashboards.model import Dashboard
-from music_platform.dashboards.publishing import publish
+from music_platform.dashboards.publishing import DatasetError, publish, read_columns
 from music_platform.definitions import build_definitions
+from music_platform.local_druid.local_druid import LocalDruid
 from music_platform.local_services.service import ServiceError
 from music_platform.local_superset.environment import ROOT
 from music_platform.local_superset.server import LocalSuperset, RunningSuperset
@@ -44,6 +48,7 @@ _TELEMETRY = (
     "violates the following Content Security Policy directive"  # of the interface's pixel, which is to be blocked
 )
 _WIDTHS, _HEIGHT = (1440, 390), 2200  # pixels of a desk's screen and of a phone's
+_MARGIN = 16  # below the last chart
 # The days of the data, whenever the test runs.
 _END = "2026-11-03"
 _TIME = f"{DAYS[0]} : {_END}"
@@ -58,7 +63,7 @@ class Shown:
     """A running Superset, and the run of the asset that brought the dashboards into it."""
 
     def __init__(self, local: LocalSuperset, settings: Settings) -> None:
-        self.local = local
+        self.local, self.settings = local, settings
         self.running: RunningSuperset = local.up(lambda _: None)
         self.files = bundle_files(database_uri(settings))
         self.admin = SupersetResource.from_settings(settings)
@@ -75,8 +80,11 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-def shown(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """Superset on the Druid of these tests, with the dashboards imported by their asset."""
+def shown(served: Served, local_druid: LocalDruid, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """Superset on the Druid of these tests, with the dashboards imported by their asset.
+
+    Tests before may have left Druid down: it is brought up, and holds everything again, before it is asked.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -87,6 +95,8 @@ def shown(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     }
     settings = served.settings.model_copy(update=changes)
     local = LocalSuperset(settings)
+    local_druid.up(java_options=QUICK_START)
+    served.wait_until_served()
     try:
         yield Shown(local, settings)
     finally:
@@ -135,6 +145,24 @@ def test_the_check_names_a_chart_that_fails_and_one_that_is_gone(shown: Shown) -
     assert check_charts(shown.admin).passed
 
 
+def test_a_datasource_that_druid_does_not_know_yet_is_asked_for_again(shown: Shown) -> None:
+    gone = {name: text.replace("table_name: logins\n", "table_name: gone\n") for name, text in shown.files.items()}
+    numbers = shown.admin.numbers_by_uuid("dataset")
+    shown.admin.import_assets(gone)
+    comes = threading.Timer(3.0, replace(shown.admin).import_assets, [shown.files])
+    try:
+        with pytest.raises(
+            DatasetError, match=r"(?s)dataset logins cannot be read: .*422.*Druid answers: .*'gone' not found"
+        ):
+            read_columns(shown.admin, numbers, seconds=0.0)
+        comes.start()
+        read_columns(shown.admin, numbers)
+        comes.join()
+    finally:
+        publish(shown.admin, shown.files)
+    assert differences(shown.files, shown.admin.export_assets()) == []
+
+
 def test_a_second_up_changes_nothing_and_tells_no_password(shown: Shown) -> None:
     before = shown.local.service.process()
     again = shown.local.up(lambda message: pytest.fail(f"did something again: {message}"))
@@ -143,6 +171,24 @@ def test_a_second_up_changes_nothing_and_tells_no_password(shown: Shown) -> None
     assert shown.running.admin.is_new
     assert not again.admin.is_new
     assert again.admin.password == shown.running.admin.password
+
+
+def test_the_demo_ends_with_the_address_and_who_may_log_in(
+    shown: Shown, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)  # an instance that is forgotten
+    require_superset_can_start(shown.settings)
+    show_dashboards(shown.settings)
+    told = capsys.readouterr().out
+    for dashboard in DASHBOARDS:
+        assert f"{dashboard.title}: {shown.running.url}/superset/dashboard/{dashboard.slug}/" in told
+    for login in (shown.running.admin, shown.running.guest):
+        assert f"{login.username}, password as in the settings or in {shown.local.home}" in told
+        assert login.password not in told
+    tell_running(shown.running, shown.local)  # as it was told where Superset was started just now
+    told = capsys.readouterr().out
+    for login in (shown.running.admin, shown.running.guest):
+        assert f"{login.username}, password {login.password} (shown this once" in told
 
 
 def test_secrets_are_their_owners_alone(shown: Shown) -> None:
@@ -269,15 +315,24 @@ def test_a_dashboard_renders_at_both_widths(shown: Shown, page: Page, errors: li
         # As high as all the charts one below the other: Superset draws those that are in view.
         page.set_viewport_size({"width": width, "height": _HEIGHT if width > 768 else 3 * _HEIGHT})
         open_dashboard(shown, page, dashboard)
-        page.screenshot(path=_PICTURES / f"{dashboard.slug}-{width}.png", full_page=True)
+        boxes = page.locator(".dashboard-component-chart-holder").evaluate_all(
+            "holders => holders.map(holder => holder.getBoundingClientRect())"
+        )
+        bottom = max(box["bottom"] for box in boxes) + _MARGIN
+        page.screenshot(
+            path=_PICTURES / f"{dashboard.slug}-{width}.png",
+            clip={"x": 0, "y": 0, "width": width, "height": bottom},
+        )
         assert page.locator(".dashboard-component-chart-holder [role=alert]").all_inner_texts() == []
         assert errors == []
         assert page.locator('[data-test="edit-dashboard-button"]').count() == 0
-        boxes = page.locator(".dashboard-component-chart-holder").evaluate_all(
-            "holders => holders.map(holder => holder.getBoundingClientRect().right)"
-        )
         assert len(boxes) == len(dashboard.charts)
-        assert max(boxes) <= width, "a chart is cut off"
+        assert max(box["right"] for box in boxes) <= width, "a chart is cut off"
+        cut = page.locator(".dashboard-component-chart-holder .header-title").evaluate_all(
+            "titles => titles.filter(title => title.scrollWidth > title.clientWidth"
+            " || title.scrollHeight > title.clientHeight).map(title => title.innerText)"
+        )
+        assert cut == [], "titles are cut off"
 
 
 def test_a_filter_by_state_changes_the_numbers(shown: Shown, page: Page, errors: list[str]) -> None:
