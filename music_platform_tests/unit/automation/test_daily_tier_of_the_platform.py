@@ -12,7 +12,9 @@ from music_platform.automation.daily_tier import SENSOR
 from music_platform.automation.run_tags import PARTITION, RANGE_END, RANGE_START
 from music_platform.contracts.table import Cadence
 from music_platform.contracts.tables import TABLES
+from music_platform.contracts.aggregates import TOP_SONGS
 from music_platform.definitions import build_definitions
+from music_platform.druid.datasources import DATASOURCES
 from music_platform.partitions import hours_of_day
 from music_platform.settings import Settings
 
@@ -73,3 +75,40 @@ def test_a_table_waits_for_what_its_check_compares_it_with(repository: dg.Reposi
         requested, cursor = sense(repository, instance, cursor)
         assert {(first, last) for first, last, _ in requested} == {(day(-2), day(-2))}
         assert {"gold/dim_users", "gold/dim_songs", "gold/fact_plays"} <= set().union(*(told[2] for told in requested))
+
+
+@pytest.fixture
+def served_repository(tmp_path: Path) -> dg.RepositoryDefinition:
+    """The platform whose gold is served from Druid; none runs, as nothing is materialized."""
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=30)
+    settings = Settings(lake=str(tmp_path), start=start, daily_quiet_seconds=0, druid_enabled=True)
+    return build_definitions(settings).get_repository_def()
+
+
+def test_an_hour_in_the_hourly_job_is_an_hour_of_its_datasources(served_repository: dg.RepositoryDefinition) -> None:
+    """The hourly datasources have no condition: the landing sensor's job makes them in the run that makes their gold."""
+    graph = served_repository.asset_graph
+    made = set(served_repository.get_job("hourly_spine").asset_layer.executable_asset_keys)
+    for datasource in DATASOURCES.values():
+        key = dg.AssetKey(datasource.asset_key)
+        if datasource.contract.cadence is Cadence.HOURLY:
+            assert {key, dg.AssetKey(datasource.contract.asset_key)} <= made
+            assert graph.get(key).automation_condition is None
+        else:
+            assert key not in made
+
+
+def test_a_day_of_gold_requests_its_datasources(served_repository: dg.RepositoryDefinition) -> None:
+    """A day that is made anew by hand, such as a table's after a mended rule, requests the datasource that serves it."""
+    daily = [source for source in DATASOURCES.values() if source.contract.cadence is Cadence.DAILY]
+    wanted, other = day(-3), day(-5)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for one in (other, wanted):
+            report(instance, [table.asset_key for table in HOURLY], hours_of_day(one))
+            report(instance, [table.asset_key for table in DAILY], [one])
+            report(instance, [source.asset_key for source in daily], [one])
+        _, cursor = sense(served_repository, instance, None)
+        report(instance, [TOP_SONGS.asset_key], [wanted])
+        requested, _ = sense(served_repository, instance, cursor)
+    assert [(first, last) for first, last, _ in requested] == [(wanted, wanted)]
+    assert {table for table in requested[0][2] if table.startswith("druid/")} == {"druid/top_songs"}
