@@ -52,7 +52,7 @@ class DruidRequests:
         if urlsplit(self.url).hostname in (HOST, "localhost", "::1"):
             self._session.trust_env = False  # no proxy of the shell stands between this machine and itself
         if settings.druid_user:
-            # As bytes: requests would send a text as Latin-1, and Druid reads UTF-8.
+            # As bytes in UTF-8, as RFC 7617 has it: requests takes a text for Latin-1, and refuses other letters.
             password = settings.druid_password.get_secret_value().encode()
             self._session.auth = HTTPBasicAuth(settings.druid_user.encode(), password)
 

@@ -10,9 +10,9 @@ import pytest
 
 from music_platform.automation.daily_tier import SENSOR
 from music_platform.automation.run_tags import PARTITION, RANGE_END, RANGE_START
+from music_platform.contracts.aggregates import TOP_SONGS
 from music_platform.contracts.table import Cadence
 from music_platform.contracts.tables import TABLES
-from music_platform.contracts.aggregates import TOP_SONGS
 from music_platform.definitions import build_definitions
 from music_platform.druid.datasources import DATASOURCES
 from music_platform.partitions import hours_of_day

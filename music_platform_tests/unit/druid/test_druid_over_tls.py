@@ -21,7 +21,7 @@ from music_platform.errors import DruidRequestRefusedError, DruidUnreachableErro
 from music_platform.resources.druid import DruidResource
 from music_platform.settings import Settings
 
-_USER, _PASSWORD = "dagster", "pass:wörd"
+_USER, _PASSWORD = "dagster", "pass:wörd€"
 _AUTHORIZATION = "Basic " + base64.b64encode(f"{_USER}:{_PASSWORD}".encode()).decode()
 
 
@@ -55,7 +55,7 @@ def router(tmp_path: Path) -> Iterator[Router]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name that the library calls it by)
             """Nothing: what the client saw is what is asserted."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -79,7 +79,7 @@ def test_a_named_authority_and_a_user_are_answered(router: Router) -> None:
 
 def test_an_unknown_authority_is_refused_before_a_password_is_sent(router: Router) -> None:
     druid = router.resource(druid_user=_USER, druid_password=_PASSWORD)
-    with pytest.raises(DruidUnreachableError, match="is not trusted.*MUSIC_PLATFORM_DRUID_CA_FILE"):
+    with pytest.raises(DruidUnreachableError, match=r"is not trusted.*MUSIC_PLATFORM_DRUID_CA_FILE"):
         druid.sql("SELECT 1 AS answer")
     assert router.authorizations == []
 
@@ -101,7 +101,7 @@ def test_a_certificate_is_not_verified_where_the_settings_say_so(router: Router)
 
 def test_a_wrong_password_fails_at_once_and_names_the_settings(router: Router) -> None:
     druid = router.resource(druid_ca_file=str(router.authority), druid_user=_USER, druid_password="wrong")
-    with pytest.raises(DruidRequestRefusedError, match="HTTP 401.*MUSIC_PLATFORM_DRUID_PASSWORD") as refused:
+    with pytest.raises(DruidRequestRefusedError, match=r"HTTP 401.*MUSIC_PLATFORM_DRUID_PASSWORD") as refused:
         druid.sql("SELECT 1 AS answer")
     assert "wrong" not in str(refused.value)
     assert len(router.authorizations) == 1
