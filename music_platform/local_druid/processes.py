@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,8 @@ from pathlib import Path
 import psutil
 
 from music_platform.errors import LocalDruidError
-from music_platform.local_druid.configuration import HOST, LocalConfiguration
+from music_platform.local_druid.configuration import LocalConfiguration
+from music_platform.local_services.service import is_port_free
 
 NEEDED_MEMORY_BYTES = 1536 * 1024**2
 
@@ -132,7 +132,7 @@ def require_free_ports(ports: Mapping[str, int]) -> None:
     """Raises ``LocalDruidError`` that names the first port that is taken, and who holds it where that is known."""
     deadline = time.monotonic() + _PORT_SECONDS  # the kernel closes those of a JVM that was killed a moment later
     for name, port in ports.items():
-        while not _is_free(port):
+        while not is_port_free(port):
             if time.monotonic() > deadline:
                 raise LocalDruidError(
                     f"port {port}, which the {name} of the local Druid needs, is taken by {_holder_of(port)}. Stop that, or "
@@ -150,16 +150,6 @@ def require_memory() -> None:
             f"the local Druid needs {NEEDED_MEMORY_BYTES // mebibytes:,} MiB of memory, and {available // mebibytes:,} MiB are "
             "free. Stop something, or set MUSIC_PLATFORM_DRUID_URL to a Druid elsewhere."
         )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
 
 
 def _left_in_container() -> list[int]:
