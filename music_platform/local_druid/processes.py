@@ -5,15 +5,14 @@ Whether Druid itself is healthy is asked in health.py.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,22 +109,6 @@ def memory_of(process: psutil.Process) -> Memory:
         return Memory(process.memory_info().rss, getattr(process.memory_full_info(), "pss", None))
     except psutil.AccessDenied:
         return Memory(process.memory_info().rss, None)
-
-
-@contextmanager
-def exclusively(configuration: LocalConfiguration) -> Iterator[None]:
-    """Only one command at a time starts or stops the Druid of a folder; ``LocalDruidError`` while another does."""
-    configuration.folder.mkdir(parents=True, exist_ok=True)
-    with (configuration.folder / "lock").open("a") as lock:
-        try:
-            fcntl.flock(
-                lock, fcntl.LOCK_EX | fcntl.LOCK_NB
-            )  # the kernel frees it when the process ends, however it ends
-        except BlockingIOError:
-            raise LocalDruidError(
-                f"another command is starting or stopping the Druid of {configuration.folder}; wait for it"
-            ) from None
-        yield
 
 
 def require_free_ports(ports: Mapping[str, int]) -> None:
