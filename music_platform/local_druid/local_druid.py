@@ -9,11 +9,13 @@ from typing import Protocol
 
 from platformdirs import user_cache_path
 
+from music_platform.errors import LocalDruidError
 from music_platform.local_druid import processes
 from music_platform.local_druid.artifacts import LockedJar, bring_jars, read_lock
 from music_platform.local_druid.configuration import CLUSTER_FOLDER, SERVICES, ZOOKEEPER, LocalConfiguration
 from music_platform.local_druid.health import Datasource, Health
 from music_platform.local_druid.java import find_java
+from music_platform.local_services.service import exclusively
 from music_platform.settings import Settings
 
 _START_SECONDS = 240.0
@@ -75,7 +77,7 @@ class LocalDruid:
         a port that is taken, a jar that cannot be had. A start that fails or is interrupted leaves nothing running.
         """
         progress = progress or Silent()
-        with processes.exclusively(self.configuration):
+        with exclusively(self.configuration.folder, self._busy):
             process = processes.running(self.configuration)
             if process is not None:
                 self._health.wait(process, _START_SECONDS, progress.starting)
@@ -96,7 +98,7 @@ class LocalDruid:
 
     def down(self) -> bool:
         """Stop Druid; False when it did not run."""
-        with processes.exclusively(self.configuration):
+        with exclusively(self.configuration.folder, self._busy):
             return processes.stop(self.configuration)
 
     def status(self) -> Status | None:
@@ -115,6 +117,12 @@ class LocalDruid:
             services=services,
             lacking=lacking,
             datasources=self._health.datasources(),
+        )
+
+    @property
+    def _busy(self) -> LocalDruidError:
+        return LocalDruidError(
+            f"another command is starting or stopping the Druid of {self.configuration.folder}; wait for it"
         )
 
     def _is_healthy(self, service: str, lacking: str) -> bool:

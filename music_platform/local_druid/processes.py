@@ -5,23 +5,22 @@ Whether Druid itself is healthy is asked in health.py.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from music_platform.errors import LocalDruidError
-from music_platform.local_druid.configuration import HOST, LocalConfiguration
+from music_platform.local_druid.configuration import LocalConfiguration
+from music_platform.local_services.service import is_port_free
 
 NEEDED_MEMORY_BYTES = 1536 * 1024**2
 
@@ -112,27 +111,11 @@ def memory_of(process: psutil.Process) -> Memory:
         return Memory(process.memory_info().rss, None)
 
 
-@contextmanager
-def exclusively(configuration: LocalConfiguration) -> Iterator[None]:
-    """Only one command at a time starts or stops the Druid of a folder; ``LocalDruidError`` while another does."""
-    configuration.folder.mkdir(parents=True, exist_ok=True)
-    with (configuration.folder / "lock").open("a") as lock:
-        try:
-            fcntl.flock(
-                lock, fcntl.LOCK_EX | fcntl.LOCK_NB
-            )  # the kernel frees it when the process ends, however it ends
-        except BlockingIOError:
-            raise LocalDruidError(
-                f"another command is starting or stopping the Druid of {configuration.folder}; wait for it"
-            ) from None
-        yield
-
-
 def require_free_ports(ports: Mapping[str, int]) -> None:
     """Raises ``LocalDruidError`` that names the first port that is taken, and who holds it where that is known."""
     deadline = time.monotonic() + _PORT_SECONDS  # the kernel closes those of a JVM that was killed a moment later
     for name, port in ports.items():
-        while not _is_free(port):
+        while not is_port_free(port):
             if time.monotonic() > deadline:
                 raise LocalDruidError(
                     f"port {port}, which the {name} of the local Druid needs, is taken by {_holder_of(port)}. Stop that, or "
@@ -150,16 +133,6 @@ def require_memory() -> None:
             f"the local Druid needs {NEEDED_MEMORY_BYTES // mebibytes:,} MiB of memory, and {available // mebibytes:,} MiB are "
             "free. Stop something, or set MUSIC_PLATFORM_DRUID_URL to a Druid elsewhere."
         )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
 
 
 def _left_in_container() -> list[int]:

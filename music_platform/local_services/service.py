@@ -135,8 +135,8 @@ def is_port_free(port: int) -> bool:
 
 
 @contextmanager
-def exclusively(folder: Path, busy: str) -> Iterator[None]:
-    """Let one process at a time start or stop what lies in the folder; ``ServiceError(busy)`` for another."""
+def exclusively(folder: Path, busy: MusicPlatformError) -> Iterator[None]:
+    """Let one process at a time start or stop what lies in the folder; ``busy`` is raised for another."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
@@ -144,7 +144,7 @@ def exclusively(folder: Path, busy: str) -> Iterator[None]:
                 lock, fcntl.LOCK_EX | fcntl.LOCK_NB
             )  # the kernel frees it when the process ends, however it ends
         except BlockingIOError:
-            raise ServiceError(busy) from None
+            raise busy from None
         yield
 
 

@@ -78,7 +78,7 @@ class LocalSuperset:
     def up(self, progress: Progress) -> RunningSuperset:
         """Install, prepare and start whatever is not yet; returns when Superset is healthy and its users can log in."""
         port = self.port
-        with exclusively(self.home, f"another process is starting or stopping the Superset of {self.home}"):
+        with exclusively(self.home, self._busy):
             self.home.chmod(0o700)  # it holds secrets and, in SQLite, the users
             was_running = self._serves(port)
             if not was_running:
@@ -107,7 +107,7 @@ class LocalSuperset:
 
     def down(self) -> bool:
         """Stop the server and its workers; False when it did not run."""
-        with exclusively(self.home, f"another process is starting or stopping the Superset of {self.home}"):
+        with exclusively(self.home, self._busy):
             return self.service.stop()
 
     def is_healthy(self) -> bool:
@@ -166,6 +166,10 @@ class LocalSuperset:
             repr((self._metadata_uri, admin.username, admin.password, guest.username, guest.password)).encode(),
         ]
         return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+    @property
+    def _busy(self) -> ServiceError:
+        return ServiceError(f"another process is starting or stopping the Superset of {self.home}")
 
     def _has_database(self) -> bool:
         return bool(self._metadata_uri) or (self.home / "superset.db").exists()

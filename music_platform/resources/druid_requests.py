@@ -52,7 +52,9 @@ class DruidRequests:
         if urlsplit(self.url).hostname in (HOST, "localhost", "::1"):
             self._session.trust_env = False  # no proxy of the shell stands between this machine and itself
         if settings.druid_user:
-            self._session.auth = HTTPBasicAuth(settings.druid_user, settings.druid_password.get_secret_value())
+            # As bytes in UTF-8, as RFC 7617 has it: requests takes a text for Latin-1, and refuses other letters.
+            password = settings.druid_password.get_secret_value().encode()
+            self._session.auth = HTTPBasicAuth(settings.druid_user.encode(), password)
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, absent: Any = _RAISES) -> Any:
         """The JSON at a path; ``absent`` where Druid answers 404."""
