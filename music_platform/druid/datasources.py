@@ -117,6 +117,7 @@ _DATASOURCES = (
             DistinctCount(name="users", column="user_key", unknown=UNKNOWN_KEY),
             DistinctCount(name="sessions", column="session_key"),
         ),
+        version="2",
     ),
     Datasource(
         name="sessions",

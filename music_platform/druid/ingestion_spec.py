@@ -26,7 +26,7 @@ _TYPES = {
 _MOST_ROWS_OF_A_SEGMENT = (
     5_000_000  # Druid's own advice: https://druid.apache.org/docs/latest/operations/segment-optimization
 )
-_LG_K = 11  # HLL sketches of 2048 buckets: a relative error of 2.3 %
+SKETCH_LG_K = 11  # HLL sketches of 2048 buckets: a relative error of 2.3 %
 _HEADER_ALONE = {"type": "csv", "findColumnsFromHeader": True}
 SQL_TYPES = {"string": "VARCHAR", "long": "BIGINT", "double": "DOUBLE"}
 
@@ -46,7 +46,7 @@ def data_schema(datasource: Datasource) -> dict[str, Any]:
         "metricsSpec": [
             *([{"type": "count", "name": datasource.row_count}] if datasource.is_rolled_up else []),
             *(
-                {"type": "HLLSketchBuild", "name": count.name, "fieldName": _sketched(count), "lgK": _LG_K}
+                {"type": "HLLSketchBuild", "name": count.name, "fieldName": _sketched(count), "lgK": SKETCH_LG_K}
                 for count in datasource.distinct_counts
             ),
         ],

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from music_platform.druid.ingestion_spec import SKETCH_LG_K
+
 _INTERVAL = "{interval}"
 
 
@@ -82,7 +84,9 @@ _QUERIES = (
         "pages_by_hour",
         "page_views",
         "Which pages are viewed, hour by hour, and by how many users?",
-        '__time AS "hour", page, SUM(page_views) AS page_views, HLL_SKETCH_ESTIMATE(DS_HLL(users), TRUE) AS users',
+        # Sketches are merged as finely as they are stored: Druid's default is finer, and half as fast.
+        '__time AS "hour", page, SUM(page_views) AS page_views, '
+        f"HLL_SKETCH_ESTIMATE(DS_HLL(users, {SKETCH_LG_K}), TRUE) AS users",
         "GROUP BY 1, 2 ORDER BY 1, 3 DESC",
     ),
     _query(
