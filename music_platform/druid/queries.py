@@ -84,7 +84,7 @@ _QUERIES = (
         "pages_by_hour",
         "page_views",
         "Which pages are viewed, hour by hour, and by how many users?",
-        # Sketches are merged as finely as they are stored: Druid's default is finer, and half as fast.
+        # Sketches are merged as finely as they are stored: Druid's default is finer, and takes longer.
         '__time AS "hour", page, SUM(page_views) AS page_views, '
         f"HLL_SKETCH_ESTIMATE(DS_HLL(users, {SKETCH_LG_K}), TRUE) AS users",
         "GROUP BY 1, 2 ORDER BY 1, 3 DESC",
