@@ -110,6 +110,9 @@ class Service:
         members = [process, *process.children(recursive=True)]
         _signal_group(process.pid, signal.SIGTERM)
         _, alive = psutil.wait_procs(members, timeout=patience_seconds)
+        alive += _group(
+            process.pid
+        )  # a supervisor may have begun another process in place of one that was ended before it
         if alive:
             _signal_group(process.pid, signal.SIGKILL)
             _, alive = psutil.wait_procs(alive, timeout=patience_seconds)
@@ -146,6 +149,18 @@ def exclusively(folder: Path, busy: MusicPlatformError) -> Iterator[None]:
         except BlockingIOError:
             raise busy from None
         yield
+
+
+def _group(leader: int) -> list[psutil.Process]:
+    """The processes of a group that are still there."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return found
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
