@@ -10,17 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 import dagster as dg
 
 from music_platform.automation.landed_hours import NO_OBJECTS, LandedHour
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.pipeline import PIPELINE
 from music_platform.contracts.table import Cadence, TableContract
-from music_platform.contracts.tables import BRONZE, TABLES
+from music_platform.contracts.tables import MADE_OF_LANDED, TABLES
 from music_platform.io_managers.manifest import Manifest, read_manifest
 from music_platform.landing.layout import LANDED_KINDS, list_landed
 from music_platform.partitions import keys_in_range
 from music_platform.resources.lake import Lake
 
 _HOURLY = [table for table in TABLES.values() if table.cadence is Cadence.HOURLY]
-_FIRST_TABLES = {**BRONZE, COLLECTOR_ERRORS.name: COLLECTOR_ERRORS}  # by the kind of objects that each is made of
 
 
 def contents_of_made_hours(
@@ -68,7 +66,7 @@ def _is_made(
         if found is None:
             return False
         manifests[table.path] = found[0]
-    for kind, table in _FIRST_TABLES.items():
+    for kind, table in MADE_OF_LANDED.items():
         if {(source.key, source.version) for source in manifests[table.path].sources} != landed[kind]:
             return False
     versions = {manifest.folder: manifest.data_version for manifest in manifests.values()}

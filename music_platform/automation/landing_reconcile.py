@@ -19,10 +19,8 @@ from music_platform.automation.landing_requests import (
     landed_event,
     run_request,
 )
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_TYPES
-from music_platform.contracts.table import TableContract
-from music_platform.contracts.tables import BRONZE
+from music_platform.contracts.tables import MADE_OF_LANDED
 from music_platform.io_managers.manifest import read_manifest
 from music_platform.landing.layout import ERRORS_PREFIX, list_landed, type_prefix
 from music_platform.partitions import contiguous_ranges, describe_partitions, is_day, key_of_hour
@@ -35,10 +33,6 @@ _BUDGET_SECONDS, _RETRY_SECONDS = 30.0, 10.0  # Dagster ends an evaluation after
 _DAYS_AT_ONCE = 4
 _SETTLING_SECONDS = 3600.0  # younger objects are the sensor's
 _MOST_REQUESTS = 31
-_FIRST_TABLES: dict[str, TableContract] = {
-    **BRONZE,
-    COLLECTOR_ERRORS.name: COLLECTOR_ERRORS,
-}  # made from landed objects
 
 
 @dataclass
@@ -122,7 +116,7 @@ class Reconciliation:
     def _compare(self, hour: str, kind: str) -> tuple[bool, bool]:
         """Whether the first table lacks objects that have landed, and whether objects are gone that it was made from."""
         folder = list_landed(self.lake.store, kind, [hour])[hour]
-        published = read_manifest(self.lake.store, _FIRST_TABLES[kind], hour)
+        published = read_manifest(self.lake.store, MADE_OF_LANDED[kind], hour)
         if published is None:
             return True, False
         landed = {(stored.key, stored.etag) for stored in folder.objects}

@@ -143,6 +143,8 @@ def quarantine_contract(event: EventContract) -> TableContract:
 
 
 BRONZE: dict[str, TableContract] = {name: bronze_contract(event) for name, event in EVENT_CONTRACTS.items()}
+MADE_OF_LANDED: dict[str, TableContract] = {**BRONZE, COLLECTOR_ERRORS.name: COLLECTOR_ERRORS}
+"""The tables that are made of landed objects, by the kind of the objects."""
 SILVER: dict[str, TableContract] = {name: silver_contract(event) for name, event in EVENT_CONTRACTS.items()}
 QUARANTINE: dict[str, TableContract] = {name: quarantine_contract(event) for name, event in EVENT_CONTRACTS.items()}
 

@@ -109,6 +109,13 @@ class LocalPlatform:
                 found[stored.key] = {name: content[name] for name in content if name not in ("run_id", "created_at")}
         return found
 
+    def data_versions(self) -> dict[tuple[str, str], tuple[str, int]]:
+        """Data version and rows of every published table and partition."""
+        return {
+            (content["table"], content["partition"]): (content["data_version"], content["rows"])
+            for content in self.manifests().values()
+        }
+
     def table(self, table: str, partition: str) -> pa.Table:
         """The rows of a partition, read from the files that its manifest names."""
         parts = [pq.read_table(self.lake.store.open(key)) for key in self.manifest(table, partition).keys]

@@ -96,13 +96,6 @@ def _told(request: dg.RunRequest) -> tuple[str, str]:
     return request.tags.get(RANGE_START, partition), request.tags.get(RANGE_END, partition)
 
 
-def _data_versions(platform: LocalPlatform) -> dict[tuple[str, str], tuple[str, int]]:
-    return {
-        (content["table"], content["partition"]): (content["data_version"], content["rows"])
-        for content in platform.manifests().values()
-    }
-
-
 def make_day(platform: LocalPlatform) -> None:
     """The daily tables of the hours that there are."""
     daily_tier = build_definitions(platform.settings).resolve_job_def("daily_tier")
@@ -292,6 +285,6 @@ def test_after_everything_the_tables_are_those_of_a_full_recomputation(
     shutil.copytree(Path(sensed.platform.settings.lake, "landing"), Path(whole.settings.lake, "landing"))
     whole.run("2026-11-03-02:00", _HOURS[1])
     make_day(whole)
-    found = _data_versions(sensed.platform)
+    found = sensed.platform.data_versions()
     assert {table for table, _ in found} == set(TABLES)
-    assert found == _data_versions(whole)
+    assert found == whole.data_versions()

@@ -90,7 +90,7 @@ def test_an_object_older_than_the_window_changes_every_table_that_it_should(
     assert scheduled.reconcile() == []
     _, scheduled.cursor = scheduled.sense(SENSOR, None)
     assert scheduled.follow() == []
-    before = _data_versions(platform)
+    before = platform.data_versions()
 
     shutil.move(held_back, late)
     requests, _ = scheduled.sense(SENSOR_NAME, None)
@@ -105,9 +105,9 @@ def test_an_object_older_than_the_window_changes_every_table_that_it_should(
     shutil.copytree(Path(platform.settings.lake, "landing"), Path(whole.platform.settings.lake, "landing"))
     whole.run_range("hourly_spine", hours_of_day(_DAYS[0])[0], hours_of_day(_DAYS[-1])[-1])
     whole.run_range("daily_tier", _DAYS[0], _DAYS[-1])
-    found = _data_versions(platform)
+    found = platform.data_versions()
     assert {table for table, _ in found} == set(TABLES)
-    assert found == _data_versions(whole.platform)
+    assert found == whole.platform.data_versions()
     changed = {(table, partition) for table, partition in found if found[table, partition] != before[table, partition]}
     assert {
         ("gold/fact_plays", _DAYS[0]),
@@ -123,10 +123,3 @@ def _land(platform: LocalPlatform, folder: Path) -> Path:
     land_files(platform.lake.store, [EventFile(path, name) for name, path in made.files.items()])
     first_day = Path(platform.settings.lake, "landing", "listen_events", f"dt={_DAYS[0]}")
     return max(first_day.glob("*/*"), key=lambda path: path.stat().st_size)
-
-
-def _data_versions(platform: LocalPlatform) -> dict[tuple[str, str], tuple[str, int]]:
-    return {
-        (content["table"], content["partition"]): (content["data_version"], content["rows"])
-        for content in platform.manifests().values()
-    }
