@@ -5,7 +5,7 @@ Each fact keeps every row of its source: keys are computed from the row itself, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
@@ -17,11 +17,21 @@ from music_platform.transforms.keys import artist_key, datetime_key, location_ke
 
 DAYS_AFTER_THE_START = 2  # in which a session may go on; the longest seen last some hours
 
-_COUNTED = ("page_views", "pages", "songs", "skips", "errors")
 _PAGE_REACHED = {
     "is_converted": "Submit Upgrade",
     "is_downgraded": "Submit Downgrade",
     "is_cancelled": "Cancellation Confirmation",
+}
+
+# How a session's columns so far and those of its next day are put together.
+_JOINED: dict[str, Callable[[Column, Column], Column]] = {
+    "session_id": F.least,
+    "user_key": F.greatest,  # the unknown member's key is the least
+    "location_key": F.least,
+    **dict.fromkeys(("ended_at", "exit_page", "level_at_end"), lambda _, later: later),
+    **dict.fromkeys(("page_views", "pages", "songs", "skips", "errors"), lambda so_far, later: so_far + later),
+    "played_seconds": lambda so_far, later: F.round(so_far + later, 6),
+    **dict.fromkeys(_PAGE_REACHED, lambda so_far, later: so_far | later),
 }
 
 
@@ -68,13 +78,15 @@ def session_days(page_views: DataFrame, plays: DataFrame) -> DataFrame:
     of_plays = {"song_key": "string", "is_skipped": "boolean", "played_seconds": "double"}
     views = page_views.select(*shared, *of_views, *_nulls(of_plays))
     songs = plays.select(*shared, *_nulls(of_views), *of_plays)
-    # One number that orders a session's events: milliseconds, then the position in the session.
+    # One number orders a session's events: milliseconds, the position in the session and, so that it tells the level, whether
+    # that is paid. Days are dates: the embedded engine groups by timestamps at twice the cost.
+    place = F.unix_millis("event_time") * 100_000 + F.col("item_in_session")
     events = views.unionByName(songs).withColumns({
-        "day": F.date_trunc("DAY", "event_time"),
-        "order": F.unix_millis("event_time") * 100_000 + F.col("item_in_session"),
+        "day": F.to_date("event_time"),
+        "order": place * 2 + F.when(F.col("level") == "paid", 1).otherwise(0),
         "page_or_song": F.coalesce("page", F.lit("NextSong")),
     })  # fmt: skip
-    sessions = events.groupBy("day", "session_key").agg(
+    sessions = events.groupBy("session_key", "day").agg(
         F.min("session_id").alias("session_id"),
         F.max("user_key").alias("user_key"),  # the unknown member's key is the least
         F.min("location_key").alias("location_key"),
@@ -82,15 +94,15 @@ def session_days(page_views: DataFrame, plays: DataFrame) -> DataFrame:
         F.max("event_time").alias("ended_at"),
         F.min_by("page_or_song", "order").alias("entry_page"),
         F.max_by("page_or_song", "order").alias("exit_page"),
-        F.min_by("level", "order").alias("level_at_start"),
-        F.max_by("level", "order").alias("level_at_end"),
+        _level_of(F.min("order")).alias("level_at_start"),
+        _level_of(F.max("order")).alias("level_at_end"),
         F.count("page").alias("page_views"),
         F.count_if(F.col("page") != "NextSong").alias("pages"),
         F.count("song_key").alias("songs"),
         F.count_if(F.col("is_skipped")).alias("skips"),
         _rounded_sum("played_seconds").alias("played_seconds"),
         F.count_if((F.col("page") == "Error") | (F.col("status") == 404)).alias("errors"),
-        *(F.max(F.col("page_or_song") == page).alias(name) for name, page in _PAGE_REACHED.items()),
+        *((F.count_if(F.col("page") == page) > 0).alias(name) for name, page in _PAGE_REACHED.items()),
     )
     return sessions.select(*_names(SESSION_DAYS))
 
@@ -100,27 +112,25 @@ def fact_sessions(parts: DataFrame, days: Sequence[str]) -> DataFrame:
 
     A session started on a day when it did something then and nothing the day before: no session pauses for a day.
     """
-    # Each part is offered to every day on which its session may have started: at offset 0 it is the start, later ones go on,
-    # and one at offset -1 says that the session had started before.
-    offsets = F.array(*(F.lit(offset) for offset in range(-1, DAYS_AFTER_THE_START + 1)))
-    offered = parts.withColumn("offset", F.explode(offsets))
-    offered = offered.withColumn("start_day", F.date_sub(F.to_date("started_at"), F.col("offset")))
-    offered = offered.where(_is_of(days, F.col("start_day")))
-    of_session = Window.partitionBy("start_day", "session_key").orderBy("offset")
-    # Offset and place agree exactly where the session started on the day, and as long as it went on day after day.
-    placed = offered.withColumn("place", F.row_number().over(of_session) - 1).where(F.col("place") == F.col("offset"))
-    sessions = placed.groupBy("start_day", "session_key").agg(
-        F.min("session_id").alias("session_id"),
-        F.max("user_key").alias("user_key"),
-        F.min("location_key").alias("location_key"),
-        F.min("started_at").alias("started_at"),
-        F.max("ended_at").alias("ended_at"),
-        *(F.min_by(name, "offset").alias(name) for name in ("entry_page", "level_at_start")),
-        *(F.max_by(name, "offset").alias(name) for name in ("exit_page", "level_at_end")),
-        *(F.sum(name).alias(name) for name in _COUNTED),
-        _rounded_sum("played_seconds").alias("played_seconds"),
-        *(F.max(name).alias(name) for name in _PAGE_REACHED),
-    )
+    parts = parts.withColumn("day", F.to_date("started_at"))
+    day_before = parts.select("session_key", F.date_add("day", 1).alias("day"))
+    sessions = parts.where(_is_of(days, F.col("started_at"))).join(day_before, ["session_key", "day"], "left_anti")
+    goes_on = F.lit(True)
+    for later in range(1, DAYS_AFTER_THE_START + 1):
+        part = parts.select(
+            "session_key",
+            F.date_sub("day", later).alias("day"),
+            F.lit(True).alias("is_there"),
+            *(F.col(name).alias(f"later_{name}") for name in _JOINED),
+        )
+        sessions = sessions.join(part, ["session_key", "day"], "left")
+        goes_on = goes_on & F.col("is_there").isNotNull()
+        joined = {name: F.when(goes_on, join(F.col(name), F.col(f"later_{name}"))) for name, join in _JOINED.items()}
+        sessions = sessions.withColumn("goes_on", goes_on).withColumns({
+            name: F.coalesce(value, F.col(name)) for name, value in joined.items()
+        })  # fmt: skip
+        sessions = sessions.drop("is_there", *(f"later_{name}" for name in _JOINED))
+        goes_on = F.col("goes_on")
     seconds = (F.unix_micros("ended_at") - F.unix_micros("started_at")) / F.lit(1e6)
     return sessions.withColumn("duration_seconds", seconds).select(*_names(FACT_SESSIONS))
 
@@ -188,6 +198,10 @@ def _seconds_until_next_event() -> Column:
 def _is_skipped() -> Column:
     # Eventsim goes on after a song's whole seconds, so a played song may lack its last fraction.
     return F.col("played_seconds") < F.floor("duration_seconds")
+
+
+def _level_of(order: Column) -> Column:
+    return F.when(order % 2 == 1, "paid").otherwise("free")
 
 
 def _nulls(types: Mapping[str, str]) -> list[Column]:
