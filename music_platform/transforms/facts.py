@@ -13,10 +13,20 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS, FACT_SESSIONS, FACT_STREAMS, SESSION_DAYS
 from music_platform.contracts.table import TableContract
 from music_platform.transforms.dimensions import state_name
-from music_platform.transforms.keys import artist_key, datetime_key, location_key, session_key, song_key, user_key
+from music_platform.transforms.keys import (
+    artist_key,
+    datetime_key,
+    digest,
+    hour_number,
+    location_key,
+    session_key,
+    song_key,
+    user_key,
+)
 
 DAYS_AFTER_THE_START = 2  # in which a session may go on; the longest seen last some hours
 
+_SESSION = ("session_id", "tag", "zip", "user_agent")
 _PAGE_REACHED = {
     "is_converted": "Submit Upgrade",
     "is_downgraded": "Submit Downgrade",
@@ -41,7 +51,7 @@ def fact_streams(listens: DataFrame, page_views: DataFrame) -> DataFrame:
     ``played_seconds`` lasts until the next event of the session within the hour; null where that lies in another one.
     """
     keyed = _with_keys(listens).withColumn("artist_key", artist_key(F.col("artist")))
-    next_events = _next_events_of_the_hour(keyed, _with_session(page_views))
+    next_events = _next_events_of_the_hour(listens, page_views)
     streams = keyed.join(next_events, "event_id", "left").withColumn("played_seconds", _seconds_until_next_event())
     return streams.withColumn("is_skipped", _is_skipped()).select(*_names(FACT_STREAMS))
 
@@ -135,15 +145,10 @@ def fact_sessions(parts: DataFrame, days: Sequence[str]) -> DataFrame:
     return sessions.withColumn("duration_seconds", seconds).select(*_names(FACT_SESSIONS))
 
 
-def _with_session(events: DataFrame) -> DataFrame:
-    return events.withColumn(
-        "session_key", session_key(F.col("session_id"), F.col("tag"), F.col("zip"), F.col("user_agent"))
-    )
-
-
 def _with_keys(events: DataFrame) -> DataFrame:
     place = location_key(*(F.col(name) for name in ("zip", "city", "state", "latitude", "longitude")))
-    return _with_session(events).withColumns({
+    return events.withColumns({
+        "session_key": session_key(*(F.col(name) for name in _SESSION)),
         "user_key": user_key(F.col("user_id")),
         "song_key": song_key(F.col("artist"), F.col("song"), F.col("duration_seconds")),
         "location_key": place,
@@ -154,38 +159,38 @@ def _with_keys(events: DataFrame) -> DataFrame:
 
 def _next_events_of_the_hour(listens: DataFrame, page_views: DataFrame) -> DataFrame:
     """(event_id, next_event_time) of each listen after which its session goes on within the hour."""
-    columns = ("session_key", "event_time", "item_in_session")
+    # The number behind the session's key: the engine sorts numbers faster than texts.
+    session = digest(*(F.col(name) for name in _SESSION)).alias("session")
+    columns = (session, "event_time", "item_in_session")
     events = page_views.select(*columns, F.lit(None).cast("string").alias("event_id"))
     events = events.unionByName(listens.select(*columns, "event_id"))
     # A whole hour to a window: the embedded engine pays for each window more than for its rows.
-    events = events.withColumn("hour", F.date_trunc("HOUR", "event_time"))
+    events = events.withColumn("hour", hour_number(F.col("event_time")))
     # Null comes first: a listen follows the page view that is its twin, so that the next event is the next item's.
-    return _followed(
-        events, Window.partitionBy("hour").orderBy("session_key", "event_time", "item_in_session", "event_id")
-    )
+    return _followed(events, Window.partitionBy("hour").orderBy("session", "event_time", "item_in_session", "event_id"))
 
 
 def _next_events_of_later_hours(streams: DataFrame, page_views: DataFrame) -> DataFrame:
     """(event_id, next_event_time) of each stream that ends its session's hour, where the session goes on in a later one."""
     ends_the_hour = F.col("played_seconds").isNull()
-    columns = ("session_key", "event_time", F.date_trunc("HOUR", "event_time").alias("hour"))
+    columns = (F.col("session_key").alias("session"), "event_time", hour_number(F.col("event_time")).alias("hour"))
     events = page_views.select(*columns, F.lit(None).cast("string").alias("event_id"))
     events = events.unionByName(streams.select(*columns, F.when(ends_the_hour, F.col("event_id")).alias("event_id")))
-    hours = events.groupBy("session_key", "hour").agg(
+    hours = events.groupBy("session", "hour").agg(
         F.min("event_time").alias("event_time"), F.max("event_id").alias("event_id")
     )
     # Many sessions to a window, for the same reason as above.
-    hours = hours.withColumn("sessions", F.substring("session_key", 1, 2))
-    return _followed(hours, Window.partitionBy("sessions").orderBy("session_key", "hour"))
+    hours = hours.withColumn("sessions", F.substring("session", 1, 2))
+    return _followed(hours, Window.partitionBy("sessions").orderBy("session", "hour"))
 
 
 def _followed(events: DataFrame, in_order: WindowSpec) -> DataFrame:
     """(event_id, next_event_time) of those with an event_id that another row of their session follows in the order."""
     events = events.withColumns({
         "next_event_time": F.lead("event_time").over(in_order),
-        "next_session": F.lead("session_key").over(in_order),
+        "next_session": F.lead("session").over(in_order),
     })  # fmt: skip
-    goes_on = F.col("next_session") == F.col("session_key")
+    goes_on = F.col("next_session") == F.col("session")
     return events.where(F.col("event_id").isNotNull() & goes_on).select("event_id", "next_event_time")
 
 
