@@ -124,25 +124,29 @@ def fact_sessions(parts: DataFrame, days: Sequence[str]) -> DataFrame:
     """
     parts = parts.withColumn("day", F.to_date("started_at"))
     day_before = parts.select("session_key", F.date_add("day", 1).alias("day"))
-    sessions = parts.where(_is_of(days, F.col("started_at"))).join(day_before, ["session_key", "day"], "left_anti")
-    goes_on = F.lit(True)
-    for later in range(1, DAYS_AFTER_THE_START + 1):
-        part = parts.select(
-            "session_key",
-            F.date_sub("day", later).alias("day"),
-            F.lit(True).alias("is_there"),
-            *(F.col(name).alias(f"later_{name}") for name in _JOINED),
-        )
-        sessions = sessions.join(part, ["session_key", "day"], "left")
-        goes_on = goes_on & F.col("is_there").isNotNull()
-        joined = {name: F.when(goes_on, join(F.col(name), F.col(f"later_{name}"))) for name, join in _JOINED.items()}
-        sessions = sessions.withColumn("goes_on", goes_on).withColumns({
-            name: F.coalesce(value, F.col(name)) for name, value in joined.items()
-        })  # fmt: skip
-        sessions = sessions.drop("is_there", *(f"later_{name}" for name in _JOINED))
-        goes_on = F.col("goes_on")
+    starts = parts.where(_is_of(days, F.col("started_at"))).join(day_before, ["session_key", "day"], "left_anti")
+    sessions = starts.withColumn("goes_on", F.lit(True))
+    for days_later in range(1, DAYS_AFTER_THE_START + 1):
+        sessions = _with_part_of_day(sessions, parts, days_later)
     seconds = (F.unix_micros("ended_at") - F.unix_micros("started_at")) / F.lit(1e6)
     return sessions.withColumn("duration_seconds", seconds).select(*_names(FACT_SESSIONS))
+
+
+def _with_part_of_day(sessions: DataFrame, parts: DataFrame, days_later: int) -> DataFrame:
+    """The sessions with what they did so many days after their start, as long as they went on day after day."""
+    part = parts.select(
+        "session_key",
+        F.date_sub("day", days_later).alias("day"),
+        F.lit(True).alias("is_there"),
+        *(F.col(name).alias(f"later_{name}") for name in _JOINED),
+    )
+    joined = sessions.join(part, ["session_key", "day"], "left")
+    joined = joined.withColumn("goes_on", F.col("goes_on") & F.col("is_there").isNotNull())
+    together = {
+        name: F.when(F.col("goes_on"), put_together(F.col(name), F.col(f"later_{name}"))).otherwise(F.col(name))
+        for name, put_together in _JOINED.items()
+    }
+    return joined.withColumns(together).drop("is_there", *(f"later_{name}" for name in _JOINED))
 
 
 def _with_keys(events: DataFrame) -> DataFrame:
