@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import requests
 
 _TIMEOUT_SECONDS = 120.0
+_REPEATABLE_METHODS = frozenset({"GET", "PUT"})  # once or twice is the same
 _PAGE_SIZE = 100  # the most that Superset gives at once
 _ANSWER_TOLD = 500
 
@@ -202,13 +203,21 @@ class SupersetResource:
         return self._session
 
     def _send(self, session: requests.Session, method: str, path: str, **options: Any) -> requests.Response:
-        try:
-            return session.request(method, f"{self.url}{path}", timeout=_TIMEOUT_SECONDS, **options)
-        except OSError as error:  # as are all of requests' own
-            raise SupersetError(
-                f"Superset at {self.url} does not answer ({type(error).__name__}). Start the local one by "
-                "`music-platform superset up`, or mend MUSIC_PLATFORM_SUPERSET_URL"
-            ) from None
+        import requests
+
+        attempts = 2 if method in _REPEATABLE_METHODS else 1
+        for attempt in range(1, attempts + 1):
+            try:
+                return session.request(method, f"{self.url}{path}", timeout=_TIMEOUT_SECONDS, **options)
+            except OSError as error:  # as are all of requests' own
+                # A server ends a connection that was idle for some seconds, perhaps just when the next request comes by it.
+                if isinstance(error, requests.ConnectionError) and attempt < attempts:
+                    continue
+                raise SupersetError(
+                    f"Superset at {self.url} does not answer ({type(error).__name__}). Start the local one by "
+                    "`music-platform superset up`, or mend MUSIC_PLATFORM_SUPERSET_URL"
+                ) from None
+        raise AssertionError("the last attempt returns or raises")
 
 
 def _rows(answer: requests.Response) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ def test_each_publish_wins_whole(
                     _run_in_processes(processes, through_proxy)
             finally:
                 ended.set()
-            assert seen.result() > 0
+            assert seen.result(60) > 0
 
     last = rows_by_manifest(store := ObjectStore.from_settings(settings))
     assert last is not None
@@ -84,7 +84,7 @@ def _run_in_processes(processes: ForkServerContext, settings: Settings) -> None:
 def _read_until(store: ObjectStore, ended: threading.Event) -> int:
     """Read over and over; a reader may come too late for a manifest's files, but never sees other rows than one run's."""
     whole = 0
-    while not ended.is_set():
+    while not ended.is_set() or not whole:  # on a busy machine each read may have come too late until then
         try:
             rows = rows_by_manifest(store)
         except LakeUnreachableError as error:
