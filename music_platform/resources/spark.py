@@ -25,7 +25,6 @@ from music_platform.settings import Settings
 _DEFAULT_PORT = 15002  # of Spark Connect
 _CONNECT_SECONDS = 10.0
 _PURGE_DELAY_MILLISECONDS = "10"  # at 1 the engine takes 8 % longer, at its default of 1,000 twice the memory
-_PARTS_PER_PROCESSOR = 2  # with one, processors wait for the larger part: 5 % of the time of a day's gold
 _START_LOCK = threading.Lock()
 _embedded_server: Any = None  # lives as long as the process: Sail serves every run in it
 
@@ -36,9 +35,6 @@ def embedded_engine_url() -> str:
     with _START_LOCK:
         if _embedded_server is None:
             _return_freed_memory()
-            os.environ.setdefault(
-                "SAIL_EXECUTION__DEFAULT_PARALLELISM", str(_PARTS_PER_PROCESSOR * (os.cpu_count() or 1))
-            )
             from pysail.spark import SparkConnectServer  # half a second that only runs on the embedded engine pay
 
             server = SparkConnectServer("127.0.0.1", 0)
