@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import requests
 
 _TIMEOUT_SECONDS = 120.0
-_REPEATABLE_METHODS = frozenset({"GET", "PUT"})  # once or twice is the same
 _PAGE_SIZE = 100  # the most that Superset gives at once
 _ANSWER_TOLD = 500
 
@@ -57,8 +56,13 @@ class SupersetResource:
     def log_in(self) -> None:
         """Log in; the session's requests carry the token, and those that change something the CSRF token."""
         import requests  # loading definitions touches no network, and requests does as soon as it is imported
+        from requests.adapters import HTTPAdapter
+        from urllib3.util import Retry
 
         session = requests.Session()
+        # A server ends a connection that was idle for some seconds, perhaps just when the next request comes by it: GET and
+        # PUT, which may be repeated, are sent once more.
+        session.mount(self.url, HTTPAdapter(max_retries=Retry(total=1, connect=0)))
         credentials = {"username": self.username, "password": self._password(), "provider": "db", "refresh": False}
         answer = self._send(session, "POST", "/api/v1/security/login", json=credentials)
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
@@ -203,21 +207,13 @@ class SupersetResource:
         return self._session
 
     def _send(self, session: requests.Session, method: str, path: str, **options: Any) -> requests.Response:
-        import requests
-
-        attempts = 2 if method in _REPEATABLE_METHODS else 1
-        for attempt in range(1, attempts + 1):
-            try:
-                return session.request(method, f"{self.url}{path}", timeout=_TIMEOUT_SECONDS, **options)
-            except OSError as error:  # as are all of requests' own
-                # A server ends a connection that was idle for some seconds, perhaps just when the next request comes by it.
-                if isinstance(error, requests.ConnectionError) and attempt < attempts:
-                    continue
-                raise SupersetError(
-                    f"Superset at {self.url} does not answer ({type(error).__name__}). Start the local one by "
-                    "`music-platform superset up`, or mend MUSIC_PLATFORM_SUPERSET_URL"
-                ) from None
-        raise AssertionError("the last attempt returns or raises")
+        try:
+            return session.request(method, f"{self.url}{path}", timeout=_TIMEOUT_SECONDS, **options)
+        except OSError as error:  # as are all of requests' own
+            raise SupersetError(
+                f"Superset at {self.url} does not answer ({type(error).__name__}). Start the local one by "
+                "`music-platform superset up`, or mend MUSIC_PLATFORM_SUPERSET_URL"
+            ) from None
 
 
 def _rows(answer: requests.Response) -> list[dict[str, Any]]:

@@ -30,7 +30,8 @@ from music_platform.contracts.aggregates import (
 )
 from music_platform.contracts.columns import UNKNOWN
 from music_platform.contracts.table import TableContract
-from music_platform.transforms.keys import hour_number, session_key
+from music_platform.transforms.keys import SESSION_COLUMNS, session_key
+from music_platform.transforms.numbers import event_order, hour_number, level_of
 
 _MICRO = 1e6
 _NANO = 1e9
@@ -100,16 +101,14 @@ def user_activity(previous: DataFrame | None, plays: DataFrame, page_views: Data
             _whole(F.col("played_seconds"), _MICRO).alias("microseconds_before"),
         )
         activity = activity.unionByName(before)
-    # One number orders a listener's events: milliseconds, place in the session and, so that equal ones have equal levels, the
-    # level. A struct of the three takes the engine ten times as long.
-    place = F.unix_millis("last_active_at") * 100_000 + F.col("item_in_session") + 1
-    activity = activity.withColumn("order", place * 2 + F.when(F.col("level") == "paid", 1).otherwise(0))
+    order = event_order(F.col("last_active_at"), F.col("item_in_session"), F.col("level"))
+    activity = activity.withColumn("order", order)
     users = activity.groupBy("user_key").agg(
         F.max("user_id").alias("user_id"),
         F.min("registered_at").alias("registered_at"),
         F.min("first_active_at").alias("first_active_at"),
         F.max("last_active_at").alias("last_active_at"),
-        F.when(F.max("order") % 2 == 1, "paid").otherwise("free").alias("level"),
+        level_of(F.max("order")).alias("level"),
         *(F.sum(name).alias(name) for name in ("day_page_views", "day_plays", "day_microseconds")),
         F.sum(F.col("day_plays") + F.col("plays_before")).alias("plays"),
         F.sum(F.col("day_microseconds") + F.col("microseconds_before")).alias("microseconds"),
@@ -329,7 +328,7 @@ def _mapped(column: str, values: dict[str, str]) -> Column:
 
 
 def _session_key() -> Column:
-    return session_key(F.col("session_id"), F.col("tag"), F.col("zip"), F.col("user_agent"))
+    return session_key(*(F.col(name) for name in SESSION_COLUMNS))
 
 
 def _whole(value: Column, parts: float) -> Column:

@@ -14,27 +14,27 @@ from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS, FACT_SES
 from music_platform.contracts.table import TableContract
 from music_platform.transforms.dimensions import state_name
 from music_platform.transforms.keys import (
+    SESSION_COLUMNS,
     artist_key,
     datetime_key,
     digest,
-    hour_number,
     location_key,
     session_key,
     song_key,
     user_key,
 )
+from music_platform.transforms.numbers import event_order, hour_number, level_of
 
 DAYS_AFTER_THE_START = 2  # in which a session may go on; the longest seen last some hours
 
-_SESSION = ("session_id", "tag", "zip", "user_agent")
 _PAGE_REACHED = {
     "is_converted": "Submit Upgrade",
     "is_downgraded": "Submit Downgrade",
     "is_cancelled": "Cancellation Confirmation",
 }
 
-# How a session's columns so far and those of its next day are put together.
-_JOINED: dict[str, Callable[[Column, Column], Column]] = {
+# How a column of a session so far and that of its next day are put together.
+_PUT_TOGETHER: dict[str, Callable[[Column, Column], Column]] = {
     "session_id": F.least,
     "user_key": F.greatest,  # the unknown member's key is the least
     "location_key": F.least,
@@ -88,12 +88,9 @@ def session_days(page_views: DataFrame, plays: DataFrame) -> DataFrame:
     of_plays = {"song_key": "string", "is_skipped": "boolean", "played_seconds": "double"}
     views = page_views.select(*shared, *of_views, *_nulls(of_plays))
     songs = plays.select(*shared, *_nulls(of_views), *of_plays)
-    # One number orders a session's events: milliseconds, the position in the session and, so that it tells the level, whether
-    # that is paid. Days are dates: the embedded engine groups by timestamps at twice the cost.
-    place = F.unix_millis("event_time") * 100_000 + F.col("item_in_session")
     events = views.unionByName(songs).withColumns({
         "day": F.to_date("event_time"),
-        "order": place * 2 + F.when(F.col("level") == "paid", 1).otherwise(0),
+        "order": event_order(F.col("event_time"), F.col("item_in_session"), F.col("level")),
         "page_or_song": F.coalesce("page", F.lit("NextSong")),
     })  # fmt: skip
     sessions = events.groupBy("session_key", "day").agg(
@@ -104,8 +101,8 @@ def session_days(page_views: DataFrame, plays: DataFrame) -> DataFrame:
         F.max("event_time").alias("ended_at"),
         F.min_by("page_or_song", "order").alias("entry_page"),
         F.max_by("page_or_song", "order").alias("exit_page"),
-        _level_of(F.min("order")).alias("level_at_start"),
-        _level_of(F.max("order")).alias("level_at_end"),
+        level_of(F.min("order")).alias("level_at_start"),
+        level_of(F.max("order")).alias("level_at_end"),
         F.count("page").alias("page_views"),
         F.count_if(F.col("page") != "NextSong").alias("pages"),
         F.count("song_key").alias("songs"),
@@ -138,21 +135,21 @@ def _with_part_of_day(sessions: DataFrame, parts: DataFrame, days_later: int) ->
         "session_key",
         F.date_sub("day", days_later).alias("day"),
         F.lit(True).alias("is_there"),
-        *(F.col(name).alias(f"later_{name}") for name in _JOINED),
+        *(F.col(name).alias(f"later_{name}") for name in _PUT_TOGETHER),
     )
     joined = sessions.join(part, ["session_key", "day"], "left")
     joined = joined.withColumn("goes_on", F.col("goes_on") & F.col("is_there").isNotNull())
     together = {
         name: F.when(F.col("goes_on"), put_together(F.col(name), F.col(f"later_{name}"))).otherwise(F.col(name))
-        for name, put_together in _JOINED.items()
+        for name, put_together in _PUT_TOGETHER.items()
     }
-    return joined.withColumns(together).drop("is_there", *(f"later_{name}" for name in _JOINED))
+    return joined.withColumns(together).drop("is_there", *(f"later_{name}" for name in _PUT_TOGETHER))
 
 
 def _with_keys(events: DataFrame) -> DataFrame:
     place = location_key(*(F.col(name) for name in ("zip", "city", "state", "latitude", "longitude")))
     return events.withColumns({
-        "session_key": session_key(*(F.col(name) for name in _SESSION)),
+        "session_key": session_key(*(F.col(name) for name in SESSION_COLUMNS)),
         "user_key": user_key(F.col("user_id")),
         "song_key": song_key(F.col("artist"), F.col("song"), F.col("duration_seconds")),
         "location_key": place,
@@ -164,7 +161,7 @@ def _with_keys(events: DataFrame) -> DataFrame:
 def _next_events_of_the_hour(listens: DataFrame, page_views: DataFrame) -> DataFrame:
     """(event_id, next_event_time) of each listen after which its session goes on within the hour."""
     # The number behind the session's key: the engine sorts numbers faster than texts.
-    session = digest(*(F.col(name) for name in _SESSION)).alias("session")
+    session = digest(*(F.col(name) for name in SESSION_COLUMNS)).alias("session")
     columns = (session, "event_time", "item_in_session")
     events = page_views.select(*columns, F.lit(None).cast("string").alias("event_id"))
     events = events.unionByName(listens.select(*columns, "event_id"))
@@ -207,10 +204,6 @@ def _seconds_until_next_event() -> Column:
 def _is_skipped() -> Column:
     # Eventsim goes on after a song's whole seconds, so a played song may lack its last fraction.
     return F.col("played_seconds") < F.floor("duration_seconds")
-
-
-def _level_of(order: Column) -> Column:
-    return F.when(order % 2 == 1, "paid").otherwise("free")
 
 
 def _nulls(types: Mapping[str, str]) -> list[Column]:

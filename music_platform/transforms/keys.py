@@ -8,6 +8,9 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.contracts.columns import UNKNOWN_KEY
 
+SESSION_COLUMNS = ("session_id", "tag", "zip", "user_agent")
+"""The natural key of a session, in the order of ``session_key``."""
+
 _MILLISECONDS_PER_SECOND = 1_000
 _MICRODEGREES_PER_DEGREE = 1_000_000
 
@@ -67,11 +70,6 @@ def datetime_key(event_time: Column) -> Column:
     """Key in dim_datetime: YYYYMMDDHH in the session's time zone, which is UTC."""
     year = F.year(event_time).cast("bigint")  # as int, later years would overflow
     return year * 1_000_000 + F.month(event_time) * 10_000 + F.dayofmonth(event_time) * 100 + F.hour(event_time)
-
-
-def hour_number(event_time: Column) -> Column:
-    """Hours since 1970, bigint: what tells hours apart for the time of a computation, cheaper than their timestamps."""
-    return F.floor(F.unix_seconds(event_time) / F.lit(3_600.0)).cast("bigint")
 
 
 def duration_milliseconds(duration_seconds: Column) -> Column:
