@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Iterable
 
 import pyarrow as pa
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
 
 from music_platform.contracts.table import Column, ColumnType, TableContract
 
@@ -25,9 +27,9 @@ def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
     return pa.schema([pa.field(column.name, _ARROW_TYPES[column.type]) for column in columns])
 
 
-def spark_schema(columns: Iterable[Column]) -> str:
-    """The schema of columns as the DDL text that PySpark takes."""
-    return ", ".join(f"`{column.name}` {column.type}" for column in columns)
+def spark_schema(columns: Iterable[Column]) -> StructType:
+    """The same as Spark's. Not as DDL text, which PySpark would send to the engine to be parsed, each time."""
+    return from_arrow_schema(arrow_schema(columns))
 
 
 def describe_column(column: Column) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -23,6 +23,8 @@ import pyarrow.parquet as pq
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import NullType, StructField, StructType
 
 from music_platform.contracts.schemas import arrow_schema, fingerprint
 from music_platform.contracts.table import Cadence, ColumnType, TableContract
@@ -33,7 +35,10 @@ from music_platform.resources.object_store import ObjectStore
 
 ROW_GROUP_ROWS = 131_072
 _COMPRESSION_RATIO_GUESS = 4  # Arrow bytes to Parquet bytes, for deciding when a file is full
-_RESULT_DDL = "destination string, partition string, name string, rows bigint, bytes bigint, sha256 string"
+_RESULT_SCHEMA = pa.schema(
+    [("destination", pa.string()), ("partition", pa.string()), ("name", pa.string()), ("rows", pa.int64()),
+     ("bytes", pa.int64()), ("sha256", pa.string())]
+)  # fmt: skip
 _MICROSECONDS = {Cadence.HOURLY: 3_600_000_000, Cadence.DAILY: 86_400_000_000}
 
 
@@ -90,8 +95,9 @@ def write_partitions(
         yield writer.finish()
 
     written: dict[str, dict[str, WrittenPartition]] = {destination.name: {} for destination in destinations}
+    columns = _columns_of_pass(destinations, partition_column, destination_column)
     try:
-        results = frame.mapInArrow(write_batches, _RESULT_DDL).toArrow().to_pylist()
+        results = _map_in_arrow(frame, columns, write_batches, _RESULT_SCHEMA).toArrow().to_pylist()
     except PySparkException as error:
         told = told_by_engine(error)
         raise told from (None if told is error else error)
@@ -105,6 +111,36 @@ def write_partitions(
         for partition in partitions.values():
             partition.files.sort(key=lambda file: (file.sha256, file.name))
     return written
+
+
+def _columns_of_pass(
+    destinations: Sequence[Destination], partition_column: str, destination_column: str | None
+) -> list[str]:
+    """The columns that a pass takes of its frame."""
+    columns = [
+        column for destination in destinations if destination.contract for column in destination.contract.columns
+    ]
+    routing = [name for name in (partition_column, destination_column) if name is not None]
+    return list(dict.fromkeys([*(column.name for column in columns), *routing]))
+
+
+def _map_in_arrow(
+    frame: DataFrame,
+    columns: Sequence[str],
+    function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+    schema: pa.Schema,
+) -> DataFrame:
+    """``mapInArrow`` of these columns of a frame.
+
+    PySpark would have the engine plan the whole query once more, to be told the names of its columns; so it is told them here,
+    and only here, for their types are left out.
+    """
+    known = frame._cached_schema
+    frame._cached_schema = StructType([StructField(name, NullType()) for name in columns])
+    try:
+        return frame.mapInArrow(function, from_arrow_schema(schema))
+    finally:
+        frame._cached_schema = known
 
 
 def gathered(frame: DataFrame, contract: TableContract, partitions: int) -> DataFrame:
@@ -218,11 +254,7 @@ class _TaskWriter:
             {"destination": name, "partition": partition, "name": None, "rows": rows, "bytes": 0, "sha256": None}
             for (name, partition), rows in self._counted.items()
         ]
-        schema = pa.schema(
-            [("destination", pa.string()), ("partition", pa.string()), ("name", pa.string()), ("rows", pa.int64()),
-             ("bytes", pa.int64()), ("sha256", pa.string())]
-        )  # fmt: skip
-        return pa.RecordBatch.from_pylist(self._results, schema=schema)
+        return pa.RecordBatch.from_pylist(self._results, schema=_RESULT_SCHEMA)
 
 
 def encode(table: pa.Table, contract: TableContract, name: str) -> tuple[bytes, DataFile]:

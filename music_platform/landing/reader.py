@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from isal import isal_zlib
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from music_platform.errors import LandedObjectGoneError
 from music_platform.resources.object_store import ObjectStore
@@ -30,9 +31,6 @@ LINES_SCHEMA = pa.schema(
         pa.field("_line_number", pa.int64()),
         pa.field("landed_hour", pa.timestamp("us", tz="UTC")),
     ]
-)
-LINES_DDL = (
-    "line binary, _fault string, _fault_detail string, _object string, _line_number bigint, landed_hour timestamp"
 )
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
 _COMPRESSED_STEP_BYTES = 256 * 1024
@@ -82,7 +80,9 @@ def read_lines(spark: SparkSession, store: ObjectStore, objects: Sequence[Landed
             for task in batch.column(0).to_pylist():
                 yield from decode_objects(store, assigned[task])
 
-    return spark.range(0, len(assigned), 1, max(len(assigned), 1)).mapInArrow(read_assigned, LINES_DDL)
+    return spark.range(0, len(assigned), 1, max(len(assigned), 1)).mapInArrow(
+        read_assigned, from_arrow_schema(LINES_SCHEMA)
+    )
 
 
 def assign_to_tasks(objects: Sequence[LandedObject], tasks: int) -> list[list[LandedObject]]:

@@ -175,10 +175,12 @@ def test_a_manifest_survives_its_own_form() -> None:
 class _FrameOfRows:
     """Stands in for a Spark DataFrame: gives one batch to whoever maps over it."""
 
+    _cached_schema = None  # PySpark's name
+
     def __init__(self, rows: pa.Table) -> None:
         self._rows = rows
 
-    def mapInArrow(self, function: Any, _schema: str) -> _FrameOfRows:  # noqa: N802 (PySpark's name)
+    def mapInArrow(self, function: Any, _schema: Any) -> _FrameOfRows:  # noqa: N802 (PySpark's name)
         return _FrameOfRows(pa.Table.from_batches(function(iter(self._rows.to_batches()))))
 
     def toArrow(self) -> pa.Table:  # noqa: N802 (PySpark's name)

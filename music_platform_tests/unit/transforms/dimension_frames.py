@@ -21,7 +21,6 @@ from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.contracts.schemas import arrow_schema, spark_schema
 from music_platform.contracts.table import Column, TableContract, column_rules
 from music_platform.contracts.tables import SILVER
-from music_platform.landing.reader import LINES_DDL
 from music_platform.transforms.bronze import bronze_events
 from music_platform.transforms.silver import DESTINATION_COLUMN, silver_or_quarantine
 
@@ -136,7 +135,7 @@ def real_silver(spark: SparkSession, shared_folder: Path, event_type: str) -> pa
     batch = lines_of(lines)
     position = batch.schema.get_field_index("landed_hour")
     batch = batch.set_column(position, batch.schema.field(position), pa.array(hours, pa.timestamp("us", tz="UTC")))
-    frame = spark.createDataFrame(pa.Table.from_batches([batch]), LINES_DDL)
+    frame = spark.createDataFrame(pa.Table.from_batches([batch]))
     silver = silver_or_quarantine(bronze_events(frame, event), event)
     names = [column.name for column in SILVER[event_type].columns]
     table = silver.filter(F.col(DESTINATION_COLUMN) == "silver").select(*names).toArrow()

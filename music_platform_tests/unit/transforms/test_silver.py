@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 from sample_records import (
     HOUR,
     HOUR_LENGTH_MILLISECONDS,
@@ -34,7 +35,7 @@ from music_platform.contracts.events import (
 from music_platform.contracts.schemas import arrow_schema
 from music_platform.contracts.table import ColumnType
 from music_platform.contracts.tables import QUARANTINE, SILVER, silver_contract
-from music_platform.landing.reader import LINES_DDL
+from music_platform.landing.reader import LINES_SCHEMA
 from music_platform.transforms.bronze import bronze_events
 from music_platform.transforms.silver import DESTINATION_COLUMN, silver_or_quarantine
 
@@ -45,7 +46,7 @@ OTHER_VALUES: dict[ColumnType, Any] = {
 
 def judge(spark: SparkSession, event: EventContract, *batches: pa.RecordBatch) -> list[dict[str, Any]]:
     """The transform's rows for lines, in the order of landing."""
-    lines = spark.createDataFrame(pa.Table.from_batches(batches), LINES_DDL)
+    lines = spark.createDataFrame(pa.Table.from_batches(batches), from_arrow_schema(LINES_SCHEMA))
     table = silver_or_quarantine(bronze_events(lines, event), event).toArrow()
     table = table.sort_by([("landed_hour", "ascending"), ("_object", "ascending"), ("_line_number", "ascending")])
     schema = arrow_schema(
