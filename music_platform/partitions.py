@@ -7,6 +7,7 @@ does not belong here.
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import groupby
 
 import dagster as dg
@@ -54,6 +55,7 @@ def is_day(partition_key: str) -> bool:
     return _DAY_FORM.fullmatch(partition_key) is not None
 
 
+@lru_cache(maxsize=4096)  # a range asks for each of its partitions many times
 def partition_path(partition_key: str) -> str:
     """The Hive folder of an hourly or daily partition: ``date=2026-11-01/hour=05`` or ``date=2026-11-01``."""
     if is_day(partition_key):

@@ -85,7 +85,7 @@ def check_closed_hours(event_type: str, now: datetime, lake: Lake) -> CheckOutco
 
 
 def _manifests(lake: Lake, table: TableContract, hours: Sequence[str]) -> dict[str, Manifest]:
-    found = lake.map_parallel(lambda hour: read_manifest(lake.store, table, hour), hours)
+    found = lake.map_requests(lambda hour: read_manifest(lake.store, table, hour), hours)
     return {hour: entry[0] for hour, entry in zip(hours, found, strict=True) if entry is not None}
 
 

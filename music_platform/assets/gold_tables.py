@@ -71,12 +71,16 @@ class Frames:
 
 @dataclass(frozen=True)
 class GoldTable:
-    """``version`` is raised when the same input comes to give other rows."""
+    """``version`` is raised when the same input comes to give other rows.
+
+    ``is_row_by_row`` where each row is made of one row of the one input, and lies in the same partition.
+    """
 
     contract: TableContract
     transform: Callable[[Frames], DataFrame]
     inputs: dict[str, Input] = field(default_factory=dict)
     carries_forward: bool = False
+    is_row_by_row: bool = False
     version: str = "1"
 
 
@@ -105,7 +109,10 @@ _TABLES = (
         _silver("listen_events", "page_view_events"),
     ),
     GoldTable(
-        FACT_PAGE_VIEWS, lambda frames: facts.fact_page_views(frames["page_view_events"]), _silver("page_view_events")
+        FACT_PAGE_VIEWS,
+        lambda frames: facts.fact_page_views(frames["page_view_events"]),
+        _silver("page_view_events"),
+        is_row_by_row=True,
     ),
     GoldTable(
         FACT_PLAYS,

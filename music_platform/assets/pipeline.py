@@ -45,7 +45,7 @@ def pipeline_asset(hours: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 def stage_pipeline(hours: Sequence[str], lake: Lake, spark: SparkResource, run_id: str) -> StagedPartitions:
     """Write the hours' rows, for the IO manager to publish; a table of which an hour was never published has none."""
     wanted = [(contract, hour) for hour in hours for contract in WATCHED]
-    found = lake.map_parallel(lambda pair: read_manifest(lake.store, *pair), wanted)
+    found = lake.map_requests(lambda pair: read_manifest(lake.store, *pair), wanted)
     published = [(contract, entry[0]) for (contract, _), entry in zip(wanted, found, strict=True) if entry is not None]
     sources: dict[str, list[Source]] = {hour: [] for hour in hours}
     for _, manifest in published:

@@ -100,7 +100,7 @@ class ParquetLakeIOManager(dg.IOManager):
                     "may not be all. Nothing was published; run the same partitions again."
                 )
 
-        self._lake.map_parallel(require, sorted(read, key=lambda source: source.key))
+        self._lake.map_requests(require, sorted(read, key=lambda source: source.key))
 
     def _stage(self, contract: TableContract, frame: Any, partitions: Sequence[str], run_id: str) -> StagedPartitions:
         if not hasattr(frame, "mapInArrow"):

@@ -15,7 +15,12 @@ from music_platform.contracts.schemas import fingerprint, spark_schema
 from music_platform.contracts.table import TableContract
 from music_platform.errors import ContractError, ManifestCorruptError, PartitionMissingError
 from music_platform.io_managers.manifest import Manifest, Source, data_version, lacking, partition_folder, read_manifest
-from music_platform.io_managers.parquet_writer import Destination, WrittenPartition, write_partitions
+from music_platform.io_managers.parquet_writer import (
+    ROW_GROUP_ROWS,
+    Destination,
+    WrittenPartition,
+    write_partitions,
+)
 from music_platform.landing.reader import LandedObject, read_lines
 from music_platform.partitions import describe_partitions, hour_of_key, in_batches
 from music_platform.resources.lake import Lake
@@ -42,17 +47,8 @@ class StoredPartitions:
         Raises ``PartitionMissingError``, which names the first that was never published, and ``ManifestCorruptError``,
         which names the file that a manifest promises in vain: the embedded engine reads such a file as no rows.
         """
-        found = lake.map_parallel(lambda key: read_manifest(lake.store, contract, key), partitions)
-        missing = [key for key, entry in zip(partitions, found, strict=True) if entry is None]
-        if missing:
-            raise PartitionMissingError(
-                f"{contract.path} has no partition {describe_partitions(missing)} in {lake.location}: no manifest in "
-                f"'{partition_folder(contract.path, missing[0])}'. Materialize it first: ./run dagster asset materialize "
-                f"--select '{contract.path}' --partition '{missing[0]}'."
-            )
-        manifests = {key: entry[0] for key, entry in zip(partitions, found, strict=True) if entry is not None}
-        lake.map_parallel(lambda manifest: _require_files(manifest, lake), list(manifests.values()))
-        return cls(contract, manifests, lake, spark)
+        found = _read_manifests(contract, partitions, lake)
+        return cls._open_found(contract, found, lake, spark)
 
     @classmethod
     def open_published(
@@ -62,11 +58,24 @@ class StoredPartitions:
 
         Raises ``PartitionMissingError`` for one that is missing between published ones.
         """
-        found = lake.map_parallel(lambda key: read_manifest(lake.store, contract, key) is not None, partitions)
-        there = [index for index, is_there in enumerate(found) if is_there]
-        if not there:
-            return cls(contract, {}, lake, spark)
-        return cls.open(contract, partitions[there[0] : there[-1] + 1], lake, spark)
+        found = list(_read_manifests(contract, partitions, lake).items())
+        there = [index for index, (_, manifest) in enumerate(found) if manifest is not None]
+        return cls._open_found(contract, dict(found[there[0] : there[-1] + 1] if there else []), lake, spark)
+
+    @classmethod
+    def _open_found(
+        cls, contract: TableContract, found: dict[str, Manifest | None], lake: Lake, spark: SparkResource
+    ) -> StoredPartitions:
+        missing = [key for key, manifest in found.items() if manifest is None]
+        if missing:
+            raise PartitionMissingError(
+                f"{contract.path} has no partition {describe_partitions(missing)} in {lake.location}: no manifest in "
+                f"'{partition_folder(contract.path, missing[0])}'. Materialize it first: ./run dagster asset materialize "
+                f"--select '{contract.path}' --partition '{missing[0]}'."
+            )
+        manifests = {key: manifest for key, manifest in found.items() if manifest is not None}
+        lake.map_requests(lambda manifest: _require_files(manifest, lake), list(manifests.values()))
+        return cls(contract, manifests, lake, spark)
 
     @property
     def rows(self) -> dict[str, int]:
@@ -79,6 +88,14 @@ class StoredPartitions:
             self.contract, [key for name in wanted for key in self.manifests[name].keys], self.lake, self.spark
         )
 
+    def come_whole(self, partitions: Sequence[str]) -> bool:
+        """Whether an engine reads the rows of each of these partitions one after the other in one task.
+
+        It divides work by Parquet row groups, so it does where a partition is one file that has one of them.
+        """
+        manifests = [self.manifests[key] for key in partitions]
+        return all(len(manifest.files) <= 1 and manifest.rows <= ROW_GROUP_ROWS for manifest in manifests)
+
     def batches(self) -> list[list[str]]:
         """The partitions cut into batches that the engine can hold at once."""
         return in_batches(self.manifests, self.rows, self.lake.settings.batch_rows)
@@ -86,6 +103,11 @@ class StoredPartitions:
     def sources(self) -> dict[str, list[Source]]:
         """For manifests of tables made from these partitions, hour by hour."""
         return {key: [manifest.as_source()] for key, manifest in self.manifests.items()}
+
+
+def _read_manifests(contract: TableContract, partitions: Sequence[str], lake: Lake) -> dict[str, Manifest | None]:
+    found = lake.map_requests(lambda key: read_manifest(lake.store, contract, key), partitions)
+    return {key: entry and entry[0] for key, entry in zip(partitions, found, strict=True)}
 
 
 def _read_files(contract: TableContract, keys: Sequence[str], lake: Lake, spark: SparkResource) -> DataFrame:

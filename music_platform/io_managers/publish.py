@@ -120,8 +120,8 @@ def publish_partitions(
             leftover_grace_seconds=leftover_grace_seconds,
         )
 
-    if len(partitions) == 1:
-        return {partitions[0]: publish(partitions[0])}
+    if store.is_local or len(partitions) == 1:  # threads would wait for the lock of the local lake
+        return {partition: publish(partition) for partition in partitions}
     with ThreadPoolExecutor(_PARALLEL_PUBLISHES) as pool:
         return dict(zip(partitions, pool.map(publish, partitions), strict=True))
 

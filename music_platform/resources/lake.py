@@ -43,3 +43,10 @@ class Lake:
             return [function(item) for item in items]
         with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
             return list(pool.map(function, items))
+
+    def map_requests(self, function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+        """As ``map_parallel``, for functions that do no more than ask for small objects.
+
+        A local lake has answered them all by the time that threads would have started.
+        """
+        return [function(item) for item in items] if self.store.is_local else self.map_parallel(function, items)

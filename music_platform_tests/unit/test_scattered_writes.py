@@ -14,10 +14,19 @@ from pyspark.sql import DataFrame, SparkSession
 
 from music_platform.contracts.schemas import arrow_schema, spark_schema
 from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, TableContract
-from music_platform.io_managers.manifest import partition_folder
-from music_platform.io_managers.parquet_writer import Destination, WrittenPartition, gathered, write_partitions
+from music_platform.io_managers.manifest import DataFile, Manifest, partition_folder
+from music_platform.io_managers.parquet_writer import (
+    ROW_GROUP_ROWS,
+    Destination,
+    WrittenPartition,
+    gathered,
+    write_partitions,
+)
+from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.resources.lake import Lake
 from music_platform.resources.object_store import ObjectStore
 from music_platform.resources.spark import SparkResource
+from music_platform.settings import Settings
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 HOURS = [f"2026-11-01-{hour:02}:00" for hour in range(24)]
@@ -144,3 +153,21 @@ def test_a_file_that_is_full_goes_on_in_another(spark: SparkSession, store: Obje
         assert all(part == sorted(part) for part in numbers)
         first = 100_000 * HOURS.index(partition)
         assert sorted(number for part in numbers for number in part) == list(range(first, first + 30_000))
+
+
+@pytest.mark.parametrize(
+    ("files", "come_whole"),
+    [([], True), ([ROW_GROUP_ROWS], True), ([ROW_GROUP_ROWS + 1], False), ([1, 1], False)],
+)
+def test_partitions_of_one_row_group_come_whole(tmp_path: Path, files: list[int], come_whole: bool) -> None:
+    manifest = Manifest(
+        table=CONTRACT.path,
+        partition=HOURS[0],
+        files=tuple(DataFile(f"part-{number}.parquet", rows, 1, "0" * 64) for number, rows in enumerate(files)),
+        schema_fingerprint="",
+        run_id="",
+        created_at="",
+    )
+    lake = Lake(Settings(lake=str(tmp_path / "lake")))
+    stored = StoredPartitions(CONTRACT, {HOURS[0]: manifest}, lake, SparkResource())
+    assert stored.come_whole(HOURS[:1]) is come_whole
