@@ -20,7 +20,6 @@ OPTIONAL_COLUMNS = (
     "track_id", "song_id", "release", "year", "artist_id", "artist_location", "artist_latitude", "artist_longitude",
 )  # fmt: skip
 CATALOGUE_SCHEMA = pa.schema([(name, pa.string()) for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)])
-CATALOGUE_DDL = ", ".join(f"{name} string" for name in CATALOGUE_SCHEMA.names)
 
 _TEXTS = ("artist_name", "title", "release", "artist_location")
 _LONGEST_CELL_CHARACTERS = 10_000_000

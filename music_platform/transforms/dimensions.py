@@ -22,11 +22,14 @@ from music_platform.contracts.dimensions import (
 )
 from music_platform.contracts.schemas import arrow_schema, spark_schema
 from music_platform.contracts.table import ColumnType, TableContract
-from music_platform.transforms.catalogue_seed import CATALOGUE_DDL, CATALOGUE_SCHEMA, catalogue_tracks
+from music_platform.transforms.catalogue_seed import catalogue_tracks
 from music_platform.transforms.keys import (
     artist_key,
     digest,
+    digest_of_key,
     duration_milliseconds,
+    key_of_digest,
+    location_digest,
     location_key,
     song_key,
     surrogate_key,
@@ -55,8 +58,8 @@ STATE_NAMES = {
 }  # fmt: skip
 
 _PLACE = ("zip", "city", "state", "latitude", "longitude")
-_USER_ATTRIBUTES = ("first_name", "last_name", "gender", "registered_at", "level", "location_key", "city", "state")
-_TRACKED_ATTRIBUTES = ("first_name", "last_name", "gender", "level", "location_key")
+_USER_ATTRIBUTES = ("first_name", "last_name", "gender", "registered_at", "level", "city", "state")
+_TRACKED_ATTRIBUTES = ("first_name", "last_name", "gender", "level", "_location")
 _NEVER_PLAYED = {"is_in_catalogue": False, "plays": 0}
 _FRIDAY = 5
 _USER_WINDOWS = 64
@@ -109,6 +112,7 @@ def dim_users(
         surrogate_key(F.col("user_id"), F.unix_micros("event_time")).alias("user_version_key"),
         "user_id",
         *_USER_ATTRIBUTES,
+        key_of_digest(F.col("_location")).alias("location_key"),
         F.col("event_time").alias("valid_from"),
         "valid_to",
         F.col("valid_to").isNull().alias("is_current"),
@@ -153,8 +157,12 @@ def dim_songs(previous: DataFrame | None, listens: DataFrame, catalogue: DataFra
     song = ("song_key", "artist", "title")
     today = keyed.groupBy(*song).agg(F.min("duration_seconds").alias("duration_seconds"), *_plays_of_events())
     played = _with_earlier_plays(today, previous, song, ("duration_seconds",))
-    tracks = _tracks(catalogue, spark)
+    played = played.withColumn("artist_key", artist_key(F.col("artist")))
+    unknown = _unknown_member(spark, DIM_SONGS, day, _NEVER_PLAYED)
+    if catalogue is None:
+        return _snapshot(_outside_catalogue(played, DIM_SONGS), DIM_SONGS, day).union(unknown)
 
+    tracks = catalogue_tracks(catalogue)
     candidates = tracks.select(
         F.col("song_key").alias("_track_key"),
         F.col("artist").alias("_artist"),
@@ -174,9 +182,8 @@ def dim_songs(previous: DataFrame | None, listens: DataFrame, catalogue: DataFra
     found = matched.filter(F.col("is_in_catalogue")).select(F.col("_track_key").alias("song_key")).distinct()
     unplayed = tracks.join(found, "song_key", "left_anti").withColumns(_no_plays())
 
-    keyed_by_artist = matched.withColumn("artist_key", artist_key(F.col("artist")))
-    members = _snapshot(keyed_by_artist, DIM_SONGS, day).union(_snapshot(unplayed, DIM_SONGS, day))
-    return members.union(_unknown_member(spark, DIM_SONGS, day, _NEVER_PLAYED))
+    members = _snapshot(matched, DIM_SONGS, day).union(_snapshot(unplayed, DIM_SONGS, day))
+    return members.union(unknown)
 
 
 def dim_artists(previous: DataFrame | None, listens: DataFrame, catalogue: DataFrame | None, day: str) -> DataFrame:
@@ -189,12 +196,16 @@ def dim_artists(previous: DataFrame | None, listens: DataFrame, catalogue: DataF
     by_name = listens.groupBy("artist").agg(*_plays_of_events())
     today = by_name.withColumn("artist_key", artist_key(F.col("artist")))
     played = _with_earlier_plays(today, previous, ("artist_key", "artist"), ())
+    unknown = _unknown_member(spark, DIM_ARTISTS, day, _NEVER_PLAYED)
+    if catalogue is None:
+        return _snapshot(_outside_catalogue(played, DIM_ARTISTS), DIM_ARTISTS, day).union(unknown)
+
     by_description = Window.partitionBy("artist_key").orderBy(
         F.col("latitude").isNull(),
         F.col("location").isNull(),
         *(F.asc_nulls_last(name) for name in ("artist_id", "location", "latitude", "longitude")),
     )
-    ranked = _tracks(catalogue, spark).withColumn("_rank", F.row_number().over(by_description))
+    ranked = catalogue_tracks(catalogue).withColumn("_rank", F.row_number().over(by_description))
     described = ranked.filter(F.col("_rank") == 1).select(
         "artist_key", "artist", "artist_id", "location", "latitude", "longitude", F.lit(True).alias("is_in_catalogue")
     )
@@ -202,7 +213,7 @@ def dim_artists(previous: DataFrame | None, listens: DataFrame, catalogue: DataF
     known = matched.withColumn("is_in_catalogue", F.col("is_in_catalogue").isNotNull())
     unplayed = described.join(played.select("artist_key"), "artist_key", "left_anti").withColumns(_no_plays())
     members = _snapshot(known, DIM_ARTISTS, day).union(_snapshot(unplayed, DIM_ARTISTS, day))
-    return members.union(_unknown_member(spark, DIM_ARTISTS, day, _NEVER_PLAYED))
+    return members.union(unknown)
 
 
 def dim_locations(
@@ -284,9 +295,10 @@ def _observations(events: DataFrame, level: Column, *, is_status_change: bool) -
         "gender",
         "registered_at",
         level.alias("level"),
-        location_key(*(F.col(name) for name in _PLACE)).alias("location_key"),
         "city",
         "state",
+        # Its number while the observations are sorted: a key is a text of twice the size, and dear to make for each.
+        location_digest(*(F.col(name) for name in _PLACE)).alias("_location"),
     )
 
 
@@ -299,13 +311,8 @@ def _open_versions(previous: DataFrame) -> DataFrame:
         F.lit(0).alias("item_in_session"),
         F.lit("").alias("event_id"),
         *_USER_ATTRIBUTES,
+        digest_of_key(F.col("location_key")).alias("_location"),
     )
-
-
-def _tracks(catalogue: DataFrame | None, spark: SparkSession) -> DataFrame:
-    if catalogue is None:
-        catalogue = spark.createDataFrame(CATALOGUE_SCHEMA.empty_table(), CATALOGUE_DDL)
-    return catalogue_tracks(catalogue)
 
 
 def _plays_of_events() -> list[Column]:
@@ -334,6 +341,16 @@ def _with_earlier_plays(
             F.sum("plays").alias("plays"),
         )
     )
+
+
+def _outside_catalogue(played: DataFrame, contract: TableContract) -> DataFrame:
+    """Played members with what a catalogue would say of them."""
+    unsaid = {
+        column.name: F.lit(None).cast(str(column.type))
+        for column in contract.columns
+        if column.name in ("track_id", "release", "year", "artist_id", "location", "latitude", "longitude")
+    }
+    return played.withColumns({**unsaid, "is_in_catalogue": F.lit(False)})
 
 
 def _no_plays() -> dict[str, Column]:

@@ -17,7 +17,19 @@ _MICRODEGREES_PER_DEGREE = 1_000_000
 
 def surrogate_key(*columns: Column) -> Column:
     """16 lower hex digits, those of the columns' ``digest``."""
-    return F.lower(F.lpad(F.hex(digest(*columns)), 16, "0"))
+    return key_of_digest(digest(*columns))
+
+
+def key_of_digest(number: Column) -> Column:
+    """The surrogate key that has this ``digest``."""
+    return F.lower(F.lpad(F.hex(number), 16, "0"))
+
+
+def digest_of_key(key: Column) -> Column:
+    """The ``digest`` that a surrogate key writes, bigint."""
+    # By halves: engines differ about whole ones, of which the first bit is a sign.
+    high, low = (F.conv(F.substring(key, first, 8), 16, 10).cast("bigint") for first in (1, 9))
+    return F.shiftleft(high, 32).bitwiseOR(low)
 
 
 def digest(*columns: Column) -> Column:
@@ -47,8 +59,13 @@ def artist_key(artist: Column) -> Column:
 
 
 def location_key(zip_code: Column, city: Column, state: Column, latitude: Column, longitude: Column) -> Column:
-    """Key in dim_locations. Coordinates count to a millionth of a degree, 11 cm."""
-    return surrogate_key(
+    """Key in dim_locations."""
+    return key_of_digest(location_digest(zip_code, city, state, latitude, longitude))
+
+
+def location_digest(zip_code: Column, city: Column, state: Column, latitude: Column, longitude: Column) -> Column:
+    """The ``digest`` of a place. Coordinates count to a millionth of a degree, 11 cm."""
+    return digest(
         zip_code,
         city,
         state,
@@ -68,8 +85,9 @@ def session_key(session_id: Column, tag: Column, zip_code: Column, user_agent: C
 
 def datetime_key(event_time: Column) -> Column:
     """Key in dim_datetime: YYYYMMDDHH in the session's time zone, which is UTC."""
-    year = F.year(event_time).cast("bigint")  # as int, later years would overflow
-    return year * 1_000_000 + F.month(event_time) * 10_000 + F.dayofmonth(event_time) * 100 + F.hour(event_time)
+    on = F.to_date(event_time)  # whose parts are found sooner than a timestamp's
+    year = F.year(on).cast("bigint")  # as int, later years would overflow
+    return year * 1_000_000 + F.month(on) * 10_000 + F.dayofmonth(on) * 100 + F.hour(event_time)
 
 
 def duration_milliseconds(duration_seconds: Column) -> Column:

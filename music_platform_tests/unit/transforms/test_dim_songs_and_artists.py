@@ -30,7 +30,7 @@ from music_platform.contracts.dimensions import (
     UNKNOWN,
 )
 from music_platform.contracts.tables import SILVER
-from music_platform.transforms.catalogue_seed import CATALOGUE_DDL, CATALOGUE_SCHEMA, catalogue_tracks, parse_catalogue
+from music_platform.transforms.catalogue_seed import CATALOGUE_SCHEMA, catalogue_tracks, parse_catalogue
 from music_platform.transforms.dimensions import (
     dim_artists,
     dim_songs,
@@ -43,7 +43,7 @@ def catalogue_of(spark: SparkSession, *tracks: Row) -> DataFrame:
         {"duration": "200.0", "year": "0", "artist_latitude": "0.0", "artist_longitude": "0.0"} | track
         for track in tracks
     ]
-    return spark.createDataFrame(pa.Table.from_pylist(rows, CATALOGUE_SCHEMA), CATALOGUE_DDL)
+    return spark.createDataFrame(pa.Table.from_pylist(rows, CATALOGUE_SCHEMA))
 
 
 def track(artist: str, title: str, duration: float, track_id: str, **others: str) -> Row:
@@ -248,7 +248,7 @@ def test_artists_are_described_by_the_catalogue(spark: SparkSession) -> None:
 def test_real_plays_find_their_tracks(spark: SparkSession, shared_folder: Path) -> None:
     with lzma.open(shared_folder / "eventsim" / "songs.csv.xz") as file:
         seed = parse_catalogue(file.read().decode("utf-8"), "songs.csv.xz")
-    catalogue = spark.createDataFrame(seed, CATALOGUE_DDL)
+    catalogue = spark.createDataFrame(seed)
     listens = real_silver(spark, shared_folder, "listen_events")
     frame = frame_of(spark, SILVER["listen_events"].columns, listens)
     last_day = day_of(max(listens.column("event_time").to_pylist()))

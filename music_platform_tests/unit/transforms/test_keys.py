@@ -15,7 +15,9 @@ from music_platform.contracts.columns import KEY_PATTERN, UNKNOWN_KEY
 from music_platform.transforms.keys import (
     artist_key,
     datetime_key,
+    digest_of_key,
     duration_milliseconds,
+    key_of_digest,
     location_key,
     session_key,
     song_key,
@@ -49,6 +51,13 @@ def test_a_key_is_16_lower_hex_digits(spark: SparkSession) -> None:
     assert all(re.match(KEY_PATTERN, key) for key in keys)
     assert any(key.startswith("0") for key in keys)  # padded
     assert re.match(KEY_PATTERN, UNKNOWN_KEY)
+
+
+def test_a_key_tells_the_digest_behind_it(spark: SparkSession) -> None:
+    numbers = [0, 1, -1, 2**32, -(2**32), 2**63 - 1, -(2**63), 123_456_789_012_345, -987_654_321_098_765]
+    rows = [{"number": number} for number in numbers]
+    assert values_of(spark, lambda number: digest_of_key(key_of_digest(number)), ["number"], rows) == numbers
+    assert values_of(spark, key_of_digest, ["number"], rows)[:3] == [UNKNOWN_KEY, f"{1:016x}", "f" * 16]
 
 
 def test_null_empty_and_shifted_texts_differ(spark: SparkSession) -> None:
