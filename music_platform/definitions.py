@@ -37,6 +37,7 @@ from music_platform.automation.schedules import housekeeping_schedules
 from music_platform.contracts.tables import TABLES
 from music_platform.io_managers.landing_io_manager import LandingIOManager
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
+from music_platform.multithread_executor import multithread_executor
 from music_platform.partitions import daily_partitions, hourly_partitions
 from music_platform.resources.druid import DruidResource
 from music_platform.resources.lake import Lake
@@ -88,8 +89,7 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
             LANDING_IO_MANAGER: LandingIOManager(lake, spark),
             **(resource_overrides or {}),
         },
-        # One process a step would pay seconds of imports for milliseconds of work.
-        executor=dg.in_process_executor,
+        executor=multithread_executor.configured({"max_concurrent": settings.steps_at_once}),
     )
 
 

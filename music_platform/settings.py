@@ -79,7 +79,12 @@ class Settings(BaseSettings):
     batch_rows: int = Field(
         default=500_000,
         gt=0,
-        description="Rows a range run holds in the engine at once: what bounds its memory.",
+        description="Rows a step of a range run holds in the engine at once: what bounds its memory.",
+    )
+    steps_at_once: int = Field(
+        default=2,
+        gt=0,
+        description="Steps of a run that run at the same time where they do not depend on each other.",
     )
     target_file_bytes: int = Field(
         default=128 * 1024 * 1024, gt=0, description="Size at which a partition's data goes on in another file."

@@ -4,10 +4,14 @@ first used.
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,19 +33,18 @@ _START_LOCK = threading.Lock()
 _embedded_server: Any = None  # lives as long as the process: Sail serves every run in it
 
 
-def embedded_engine_url() -> str:
+def _embedded_engine_url() -> str:
     """The Spark Connect url of Sail inside this process, which is started at the first call."""
     global _embedded_server
-    with _START_LOCK:
-        if _embedded_server is None:
-            _return_freed_memory()
-            from pysail.spark import SparkConnectServer  # half a second that only runs on the embedded engine pay
+    if _embedded_server is None:
+        _return_freed_memory()
+        from pysail.spark import SparkConnectServer  # half a second that only runs on the embedded engine pay
 
-            server = SparkConnectServer("127.0.0.1", 0)
-            server.start(background=True)
-            _embedded_server = server
-        host, port = _embedded_server.listening_address
-        return f"sc://{host}:{port}"
+        server = SparkConnectServer("127.0.0.1", 0)
+        server.start(background=True)
+        _embedded_server = server
+    host, port = _embedded_server.listening_address
+    return f"sc://{host}:{port}"
 
 
 def _return_freed_memory() -> None:
@@ -65,6 +68,23 @@ def _require_listener(url: str) -> None:
         socket.create_connection(address, timeout=_CONNECT_SECONDS).close()
 
 
+@contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """What the process does at SIGINT stays as it was: Sail takes the signal, and would end the engine and not the run.
+
+    By Python's C interface, because ``signal.signal`` can only be called in the main thread, and steps run in others.
+    Source: https://docs.python.org/3/c-api/sys.html.
+    """
+    get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
+    get.argtypes, get.restype = [ctypes.c_int], ctypes.c_void_p
+    put.argtypes, put.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+    handler = get(signal.SIGINT)
+    try:
+        yield
+    finally:
+        put(signal.SIGINT, handler)
+
+
 @lru_cache(maxsize=4)
 def _session_at(url: str, config: tuple[tuple[str, Any], ...]) -> SparkSession:
     """One session a process and url. Not getOrCreate: it would hand out a session of whatever engine came first."""
@@ -72,10 +92,9 @@ def _session_at(url: str, config: tuple[tuple[str, Any], ...]) -> SparkSession:
     for key, value in config:
         builder = builder.config(key, value)
     session = builder.create()
+    # Left to the end of Python, closing it can wait for threads of the connection that are gone by then.
+    atexit.register(session.client.close)
     session.conf.set("spark.sql.session.timeZone", "UTC")
-    if threading.current_thread() is threading.main_thread():
-        # Sail takes SIGINT when its server starts: an interrupt would end the engine and not the run.
-        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
     return session
 
 
@@ -108,18 +127,29 @@ class SparkResource(PySparkResource):
     @property
     def spark_session(self) -> SparkSession:
         """The session, opened at the first use."""
-        if self._spark_session is None:
-            url = self.remote or embedded_engine_url()
-            try:
+        with _START_LOCK:  # steps of a run come here from several threads
+            if self._spark_session is None:
+                self._spark_session = self._open_session()
+        return self._spark_session
+
+    def _open_session(self) -> SparkSession:
+        url = self.remote
+        try:
+            with _interrupts_kept():
                 if self.remote:
                     _require_listener(url)
-                self._spark_session = _session_at(url, tuple(sorted(self.spark_config.items())))
-            except Exception as error:
-                raise MusicPlatformError(
-                    f"no Spark session at {url}: {error}. Check MUSIC_PLATFORM_SPARK_REMOTE, or leave it empty for the "
-                    "embedded engine."
-                ) from error
-        return self._spark_session
+                else:
+                    url = _embedded_engine_url()
+                session = _session_at(url, tuple(sorted(self.spark_config.items())))
+                if self.is_embedded:  # Spark's server does not let a session set it
+                    # PySpark would look for IPython, in vain, at each of the thousands of calls that make a plan.
+                    session.conf.set("spark.python.sql.dataFrameDebugging.enabled", "false")
+                return session
+        except Exception as error:
+            raise MusicPlatformError(
+                f"no Spark session at {url or 'the embedded engine'}: {error}. Check MUSIC_PLATFORM_SPARK_REMOTE, or leave it "
+                "empty for the embedded engine."
+            ) from error
 
     def session_for(self, lake: Lake) -> SparkSession:
         """The session, ready to read the lake: the embedded engine learns its S3 settings from the environment."""

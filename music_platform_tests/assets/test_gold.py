@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations
 
+from benchmarks.dagster_runs import JobRunner, new_instance
 from music_platform.asset_checks.gold import check_gold
 from music_platform.contracts.aggregates import HOURLY_PLAYS, USER_ACTIVITY
 from music_platform.contracts.dimensions import DIM_USERS
@@ -129,6 +131,32 @@ def test_late_events_in_any_order_end_in_the_same_tables(made: Made, tmp_path: P
     run_days(platform, DAYS[1], DAYS[-1])
     run_days(platform, DAYS[0], DAYS[-1])
     assert contents(platform) == contents(made.platform)
+
+
+def test_several_steps_at_once_end_in_the_same_tables(
+    made: Made, tmp_path: Path, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the executor of the runs that Dagster launches: execute_in_process has one of its own."""
+    platform = LocalPlatform(Settings(lake=str(tmp_path / "lake")))
+    land(platform, tmp_path / "in-time", events.in_time)
+    land(platform, tmp_path / "late", events.late)
+    monkeypatch.setenv("DAGSTER_HOME", "")  # given back after the test
+    instance = new_instance(tmp_path / "instance")
+    runs = [
+        JobRunner(platform.settings, instance, "hourly_spine").run(*HOURS),
+        JobRunner(platform.settings, instance, "daily_tier").run(DAYS[0], DAYS[-1]),
+    ]
+    assert contents(platform) == contents(made.platform)
+    for run_id in runs:
+        assert most_steps_at_once(instance, run_id) == platform.settings.steps_at_once
+
+
+def most_steps_at_once(instance: dg.DagsterInstance, run_id: str) -> int:
+    steps = {dg.DagsterEventType.STEP_START: 1, dg.DagsterEventType.STEP_SUCCESS: -1}
+    found = instance.get_records_for_run(run_id, of_type=set(steps), limit=10_000).records
+    changes = [steps[event.event_type] for record in found if (event := record.event_log_entry.dagster_event)]
+    assert sum(changes) == 0
+    return max(accumulate(changes))
 
 
 def test_a_hole_between_days_is_named(made: Made) -> None:

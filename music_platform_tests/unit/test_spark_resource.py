@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -52,3 +54,31 @@ def test_a_url_of_another_form_is_refused(url: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(spark.socket, "create_connection", lambda *_, **__: socket.socket())
     with pytest.raises(MusicPlatformError, match="no Spark session at"):
         _ = SparkResource(remote=url).spark_session
+
+
+_INTERRUPTED_AFTER_A_THREAD_OPENED_THE_ENGINE = """
+import os, signal, threading, time
+from music_platform.resources.spark import SparkResource
+spark = SparkResource()
+opening = [threading.Thread(target=lambda: spark.spark_session.range(3).count()) for _ in range(4)]
+for thread in opening:
+    thread.start()
+for thread in opening:
+    thread.join()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+except KeyboardInterrupt:
+    print("interrupted, and the engine counts", spark.spark_session.range(3).count())
+"""
+
+
+def test_an_interrupt_is_the_runs_and_not_the_engines() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_AFTER_A_THREAD_OPENED_THE_ENGINE],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "interrupted, and the engine counts 3\n", done.stderr
