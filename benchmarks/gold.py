@@ -181,16 +181,9 @@ def _print(events: int, platform: list[Run], peer: list[Run], phases: list[Phase
     cpu_ratio = median_ratio([run.cpu_seconds for run in platform], [run.cpu_seconds for run in peer])
     print(f"platform / Polars script: {ratio:.2f} of the time, {cpu_ratio:.2f} of the processor time")
     print_table(
-        "The platform by table",
-        ["table", "seconds", "processor s"],
-        [
-            [
-                name,
-                f"{statistics.median(one.seconds[name] for one in phases):.2f}",
-                f"{statistics.median(one.cpu_seconds[name] for one in phases):.2f}",
-            ]
-            for name in phases[0].seconds
-        ],
+        f"The platform by table, {Settings().steps_at_once} at once",
+        ["table", "seconds"],
+        [[name, f"{statistics.median(one.seconds[name] for one in phases):.2f}"] for name in phases[0].seconds],
     )
 
 

@@ -1,4 +1,4 @@
-"""Silver to gold as the assets do it, without Dagster around: every table of the catalogue in its order, staged and published.
+"""Silver to gold as the assets do it, without Dagster around: every table of the catalogue, staged and published.
 
 As a command it prints the seconds that a day took on an engine, after a small day to warm up. A process has one Spark session,
 so each engine needs a process of its own.
@@ -11,10 +11,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
 
 from benchmarks.spine import RUN_ID, Phases
 from music_platform.assets.gold import stage_gold
-from music_platform.assets.gold_tables import GOLD_TABLES, Input
+from music_platform.assets.gold_tables import GOLD_TABLES, GoldTable, Input
 from music_platform.contracts.table import Cadence
 from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.io_managers.partition_sets import StoredPartitions
@@ -25,13 +27,23 @@ from music_platform.settings import Settings
 
 
 def build_gold(lake: Lake, spark: SparkResource, days: Sequence[str], phases: Phases | None = None) -> None:
-    """Every gold table of the days, in the catalogue's order, published; a phase is a table.
+    """Every gold table of the days, published; a phase is a table.
 
+    The hourly tables are made first, as they are a run of their own, then the daily ones; as many at once as a run's steps.
     The hours of silver that are there are taken, as for the current day.
     """
     phases = phases or Phases()
+    for cadence in Cadence:
+        tables = [table for table in GOLD_TABLES.values() if table.contract.cadence is cadence]
+        _build_tables(tables, lake, spark, days, phases)
+
+
+def _build_tables(
+    tables: Sequence[GoldTable], lake: Lake, spark: SparkResource, days: Sequence[str], phases: Phases
+) -> None:
     io_manager = ParquetLakeIOManager(lake, spark)
-    for table in GOLD_TABLES.values():
+
+    def make(table: GoldTable) -> None:
         with phases.timed(table.contract.path):
             inputs = {name: _open(wanted, days, lake, spark) for name, wanted in table.inputs.items()}
             keys = list(days)
@@ -39,6 +51,22 @@ def build_gold(lake: Lake, spark: SparkResource, days: Sequence[str], phases: Ph
                 keys = list(next(iter(inputs.values())).manifests)
             staged = stage_gold(table, keys, inputs, lake, spark, RUN_ID)
             io_manager.publish(staged, keys, RUN_ID)
+
+    by_path = {table.contract.path: table for table in tables}
+    order = TopologicalSorter(
+        {
+            path: [wanted.contract.path for wanted in table.inputs.values() if wanted.contract.path in by_path]
+            for path, table in by_path.items()
+        }
+    )
+    order.prepare()
+    making: dict[Future[None], str] = {}
+    with ThreadPoolExecutor(lake.settings.steps_at_once) as pool:
+        while order.is_active():
+            making |= {pool.submit(make, by_path[path]): path for path in order.get_ready()}
+            for made in wait(making, return_when=FIRST_COMPLETED).done:
+                made.result()
+                order.done(making.pop(made))
 
 
 def _open(wanted: Input, days: Sequence[str], lake: Lake, spark: SparkResource) -> StoredPartitions:

@@ -147,18 +147,10 @@ def _print(events: int, hours: int, runs: dict[str, list[Run]], phases: list[Pha
     ratio = median_ratio([run.seconds for run in platform], [run.seconds for run in peer])
     cpu_ratio = median_ratio([run.cpu_seconds for run in platform], [run.cpu_seconds for run in peer])
     print(f"platform / Polars script: {ratio:.2f} of the time, {cpu_ratio:.2f} of the processor time")
-    names = list(phases[0].seconds)
     print_table(
-        "The platform by phase",
-        ["phase", "seconds", "processor s"],
-        [
-            [
-                name,
-                f"{statistics.median(one.seconds[name] for one in phases):.2f}",
-                f"{statistics.median(one.cpu_seconds[name] for one in phases):.2f}",
-            ]
-            for name in names
-        ],
+        f"The platform by phase, {Settings().steps_at_once} event types at once",
+        ["phase", "seconds"],
+        [[name, f"{statistics.median(one.seconds[name] for one in phases):.2f}"] for name in phases[0].seconds],
     )
 
 

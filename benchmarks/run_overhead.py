@@ -144,7 +144,7 @@ def _measure_range(settings: Settings, folder: Path, hours: list[str]) -> None:
     runner = JobRunner(settings, instance, HOURLY_SPINE.name)
     lake, spark = Lake(settings), SparkResource()
     started = time.perf_counter()
-    run_id = runner.run(hours[0], hours[-1]).run_id
+    run_id = runner.run(hours[0], hours[-1])
     with_dagster = time.perf_counter() - started
     started = time.perf_counter()
     build_and_check(lake, spark, hours)
