@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     batch_rows: int = Field(
         default=500_000,
         gt=0,
-        description="Rows a step of a range run holds in the engine at once: what bounds its memory.",
+        description="Rows a range run holds in the engine at once, all its steps together: what bounds its memory.",
     )
     steps_at_once: int = Field(
         default=2,
@@ -330,6 +330,11 @@ class Settings(BaseSettings):
             options["access_key_id"] = self.s3_access_key_id
             options["secret_access_key"] = self.s3_secret_access_key.get_secret_value()
         return options
+
+    @property
+    def batch_rows_of_a_step(self) -> int:
+        """Each step's share of ``batch_rows``, as if all that may run at once did."""
+        return max(self.batch_rows // self.steps_at_once, 1)
 
     @property
     def s3_credentials_source(self) -> str:

@@ -114,7 +114,7 @@ def stage_gold(
             partition: sum(inputs[name].manifests[key].rows for name, keys in by_name.items() for key in keys)
             for partition, by_name in chosen.items()
         }
-        batches = in_batches(partitions, rows, lake.settings.batch_rows)
+        batches = in_batches(partitions, rows, lake.settings.batch_rows_of_a_step)
     for batch in batches if context is None else with_progress(context, table.contract.path, batches):
         frames = {
             name: stored.read(list(dict.fromkeys(key for partition in batch for key in chosen[partition][name])))

@@ -98,7 +98,7 @@ class StoredPartitions:
 
     def batches(self) -> list[list[str]]:
         """The partitions cut into batches that the engine can hold at once."""
-        return in_batches(self.manifests, self.rows, self.lake.settings.batch_rows)
+        return in_batches(self.manifests, self.rows, self.lake.settings.batch_rows_of_a_step)
 
     def sources(self) -> dict[str, list[Source]]:
         """For manifests of tables made from these partitions, hour by hour."""
@@ -150,7 +150,7 @@ class LandedPartitions:
             partition: sum(landed.size for landed in objects) // _LANDED_BYTES_OF_A_LINE
             for partition, objects in self.objects.items()
         }
-        return in_batches(self.objects, lines, self.lake.settings.batch_rows)
+        return in_batches(self.objects, lines, self.lake.settings.batch_rows_of_a_step)
 
     def sources(self) -> dict[str, list[Source]]:
         """For manifests of tables made from these objects."""
