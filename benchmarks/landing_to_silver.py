@@ -46,11 +46,11 @@ def main() -> None:
         platform: list[Run] = []
         peer: list[Run] = []
         phases: list[Phases] = []
-        _build(_new_lake(landed, folder, "warm-up"), sail, partitions[:1])
+        build_spine(_new_lake(landed, folder, "warm-up"), sail, partitions[:1])
         for repetition in range(options.repetitions):
             lake = _new_lake(landed, folder, f"platform-{repetition}")
             phases.append(Phases())
-            platform.append(timed(lambda lake=lake: _build(lake, sail, partitions, phases[-1])))
+            platform.append(timed(lambda lake=lake: build_spine(lake, sail, partitions, phases[-1])))
             output = Path(folder, f"peer-{repetition}")
             peer.append(timed_peer("benchmarks.polars_peer", landed.location, output))
             if repetition == 0:
@@ -75,10 +75,6 @@ def _new_lake(landed: Lake, folder: str, name: str) -> Lake:
     path.mkdir()
     (path / LANDING_PREFIX).symlink_to(Path(landed.location, LANDING_PREFIX))
     return Lake(Settings(lake=str(path)))
-
-
-def _build(lake: Lake, spark: SparkResource, partitions: Sequence[str], phases: Phases | None = None) -> None:
-    build_spine(lake, spark, partitions, phases)
 
 
 def _compare_with_spark(landed: Lake, folder: str, partitions: Sequence[str]) -> None:

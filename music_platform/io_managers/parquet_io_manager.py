@@ -65,7 +65,7 @@ class ParquetLakeIOManager(dg.IOManager):
         """
         self._require_sources(staged)
         published = publish_partitions(
-            self._lake.store,
+            self._lake,
             staged.contract,
             staged.written,
             partitions,

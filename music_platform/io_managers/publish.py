@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -24,10 +23,10 @@ from music_platform.io_managers.manifest import (
     partition_folder,
 )
 from music_platform.io_managers.parquet_writer import WrittenPartition
+from music_platform.resources.lake import Lake
 from music_platform.resources.object_store import ObjectStore, StoredObject
 
 _ATTEMPTS = 20
-_PARALLEL_PUBLISHES = 16
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def publish_partition(
 
 
 def publish_partitions(
-    store: ObjectStore,
+    lake: Lake,
     contract: TableContract,
     written: dict[str, WrittenPartition],
     partitions: Sequence[str],
@@ -110,7 +109,7 @@ def publish_partitions(
 
     def publish(partition: str) -> Published:
         return publish_partition(
-            store,
+            lake.store,
             contract,
             partition,
             written.get(partition, WrittenPartition()),
@@ -120,10 +119,7 @@ def publish_partitions(
             leftover_grace_seconds=leftover_grace_seconds,
         )
 
-    if store.is_local or len(partitions) == 1:  # threads would wait for the lock of the local lake
-        return {partition: publish(partition) for partition in partitions}
-    with ThreadPoolExecutor(_PARALLEL_PUBLISHES) as pool:
-        return dict(zip(partitions, pool.map(publish, partitions), strict=True))
+    return dict(zip(partitions, lake.map_requests(publish, partitions), strict=True))
 
 
 def _read_for_replacement(store: ObjectStore, key: str) -> tuple[Manifest | None, str | None]:

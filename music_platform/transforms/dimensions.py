@@ -60,6 +60,7 @@ STATE_NAMES = {
 _PLACE = ("zip", "city", "state", "latitude", "longitude")
 _USER_ATTRIBUTES = ("first_name", "last_name", "gender", "registered_at", "level", "city", "state")
 _TRACKED_ATTRIBUTES = ("first_name", "last_name", "gender", "level", "_location")
+_TOLD_BY_CATALOGUE = ("track_id", "release", "year", "artist_id", "location", "latitude", "longitude")
 _NEVER_PLAYED = {"is_in_catalogue": False, "plays": 0}
 _FRIDAY = 5
 _USER_WINDOWS = 64
@@ -344,13 +345,13 @@ def _with_earlier_plays(
 
 
 def _outside_catalogue(played: DataFrame, contract: TableContract) -> DataFrame:
-    """Played members with what a catalogue would say of them."""
-    unsaid = {
+    """Played members where there is no catalogue: null in what it alone would tell."""
+    untold = {
         column.name: F.lit(None).cast(str(column.type))
         for column in contract.columns
-        if column.name in ("track_id", "release", "year", "artist_id", "location", "latitude", "longitude")
+        if column.name in _TOLD_BY_CATALOGUE
     }
-    return played.withColumns({**unsaid, "is_in_catalogue": F.lit(False)})
+    return played.withColumns({**untold, "is_in_catalogue": F.lit(False)})
 
 
 def _no_plays() -> dict[str, Column]:

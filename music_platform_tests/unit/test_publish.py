@@ -92,8 +92,9 @@ def test_nothing_written_is_an_explicitly_empty_partition(store: ObjectStore) ->
 
 def test_partitions_of_a_range_without_rows_become_empty(store: ObjectStore) -> None:
     hours = [HOUR, "2026-11-01-06:00", "2026-11-01-07:00"]
+    lake = Lake(Settings(lake=store.location))
     published = publish_partitions(
-        store, CONTRACT, {HOUR: write(store, "a", [1])}, hours, run_id="run", write_id="a", sources={},
+        lake, CONTRACT, {HOUR: write(store, "a", [1])}, hours, run_id="run", write_id="a", sources={},
         leftover_grace_seconds=3600,
     )  # fmt: skip
     assert [published[hour].manifest.rows for hour in hours] == [1, 0, 0]
