@@ -34,6 +34,10 @@ class LandedObjectGoneError(MusicPlatformError):
     """A landed object was listed and is gone when the engine came to read it."""
 
 
+class RowsWouldBeRemovedError(MusicPlatformError):
+    """A run would remove rows of a partition only because what they were made from is gone."""
+
+
 class MissingFileError(MusicPlatformError):
     """A file that a manifest names was gone when the engine came to read it."""
 

@@ -145,6 +145,12 @@ class Settings(BaseSettings):
         description="How far back, in whole days, the landing sensor lists what has landed; what lands in older hours is "
         "found by the daily reconciliation.",
     )
+    landing_retention_days: int = Field(
+        default=0,
+        ge=0,
+        description="Age in days from which landed objects may be gone, by a lifecycle rule on `landing/` say: their rows stay "
+        "in bronze, from which everything else is rebuilt. 0: they are kept, and a run refuses to go on without them.",
+    )
     landing_poll_seconds: int = Field(default=5, gt=0, description="Seconds between two looks at landing, 5 at least.")
     landing_quiet_seconds: float = Field(
         default=20.0, ge=0, description="How long no object may come to an hour before the hour is run."

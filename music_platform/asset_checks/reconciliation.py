@@ -7,10 +7,13 @@ on since, or when too much of an hour is in quarantine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from music_platform.asset_checks.outcome import CheckOutcome, tell
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
-from music_platform.io_managers.manifest import Manifest
+from music_platform.io_managers.landed_sources import has_content, has_expired, rows_by_object
+from music_platform.io_managers.manifest import Manifest, Source
 from music_platform.io_managers.partition_sets import StoredPartitions
 from music_platform.landing.layout import LandingFolder
 from music_platform.landing.reader import count_lines
@@ -23,37 +26,69 @@ RATE_CHECK = "quarantine_rate"
 UP_TO_DATE_CHECK = "has_all_landed_objects"
 
 
-def check_landing_reconciles(stored: StoredPartitions) -> CheckOutcome:
-    """Counts the lines of the landed objects that a table was made from once more, and compares."""
-    lake, layer = stored.lake, stored.contract.layer
+@dataclass
+class _Counted:
+    """What a partition was made from, counted once more."""
 
-    def landed_lines(manifest: Manifest) -> tuple[int, list[str]]:
-        lines, problems = 0, []
+    lines: int = 0
+    expired_rows: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def check_landing_reconciles(stored: StoredPartitions) -> CheckOutcome:
+    """Counts the lines of the landed objects that a table was made from once more, and compares.
+
+    In place of the lines of an object that expired on purpose count the rows that came from it.
+    """
+    lake, layer, now = stored.lake, stored.contract.layer, datetime.now(UTC)
+
+    def count(manifest: Manifest) -> _Counted:
+        counted = _Counted()
+        gone: list[Source] = []
         for source in manifest.sources:
             found = lake.store.get_with_etag(source.key)
             if found is None:
-                problems.append(f"partition {manifest.partition}: landed object '{source.key}' is gone")
+                gone.append(source)
                 continue
-            if found[1] != source.version:
-                problems.append(
-                    f"partition {manifest.partition}: landed object '{source.key}' was rewritten after {layer} read it; "
-                    "materialize the partition again"
+            if found[1] != source.version and not has_content(source, found[0]):
+                counted.problems.append(
+                    f"landed object '{source.key}' was rewritten after {layer} read it; materialize the partition again"
                 )
-            lines += count_lines(found[0])
-        return lines, problems
+            counted.lines += count_lines(found[0])
+        lost = [source for source in gone if not has_expired(source, lake, now)]
+        counted.problems += [
+            f"landed object '{source.key}' is gone; restore it, or declare it expired: ./run music-platform landing expire "
+            f"--partition '{manifest.partition}'"
+            for source in lost
+        ]
+        if gone:
+            rows = rows_by_object(lake, manifest)
+            counted.expired_rows = sum(rows[source.key] for source in gone if source not in lost)
+            counted.problems += [
+                f"{rows[source.key]} rows came from '{source.key}', of which {source.rows} were kept when it expired"
+                for source in gone
+                if source.is_expired and rows[source.key] != source.rows
+            ]
+        if not lost and (expected := counted.lines + counted.expired_rows) != manifest.rows:
+            counted.problems.append(f"{expected} landed lines, {manifest.rows} {layer} rows")
+        return counted
 
-    counted = lake.map_parallel(landed_lines, list(stored.manifests.values()))
-    problems = [problem for _, found in counted for problem in found]
-    for (lines, _), manifest in zip(counted, stored.manifests.values(), strict=True):
-        if lines != manifest.rows:
-            problems.append(f"partition {manifest.partition}: {lines} landed lines, {manifest.rows} {layer} rows")
-    landed = sum(lines for lines, _ in counted)
+    manifests = list(stored.manifests.values())
+    results = lake.map_parallel(count, manifests)
+    problems = [
+        f"partition {manifest.partition}: {problem}"
+        for manifest, counted in zip(manifests, results, strict=True)
+        for problem in counted.problems
+    ]
+    lines, expired = sum(counted.lines for counted in results), sum(counted.expired_rows for counted in results)
+    rows = sum(stored.rows.values())
+    of_expired = f" + {expired:,} rows of objects that expired" if expired else ""
     return CheckOutcome(
         table=stored.contract.path,
         check=LANDING_CHECK,
         passed=not problems,
-        description=tell(problems) or f"{landed:,} landed lines = {landed:,} {layer} rows",
-        numbers={"landed_lines": landed, f"{layer}_rows": sum(stored.rows.values())},
+        description=tell(problems) or f"{lines:,} landed lines{of_expired} = {rows:,} {layer} rows",
+        numbers={"landed_lines": lines, "expired_rows": expired, f"{layer}_rows": rows},
     )
 
 

@@ -5,15 +5,17 @@ import dagster as dg
 from music_platform.assets.tables import (
     LAKE_IO_MANAGER,
     SINGLE_RUN,
-    data_version_of,
+    GoneInputsConfig,
+    gone_inputs_of,
     pool_of,
     spec_arguments,
-    with_progress,
+    stage_landed,
 )
 from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
 from music_platform.contracts.table import Layer
 from music_platform.contracts.tables import BRONZE
-from music_platform.io_managers.partition_sets import LandedPartitions, StagedPartitions
+from music_platform.io_managers.landed_partitions import LandedPartitions
+from music_platform.io_managers.partition_sets import StagedPartitions
 from music_platform.transforms.bronze import bronze_events
 
 TRANSFORM_VERSION = "1"  # raise it when the same objects come to give other rows
@@ -35,10 +37,9 @@ def _bronze_asset(event: EventContract, partitions: dg.PartitionsDefinition) -> 
         pool=pool_of(contract),
         io_manager_key=LAKE_IO_MANAGER,
     )
-    def bronze(context: dg.AssetExecutionContext, landed: LandedPartitions) -> dg.Output[StagedPartitions]:
-        staged = StagedPartitions.begin(contract, context.run_id, landed.sources())
-        for batch in with_progress(context, contract.path, landed.batches()):
-            staged.write(bronze_events(landed.read(batch), event), batch, landed.lake)
-        return dg.Output(staged, data_version=data_version_of(staged, context.partition_keys))
+    def bronze(
+        context: dg.AssetExecutionContext, config: GoneInputsConfig, landed: LandedPartitions
+    ) -> dg.Output[StagedPartitions]:
+        return stage_landed(context, gone_inputs_of(context, config), landed, lambda lines: bronze_events(lines, event))
 
     return bronze

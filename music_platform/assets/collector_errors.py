@@ -5,15 +5,17 @@ import dagster as dg
 from music_platform.assets.tables import (
     LAKE_IO_MANAGER,
     SINGLE_RUN,
-    data_version_of,
+    GoneInputsConfig,
+    gone_inputs_of,
     pool_of,
     spec_arguments,
-    with_progress,
+    stage_landed,
 )
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Layer
-from music_platform.io_managers.partition_sets import LandedPartitions, StagedPartitions
+from music_platform.io_managers.landed_partitions import LandedPartitions
+from music_platform.io_managers.partition_sets import StagedPartitions
 from music_platform.transforms.collector_errors import collector_errors
 
 TRANSFORM_VERSION = "1"  # raise it when the same error records come to give other rows
@@ -35,10 +37,9 @@ def collector_errors_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
         backfill_policy=SINGLE_RUN,
         io_manager_key=LAKE_IO_MANAGER,
     )
-    def quarantined(context: dg.AssetExecutionContext, landed: LandedPartitions) -> dg.Output[StagedPartitions]:
-        staged = StagedPartitions.begin(COLLECTOR_ERRORS, context.run_id, landed.sources())
-        for batch in with_progress(context, COLLECTOR_ERRORS.path, landed.batches()):
-            staged.write(collector_errors(landed.read(batch)), batch, landed.lake)
-        return dg.Output(staged, data_version=data_version_of(staged, context.partition_keys))
+    def quarantined(
+        context: dg.AssetExecutionContext, config: GoneInputsConfig, landed: LandedPartitions
+    ) -> dg.Output[StagedPartitions]:
+        return stage_landed(context, gone_inputs_of(context, config), landed, collector_errors)
 
     return quarantined

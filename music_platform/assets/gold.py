@@ -13,13 +13,16 @@ from music_platform.assets.gold_tables import GOLD_TABLES, Frames, GoldTable
 from music_platform.assets.tables import (
     LAKE_IO_MANAGER,
     SINGLE_RUN,
+    GoneInputsConfig,
     data_version_of,
+    gone_inputs_of,
     pool_of,
     spec_arguments,
     with_progress,
 )
 from music_platform.contracts.table import Cadence, TableContract
 from music_platform.errors import PartitionMissingError
+from music_platform.io_managers.landed_sources import GoneInputs
 from music_platform.io_managers.parquet_io_manager import MAY_LACK_PARTITIONS
 from music_platform.io_managers.parquet_writer import gathered
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
@@ -50,12 +53,14 @@ def _gold_asset(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.Ass
     )
     def gold(
         context: dg.AssetExecutionContext,
+        config: GoneInputsConfig,
         lake: dg.ResourceParam[Lake],
         spark: SparkResource,
         **inputs: StoredPartitions,
     ) -> dg.Output[StagedPartitions]:
         keys = list(context.partition_keys)
         staged = stage_gold(table, keys, inputs, lake, spark, context.run_id, context)
+        staged.may_remove_rows = gone_inputs_of(context, config) is GoneInputs.REMOVE
         return dg.Output(staged, data_version=data_version_of(staged, keys))
 
     return gold

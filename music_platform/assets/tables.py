@@ -2,20 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 import dagster as dg
+from pydantic import Field
+from pyspark.sql import DataFrame
 
 from music_platform.contracts.dagster_schema import table_lineage, table_schema
 from music_platform.contracts.schemas import fingerprint
 from music_platform.contracts.table import TableContract
+from music_platform.errors import MusicPlatformError
+from music_platform.io_managers.landed_partitions import LandedPartitions
+from music_platform.io_managers.landed_sources import GONE_INPUTS_TAG, GoneInputs
+from music_platform.io_managers.parquet_writer import WrittenPartition
 from music_platform.io_managers.partition_sets import StagedPartitions
 from music_platform.partitions import describe_partitions
 
 LAKE_IO_MANAGER = "lake_io_manager"
 OWNERS = ["team:data-platform"]
 SINGLE_RUN = dg.BackfillPolicy.single_run()
+
+
+class GoneInputsConfig(dg.Config):
+    """What a run does about inputs that are gone; the run's tag of the same name counts before it."""
+
+    gone_inputs: str = Field(
+        default=str(GoneInputs.REFUSE),
+        description="What to do where an input that a partition was made from is gone: 'refuse' to remove its rows; 'keep' the "
+        "rows of landed objects, which are expired from then on (tables made of landed objects); or 'remove' the rows.",
+    )
+
+
+def gone_inputs_of(context: dg.AssetExecutionContext, config: GoneInputsConfig) -> GoneInputs:
+    """The choice of a run; raises ``MusicPlatformError`` that names the choices when it is none of them."""
+    chosen = context.run.tags.get(GONE_INPUTS_TAG, config.gone_inputs)
+    try:
+        return GoneInputs(chosen)
+    except ValueError as error:
+        raise MusicPlatformError(
+            f"the run's choice about inputs that are gone is '{chosen}'; it is one of {', '.join(GoneInputs)}"
+        ) from error
+
+
+def stage_landed(
+    context: dg.AssetExecutionContext,
+    gone_inputs: GoneInputs,
+    landed: LandedPartitions,
+    transform: Callable[[DataFrame], DataFrame],
+) -> dg.Output[StagedPartitions]:
+    """Write what a transform makes of landed lines, with the rows of objects that are gone and kept.
+
+    Raises ``RowsWouldBeRemovedError`` as ``LandedPartitions.settled``.
+    """
+    landed = landed.settled(gone_inputs, datetime.now(UTC))
+    staged = StagedPartitions.begin(
+        landed.contract, context.run_id, landed.sources(), may_remove_rows=gone_inputs is GoneInputs.REMOVE
+    )
+    for batch in with_progress(context, landed.contract.path, landed.batches()):
+        staged.write(landed.with_kept_rows(transform(landed.read(batch)), batch), batch, landed.lake)
+    for partition in landed.objects:
+        if counts := landed.counts(partition):
+            staged.written.setdefault(partition, WrittenPartition()).counts.update(counts)
+    return dg.Output(staged, data_version=data_version_of(staged, context.partition_keys))
 
 
 class SpecArguments(TypedDict):

@@ -7,9 +7,10 @@ from typing import Any
 import dagster as dg
 
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
+from music_platform.contracts.tables import BRONZE
 from music_platform.errors import MusicPlatformError
-from music_platform.io_managers.partition_sets import LandedPartitions, landed_objects
-from music_platform.landing.layout import LandingFolder, list_errors, list_landing
+from music_platform.io_managers.landed_partitions import LandedPartitions
+from music_platform.landing.layout import list_errors, list_landing
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -35,21 +36,9 @@ class LandingIOManager(dg.IOManager):
 
 def open_landed(event_type: str, partitions: list[str], lake: Lake, spark: SparkResource) -> LandedPartitions:
     """The landed objects of an event type's hours."""
-    return _landed_partitions(list_landing(lake.store, event_type, partitions), lake, spark)
+    return LandedPartitions.open(BRONZE[event_type], list_landing(lake.store, event_type, partitions), lake, spark)
 
 
 def open_errors(partitions: list[str], lake: Lake, spark: SparkResource) -> LandedPartitions:
     """The objects of error records by the hours in which they came in."""
-    return _landed_partitions(list_errors(lake.store, partitions), lake, spark)
-
-
-def _landed_partitions(listed: dict[str, LandingFolder], lake: Lake, spark: SparkResource) -> LandedPartitions:
-    return LandedPartitions(
-        objects={
-            key: landed_objects(key, [(found.key, found.size) for found in folder.objects])
-            for key, folder in listed.items()
-        },
-        etags={found.key: found.etag for folder in listed.values() for found in folder.objects},
-        lake=lake,
-        spark=spark,
-    )
+    return LandedPartitions.open(COLLECTOR_ERRORS, list_errors(lake.store, partitions), lake, spark)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 
 from music_platform.contracts.table import TableContract
 from music_platform.errors import ManifestCorruptError
+from music_platform.landing.layout import ERRORS_PREFIX, LANDING_PREFIX
 from music_platform.partitions import partition_path
 from music_platform.resources.object_store import ObjectStore, StoredObject
 
@@ -31,15 +32,25 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Source:
-    """What a partition was made from: a landed object (key, entity tag) or an upstream partition (folder, data version).
+    """What a partition was made from: a landed object (key, entity tag) or an upstream partition (folder, data version, rows).
 
     ``file_names`` are those of the upstream partition that were read; they are for the run that reads, not for the manifest.
+    ``size`` and ``sha256`` are those of a landed object's content, the latter only where the store's entity tag says nothing of
+    it (landed_sources.py). ``is_expired``: the landed object is gone on purpose, and the partition keeps its ``rows``.
     """
 
     key: str
     version: str
     rows: int | None = None
     file_names: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    size: int | None = None
+    sha256: str | None = None
+    is_expired: bool = False
+
+    @property
+    def is_landed(self) -> bool:
+        """Whether it is a landed object, and no partition of a table."""
+        return self.key.startswith((f"{LANDING_PREFIX}/", f"{ERRORS_PREFIX}/"))
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,9 @@ class Manifest:
         content = asdict(self) | {"rows": self.rows, "bytes": self.bytes, "data_version": self.data_version}
         for source in content["sources"]:
             del source["file_names"]
+            for name in ("size", "sha256", "is_expired"):
+                if not source[name]:  # most sources have none of them, and an hour can have thousands
+                    del source[name]
         return json.dumps(content, indent=1, sort_keys=True).encode()
 
     @classmethod

@@ -73,6 +73,7 @@ class ParquetLakeIOManager(dg.IOManager):
             write_id=staged.write_id,
             sources=staged.sources,
             leftover_grace_seconds=self._lake.settings.leftover_grace_seconds,
+            may_remove_rows=staged.may_remove_rows,
         )
         return self._metadata(staged.contract, published)
 
@@ -83,7 +84,7 @@ class ParquetLakeIOManager(dg.IOManager):
             source
             for sources in staged.sources.values()
             for source in sources
-            if source.rows is not None and source.key not in own  # what this very run makes is yet to be published
+            if not source.is_landed and source.key not in own  # what this very run makes is yet to be published
         }
 
         def require(source: Source) -> None:

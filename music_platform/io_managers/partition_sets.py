@@ -1,4 +1,4 @@
-"""What assets hold in their hands: stored partitions as input, landed partitions as input, staged partitions as output.
+"""What assets hold in their hands: stored partitions as input, staged partitions as output. Landed objects: landed_partitions.py.
 
 All are lazy: nothing is read before the engine runs a plan, and nothing staged is seen before the IO manager publishes it.
 """
@@ -21,12 +21,9 @@ from music_platform.io_managers.parquet_writer import (
     WrittenPartition,
     write_partitions,
 )
-from music_platform.landing.reader import LandedObject, read_lines
-from music_platform.partitions import describe_partitions, hour_of_key, in_batches
+from music_platform.partitions import describe_partitions, in_batches
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
-
-_LANDED_BYTES_OF_A_LINE = 48  # compressed; only decides how a range is cut into batches
 
 
 @dataclass(frozen=True)
@@ -130,54 +127,28 @@ def _require_files(manifest: Manifest, lake: Lake) -> None:
         )
 
 
-@dataclass(frozen=True)
-class LandedPartitions:
-    """Landed objects of one event type, by the hours of their folders; an hour may have none."""
-
-    objects: dict[str, list[LandedObject]]
-    etags: dict[str, str]
-    lake: Lake
-    spark: SparkResource
-
-    def read(self, partitions: Sequence[str] | None = None) -> DataFrame:
-        """One lazy DataFrame of the objects' lines, in columns of landing.reader.LINES_SCHEMA."""
-        objects = [landed for partition in partitions or self.objects for landed in self.objects[partition]]
-        return read_lines(self.spark.session_for(self.lake), self.lake.store, objects, self.spark.parallel_tasks)
-
-    def batches(self) -> list[list[str]]:
-        """The hours cut into batches, by an estimate of their lines."""
-        lines = {
-            partition: sum(landed.size for landed in objects) // _LANDED_BYTES_OF_A_LINE
-            for partition, objects in self.objects.items()
-        }
-        return in_batches(self.objects, lines, self.lake.settings.batch_rows_of_a_step)
-
-    def sources(self) -> dict[str, list[Source]]:
-        """For manifests of tables made from these objects."""
-        return {
-            partition: [Source(landed.key, self.etags[landed.key]) for landed in objects]
-            for partition, objects in self.objects.items()
-        }
-
-
 @dataclass
 class StagedPartitions:
     """Files of one table that are written and not yet published, for the IO manager to publish.
 
     ``sources`` are what each partition was made from, for its manifest. Partitions without files become explicitly empty;
-    ``made`` holds those that were written so far, empty ones included.
+    ``made`` holds those that were written so far, empty ones included. ``may_remove_rows``: the run was told to remove rows
+    whose inputs are gone.
     """
 
     contract: TableContract
     write_id: str
     sources: dict[str, list[Source]]
+    may_remove_rows: bool = False
     written: dict[str, WrittenPartition] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
 
     @classmethod
-    def begin(cls, contract: TableContract, run_id: str, sources: dict[str, list[Source]]) -> StagedPartitions:
+    def begin(
+        cls, contract: TableContract, run_id: str, sources: dict[str, list[Source]], *, may_remove_rows: bool = False
+    ) -> StagedPartitions:
         """Nothing written yet. Files are named by the run's first 8 characters, to tell their run, and 8 random ones."""
-        return cls(contract, f"{run_id[:8]}{uuid.uuid4().hex[:8]}", sources)
+        return cls(contract, f"{run_id[:8]}{uuid.uuid4().hex[:8]}", sources, may_remove_rows)
 
     def write(
         self, frame: DataFrame, partitions: Sequence[str], lake: Lake, *, rows_are_scattered: bool = False
@@ -251,9 +222,3 @@ def stage(
                 f"by their {partition_column}; the transform must keep to the partitions it was asked for"
             )
     return written
-
-
-def landed_objects(partition: str, found: Sequence[tuple[str, int]]) -> list[LandedObject]:
-    """Landed objects (key, size) of one hour."""
-    hour = hour_of_key(partition)
-    return [LandedObject(key, size, hour) for key, size in found]

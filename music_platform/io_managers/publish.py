@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 
 from music_platform.contracts.schemas import fingerprint
 from music_platform.contracts.table import TableContract
-from music_platform.errors import ManifestCorruptError, PublishConflictError
+from music_platform.errors import ManifestCorruptError, PublishConflictError, RowsWouldBeRemovedError
+from music_platform.io_managers.landed_sources import GONE_INPUTS_TAG, GoneInputs
 from music_platform.io_managers.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -47,12 +48,14 @@ def publish_partition(
     write_id: str,
     sources: Sequence[Source] = (),
     leftover_grace_seconds: float = 3600.0,
+    may_remove_rows: bool = False,
 ) -> Published:
     """Make the written files the partition, whatever it held before; no file is an explicit empty partition.
 
     Where the partition already holds the same content its files stay, and only the manifest is replaced. A manifest that
     cannot be read is replaced as well. Raises ``PublishConflictError`` when other runs replace the partition each time that
-    this one tries to, or have removed what it wrote.
+    this one tries to, or have removed what it wrote; ``RowsWouldBeRemovedError`` when something is gone that the partition
+    was made from and is no longer, unless ``may_remove_rows``.
     """
     key = manifest_key(contract.path, partition)
     for attempt in range(_ATTEMPTS):
@@ -68,6 +71,8 @@ def publish_partition(
             sources=tuple(sources),
             counts=dict(written.counts),
         )
+        if current is not None and not may_remove_rows:
+            _require_inputs(store, current, manifest)
         superseded = [] if current is None else current.keys
         is_unchanged = (
             current is not None and current.data_version == manifest.data_version and not lacking(current, present)
@@ -104,6 +109,7 @@ def publish_partitions(
     write_id: str,
     sources: Mapping[str, Sequence[Source]],
     leftover_grace_seconds: float,
+    may_remove_rows: bool = False,
 ) -> dict[str, Published]:
     """Publish each partition; one for which nothing was written becomes explicitly empty."""
 
@@ -117,9 +123,33 @@ def publish_partitions(
             write_id=write_id,
             sources=sources.get(partition, ()),
             leftover_grace_seconds=leftover_grace_seconds,
+            may_remove_rows=may_remove_rows,
         )
 
     return dict(zip(partitions, lake.map_requests(publish, partitions), strict=True))
+
+
+def _require_inputs(store: ObjectStore, current: Manifest, manifest: Manifest) -> None:
+    """Whatever the partition was made from and is not any more still exists: its rows are not left out because it is gone.
+
+    What exists was left out by a changed definition of the table; a landed object is never left out.
+    """
+    named = {source.key for source in manifest.sources}
+    for source in current.sources:
+        if source.key in named or not (source.is_landed or source.rows):
+            continue
+        found = store.get(source.key if source.is_landed else f"{source.key}/{MANIFEST_NAME}")
+        place = f"{manifest.table} partition {manifest.partition}"
+        if found is None:
+            raise RowsWouldBeRemovedError(
+                f"{place} was made from '{source.key}', which is gone: this run would remove its rows, so the partition was left "
+                f"as it is. Restore it, or have the run remove the rows: its tag {GONE_INPUTS_TAG}={GoneInputs.REMOVE}."
+            )
+        if source.is_landed:
+            raise PublishConflictError(
+                f"{place} was published by another run that read '{source.key}', which came after run {manifest.run_id} had "
+                "listed its objects. Run it again."
+            )
 
 
 def _read_for_replacement(store: ObjectStore, key: str) -> tuple[Manifest | None, str | None]:

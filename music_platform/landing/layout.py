@@ -94,6 +94,12 @@ def parse_errors_key(key: str) -> datetime | None:
     return hour if f"{hour:%Y-%m-%d}" == match["day"] else None
 
 
+def hour_of_object(key: str) -> datetime | None:
+    """The hour of a landed object or of one of error records, by its key; None when it is neither."""
+    found = parse_key(key)
+    return parse_errors_key(key) if found is None else found[1]
+
+
 @dataclass(frozen=True)
 class LandingFolder:
     """What lies in an hour's folder, sorted by key.

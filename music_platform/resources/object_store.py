@@ -37,7 +37,11 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object of the lake: its key relative to the lake, size in bytes, entity tag and time of last change."""
+    """One object of the lake: its key relative to the lake, size in bytes, entity tag and time of last change.
+
+    A local folder has no entity tags. There it is made of size and time of last change, which a copy of the lake (``cp -a``)
+    keeps; it is not the one that ``get_with_etag`` gives and ``replace`` takes, which tells even writes of one moment apart.
+    """
 
     key: str
     size: int
@@ -132,7 +136,8 @@ class ObjectStore:
         with self._failures("list", prefix):
             found = self._insist(lambda: obstore.list(self._store, prefix.rstrip("/") or None).collect())
         for meta in found:
-            yield StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+            etag = f"{meta['last_modified'].timestamp():.6f}-{meta['size']}" if self.is_local else meta["e_tag"] or ""
+            yield StoredObject(meta["path"], meta["size"], etag, meta["last_modified"])
 
     def folders(self, prefix: str) -> list[str]:
         """The names of the folders right below the folder ``prefix``, sorted; what lies in them is not listed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -84,7 +84,14 @@ class LocalPlatform:
         return self.land(event_type, partition, gzip_lines(map(to_line, records)))
 
     def run(
-        self, first: str, last: str | None = None, *, tables: Sequence[str] = (), raise_on_error: bool = True
+        self,
+        first: str,
+        last: str | None = None,
+        *,
+        tables: Sequence[str] = (),
+        raise_on_error: bool = True,
+        tags: Mapping[str, str] | None = None,
+        run_config: Mapping[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Materialize tables (default: the whole spine) of one hour, or of a range in one run."""
         return self._job.execute_in_process(
@@ -92,7 +99,17 @@ class LocalPlatform:
             asset_selection=[dg.AssetKey(table.split("/")) for table in tables] or None,
             raise_on_error=raise_on_error,
             partition_key=first if last is None else None,
-            tags=None if last is None else {RANGE_START: first, RANGE_END: last},
+            tags={**(tags or {}), **({} if last is None else {RANGE_START: first, RANGE_END: last})},
+            run_config=run_config,
+        )
+
+    def run_day(
+        self, day: str, *, raise_on_error: bool = True, tags: Mapping[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Materialize all daily tables of a day."""
+        job = build_definitions(self.settings, resource_overrides=self.resource_overrides).resolve_job_def("daily_tier")
+        return job.execute_in_process(
+            instance=self.instance, raise_on_error=raise_on_error, partition_key=day, tags=dict(tags or {})
         )
 
     def manifest(self, table: str, partition: str) -> Manifest:

@@ -232,8 +232,8 @@ def test_a_landed_object_that_is_gone_is_found(made_anew: LocalPlatform) -> None
     key = made_anew.manifest(BRONZE, HOUR).sources[0].key
     made_anew.lake.store.delete([key])
     assert failed(made_anew) == {
-        "bronze reconciles_with_landing": f"partition {HOUR}: landed object '{key}' is gone; partition {HOUR}: 22 landed "
-        "lines, 42 bronze rows"
+        "bronze reconciles_with_landing": f"partition {HOUR}: landed object '{key}' is gone; restore it, or declare it "
+        f"expired: ./run music-platform landing expire --partition '{HOUR}'"
     }
 
 
