@@ -14,6 +14,7 @@ from music_platform.asset_checks.outcome import CheckOutcome, tell
 from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_STREAMS
 from music_platform.contracts.table import Layer, TableContract
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.io_managers.landed_sources import compare
 from music_platform.io_managers.manifest import Manifest, read_manifest
 from music_platform.landing.layout import LandingFolder, list_landing
 from music_platform.partitions import describe_partitions, key_of_hour
@@ -55,7 +56,9 @@ def check_closed_hours(event_type: str, now: datetime, lake: Lake) -> CheckOutco
     begun = [hour for hour in closed if landed[hour].objects or any(hour in by_hour for by_hour in manifests.values())]
     looked_at = [hour for hour in closed if begun and hour >= begun[0]]
     problems = {
-        hour: found for hour in looked_at if (found := _lacking(BRONZE[event_type], landed[hour], hour, manifests))
+        hour: found
+        for hour in looked_at
+        if (found := _lacking(BRONZE[event_type], landed[hour], hour, manifests, now, lake))
     }
     watermark = _watermark(lake, SILVER[event_type], [*closed, *still_open])
     numbers: dict[str, int | float] = {
@@ -90,15 +93,24 @@ def _manifests(lake: Lake, table: TableContract, hours: Sequence[str]) -> dict[s
 
 
 def _lacking(
-    bronze: TableContract, landed: LandingFolder, hour: str, manifests: Mapping[str, Mapping[str, Manifest]]
+    bronze: TableContract,
+    landed: LandingFolder,
+    hour: str,
+    manifests: Mapping[str, Mapping[str, Manifest]],
+    now: datetime,
+    lake: Lake,
 ) -> list[str]:
     missing = [path for path, by_hour in manifests.items() if hour not in by_hour]
     found = [f"not in {', '.join(missing)} ({len(landed.objects)} objects landed)"] if missing else []
     if hour in manifests[bronze.path]:
-        read = {(source.key, source.version) for source in manifests[bronze.path][hour].sources}
-        newer = [stored.key for stored in landed.objects if (stored.key, stored.etag) not in read]
-        if newer:
-            found.append(f"{len(newer)} landed objects are not in {bronze.path}, such as '{newer[0]}'")
+        differs = compare(lake, manifests[bronze.path][hour].sources, landed.objects, now)
+        if differs.new:
+            found.append(f"{len(differs.new)} landed objects are not in {bronze.path}, such as '{differs.new[0].key}'")
+        if differs.gone:
+            found.append(
+                f"{len(differs.gone)} landed objects are gone that {bronze.path} was made from, such as "
+                f"'{differs.gone[0].key}'"
+            )
     return found
 
 

@@ -6,6 +6,7 @@ So the first tick after a demo, or after a memory was reset, runs what is missin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -13,10 +14,12 @@ from music_platform.automation.landed_hours import NO_OBJECTS, LandedHour
 from music_platform.contracts.pipeline import PIPELINE
 from music_platform.contracts.table import Cadence, TableContract
 from music_platform.contracts.tables import MADE_OF_LANDED, TABLES
+from music_platform.io_managers.landed_sources import compare
 from music_platform.io_managers.manifest import Manifest, read_manifest
 from music_platform.landing.layout import LANDED_KINDS, list_landed
 from music_platform.partitions import keys_in_range
 from music_platform.resources.lake import Lake
+from music_platform.resources.object_store import StoredObject
 
 _HOURLY = [table for table in TABLES.values() if table.cadence is Cadence.HOURLY]
 
@@ -40,7 +43,7 @@ def contents_of_made_hours(
     if not hours:
         return {}
     landed = {
-        kind: {hour: {(stored.key, stored.etag) for stored in folder.objects} for hour, folder in folders.items()}
+        kind: {hour: folder.objects for hour, folder in folders.items()}
         for kind, folders in zip(
             LANDED_KINDS,
             lake.map_parallel(lambda kind: list_landed(lake.store, kind, hours), LANDED_KINDS),
@@ -58,7 +61,7 @@ def contents_of_made_hours(
 
 
 def _is_made(
-    lake: Lake, tables: Sequence[TableContract], hour: str, landed: Mapping[str, set[tuple[str, str]]]
+    lake: Lake, tables: Sequence[TableContract], hour: str, landed: Mapping[str, Sequence[StoredObject]]
 ) -> bool:
     manifests: dict[str, Manifest] = {}
     for table in tables:
@@ -67,7 +70,8 @@ def _is_made(
             return False
         manifests[table.path] = found[0]
     for kind, table in MADE_OF_LANDED.items():
-        if {(source.key, source.version) for source in manifests[table.path].sources} != landed[kind]:
+        differs = compare(lake, manifests[table.path].sources, landed[kind], datetime.now(UTC))
+        if differs.new or differs.gone:
             return False
     versions = {manifest.folder: manifest.data_version for manifest in manifests.values()}
     return all(

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache, cached_property
 
 import dagster as dg
 from dagster._time import get_current_datetime
 
 from music_platform.automation.jobs import HOURLY_SPINE
-from music_platform.automation.landed_hours import LandedHour, list_days
+from music_platform.automation.landed_hours import LandedHour, LandedObjects, list_days
 from music_platform.automation.landing_requests import (
     data_versions_of_landing,
     hours_in_progress,
@@ -21,9 +22,18 @@ from music_platform.automation.landing_requests import (
 )
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.tables import MADE_OF_LANDED
+from music_platform.errors import ManifestCorruptError
+from music_platform.io_managers.landed_sources import Difference, compare, hours_with_rows
 from music_platform.io_managers.manifest import read_manifest
-from music_platform.landing.layout import ERRORS_PREFIX, list_landed, type_prefix
-from music_platform.partitions import contiguous_ranges, describe_partitions, is_day, key_of_hour
+from music_platform.landing.layout import ERRORS_PREFIX, LANDED_KINDS, list_landed, type_prefix
+from music_platform.partitions import (
+    contiguous_ranges,
+    day_of_key,
+    describe_partitions,
+    hours_of_day,
+    is_day,
+    key_of_hour,
+)
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
 
@@ -39,20 +49,21 @@ _MOST_REQUESTS = 31
 class Findings:
     """What a reconciliation found.
 
-    ``lost`` are hours with objects that bronze was not made from. ``incomplete`` are those among them that also lack objects
-    which bronze was made from: to run them would remove rows. ``verified`` are events for hours that were found in order.
+    ``lost`` are hours with objects that bronze was not made from. ``gone`` are the objects that bronze was made from and that
+    are gone, though not on purpose, by hour: a run of such an hour refuses to remove their rows, so none is requested.
+    ``verified`` are events for hours that were found in order.
     """
 
     hours: int = 0
     objects: int = 0
     lost: list[str] = field(default_factory=list)
-    incomplete: list[str] = field(default_factory=list)
+    gone: dict[str, list[str]] = field(default_factory=dict)
     future: list[str] = field(default_factory=list)
     verified: list[dg.AssetMaterialization] = field(default_factory=list)
     resume_day: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one look, told from another by itself
 class Reconciliation:
     """One comparison of landing with bronze, day by day within a time budget."""
 
@@ -78,50 +89,71 @@ class Reconciliation:
         return found
 
     def _days(self) -> list[str]:
-        """The days that have folders: one request for each kind."""
+        """The days that have folders in landing or in a table that is made of it: one request for each of both."""
+        made = {day for table in MADE_OF_LANDED.values() for day in self.lake.days_of(table.path)}
+        return sorted(filter(is_day, made | self._landed_days), reverse=True)
+
+    @cached_property
+    def _landed_days(self) -> set[str]:
         prefixes = [*map(type_prefix, EVENT_TYPES), ERRORS_PREFIX]
-        names = {name.removeprefix("dt=") for prefix in prefixes for name in self.lake.store.folders(prefix)}
-        return sorted(filter(is_day, names), reverse=True)
+        return {name.removeprefix("dt=") for prefix in prefixes for name in self.lake.store.folders(prefix)}
 
     def _look_at(self, days: Sequence[str], found: Findings) -> None:
-        listing = list_days(self.lake, days, always=days[0], resume_day=None, budget_seconds=self.budget_seconds)
+        hours = self._listed(days)
         current = key_of_hour(self.now)
         suspects: list[tuple[str, str]] = []
-        for hour, landed in sorted(listing.hours.items()):
+        for hour, landed in sorted(hours.items()):
             found.hours += 1
             found.objects += landed.objects
             if hour > current and landed.objects:
                 found.future.append(hour)
             elif self._is_settled(hour, landed):
-                suspects += [(hour, name) for name, objects in landed.by_kind.items()
-                             if objects.objects and self.known.get(name, {}).get(hour) != objects.digest]  # fmt: skip
+                suspects += [(hour, kind) for kind in LANDED_KINDS if self._is_suspect(hour, kind, landed)]
         compared = self.lake.map_parallel(lambda suspect: self._compare(*suspect), suspects)
-        lost = {hour for (hour, _), (lacks, _) in zip(suspects, compared, strict=True) if lacks}
-        incomplete = {
-            hour for (hour, _), (lacks, gone) in zip(suspects, compared, strict=True) if hour in lost and gone
-        }
-        found.lost += sorted(lost - incomplete)
-        found.incomplete += sorted(incomplete)
-        found.verified += [
-            landed_event(kind, hour, listing.hours[hour].by_kind[kind])
-            for (hour, kind), (lacks, _) in zip(suspects, compared, strict=True)
-            if not lacks
-        ]
+        lost: set[str] = set()
+        for (hour, kind), differs in zip(suspects, compared, strict=True):
+            if differs.gone:
+                found.gone.setdefault(hour, []).extend(source.key for source in differs.gone)
+            elif differs.new:
+                lost.add(hour)
+            else:
+                found.verified.append(landed_event(kind, hour, hours[hour].by_kind.get(kind, LandedObjects())))
+        found.lost += sorted(lost - found.gone.keys())
+
+    def _listed(self, days: Sequence[str]) -> dict[str, LandedHour]:
+        """What has landed in the hours of the days. A day without a folder is not listed: it has nothing."""
+        landed = [day for day in days if day in self._landed_days]
+        hours = {hour: LandedHour() for day in days for hour in hours_of_day(day)}
+        if landed:
+            hours |= list_days(
+                self.lake, landed, always=landed[0], resume_day=None, budget_seconds=self.budget_seconds
+            ).hours
+        return hours
+
+    def _is_suspect(self, hour: str, kind: str, landed: LandedHour) -> bool:
+        """Whether the objects are others than those that were reported last, or are gone without having been reported."""
+        objects, known = landed.by_kind.get(kind, LandedObjects()), self.known.get(kind, {}).get(hour)
+        if known is None and not objects.objects:
+            return hour in self._hours_with_rows(kind, day_of_key(hour))
+        return known != objects.digest
+
+    @cache  # noqa: B019 - a reconciliation lives for one evaluation
+    def _hours_with_rows(self, kind: str, day: str) -> frozenset[str]:
+        return hours_with_rows(self.lake, MADE_OF_LANDED[kind], day)
 
     def _is_settled(self, hour: str, landed: LandedHour) -> bool:
         is_partition = key_of_hour(self.first_hour) <= hour <= key_of_hour(self.now)
         age = self.now.timestamp() - (landed.newest or 0.0)
         return is_partition and hour not in self.busy and not 0 <= age < _SETTLING_SECONDS
 
-    def _compare(self, hour: str, kind: str) -> tuple[bool, bool]:
-        """Whether the first table lacks objects that have landed, and whether objects are gone that it was made from."""
-        folder = list_landed(self.lake.store, kind, [hour])[hour]
-        published = read_manifest(self.lake.store, MADE_OF_LANDED[kind], hour)
-        if published is None:
-            return True, False
-        landed = {(stored.key, stored.etag) for stored in folder.objects}
-        made_of = {(source.key, source.version) for source in published[0].sources}
-        return bool(landed - made_of), bool({key for key, _ in made_of} - {key for key, _ in landed})
+    def _compare(self, hour: str, kind: str) -> Difference:
+        """What has landed of an hour against what the first table was made from; of no table it is all new."""
+        objects = list_landed(self.lake.store, kind, [hour])[hour].objects
+        try:
+            published = read_manifest(self.lake.store, MADE_OF_LANDED[kind], hour)
+        except ManifestCorruptError:  # a run replaces it
+            return Difference(new=objects)
+        return compare(self.lake, () if published is None else published[0].sources, objects, self.now)
 
 
 def landing_reconcile(settings: Settings) -> dg.ScheduleDefinition:
@@ -169,10 +201,12 @@ def _message(found: Findings, left: int) -> str:
         told.append(f"{len(found.lost)} hours hold objects that their tables were not made from: {_some(found.lost)}")
     if left > 0:
         told.append(f"{left} ranges of them are left for tomorrow")
-    if found.incomplete:
+    if found.gone:
+        keys = [key for keys in found.gone.values() for key in keys]
         told.append(
-            f"NOT RUN: {len(found.incomplete)} hours hold new objects and lack others that bronze was made from, so that a "
-            f"run would remove rows; restore the objects, or materialize the hours if that is meant: {_some(found.incomplete)}"
+            f"NOT RUN: {len(found.gone)} hours lack {len(keys)} landed objects that their tables were made from, such as "
+            f"'{keys[0]}'; restore the objects, or declare them expired by ./run music-platform landing expire: "
+            f"{_some(sorted(found.gone))}"
         )
     if found.future:
         told.append(f"held until their hour comes: {_some(found.future)}")

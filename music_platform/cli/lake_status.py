@@ -16,9 +16,17 @@ from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Cadence, Layer, TableContract
 from music_platform.contracts.tables import TABLES
 from music_platform.errors import ManifestCorruptError
+from music_platform.io_managers.landed_sources import Difference, compare, hours_with_rows
 from music_platform.io_managers.manifest import Manifest, read_manifest
 from music_platform.landing.layout import LandingFolder, day_prefix, list_landing, parse_key, type_prefix
-from music_platform.partitions import DAILY_KEY_FORMAT, hour_of_key, hours_of_day, key_of_hour, keys_in_range
+from music_platform.partitions import (
+    DAILY_KEY_FORMAT,
+    day_of_key,
+    hour_of_key,
+    hours_of_day,
+    key_of_hour,
+    keys_in_range,
+)
 from music_platform.resources.lake import Lake
 
 _LENGTHS = {Cadence.HOURLY: timedelta(hours=1), Cadence.DAILY: timedelta(days=1)}
@@ -74,6 +82,15 @@ class UnprocessedHour:
 
 
 @dataclass(frozen=True)
+class GoneObjects:
+    """Landed objects of an hour that bronze was made from and that are gone, though not on purpose."""
+
+    hour: str
+    event_type: str
+    objects: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class HeldHour:
     """An hour that is yet to come and has landed objects already."""
 
@@ -91,6 +108,7 @@ class LakeStatus:
     held: tuple[HeldHour, ...]
     later_held_days: int
     damaged: tuple[str, ...] = ()
+    gone: tuple[GoneObjects, ...] = ()
 
 
 def is_missing(lake: Lake) -> bool:
@@ -120,12 +138,16 @@ def lake_status(lake: Lake, now: datetime, look_back_hours: int) -> LakeStatus:
         for key in rest_of_day
         if folders[key].objects
     ]
+    unprocessed, gone = look.differences(
+        {name: {key: folders[key] for key in window} for name, folders in listed.items()}
+    )
     return LakeStatus(
         tuple(layers),
-        tuple(look.unprocessed({name: {key: folders[key] for key in window} for name, folders in listed.items()})),
+        tuple(unprocessed),
         tuple(sorted([*held, *later_held], key=lambda item: (item.hour, item.event_type))),
         later_days,
         tuple(dict.fromkeys(look.damaged)),
+        tuple(gone),
     )
 
 
@@ -182,20 +204,41 @@ class _Look:
             layer, cadence, last, self._lag(last, cadence), behind.table, tables, rows, None, size, rate
         )  # fmt: skip
 
-    def unprocessed(self, listed: dict[str, dict[str, LandingFolder]]) -> list[UnprocessedHour]:
-        """Hours whose landed objects, by key and entity tag, are not all among the sources of bronze."""
-        hours = [(key, name) for name, folders in listed.items() for key, folder in folders.items() if folder.objects]
+    def differences(
+        self, listed: dict[str, dict[str, LandingFolder]]
+    ) -> tuple[list[UnprocessedHour], list[GoneObjects]]:
+        """Where bronze was not made from all that has landed, and where what it was made from is gone."""
+        days = sorted({day_of_key(key) for folders in listed.values() for key in folders})
+        asked = [(name, day) for name in listed for day in days]
+        made = self.lake.map_parallel(
+            lambda pair: hours_with_rows(self.lake, TABLES[f"{Layer.BRONZE}/{pair[0]}"], pair[1]), asked
+        )
+        with_rows = {(hour, name) for (name, _), hours in zip(asked, made, strict=True) for hour in hours}
+        hours = sorted(
+            (key, name)
+            for name, folders in listed.items()
+            for key, folder in folders.items()
+            if folder.objects or (key, name) in with_rows
+        )
 
-        def compare(hour: tuple[str, str]) -> UnprocessedHour | None:
+        def compare_hour(hour: tuple[str, str]) -> Difference:
             key, name = hour
             bronze = self.manifest(TABLES[f"{Layer.BRONZE}/{name}"], key)
-            read = {(source.key, source.version) for source in bronze.sources} if bronze is not None else set()
-            waiting = [stored for stored in listed[name][key].objects if (stored.key, stored.etag) not in read]
-            if not waiting:
-                return None
-            return UnprocessedHour(key, name, len(waiting), min(stored.last_modified for stored in waiting))
+            sources = () if bronze is None else bronze.sources
+            return compare(self.lake, sources, listed[name][key].objects, self.now)
 
-        return [found for found in self.lake.map_parallel(compare, sorted(hours)) if found is not None]
+        found = list(zip(hours, self.lake.map_parallel(compare_hour, hours), strict=True))
+        unprocessed = [
+            UnprocessedHour(key, name, len(differs.new), min(stored.last_modified for stored in differs.new))
+            for (key, name), differs in found
+            if differs.new
+        ]
+        gone = [
+            GoneObjects(key, name, tuple(source.key for source in differs.gone))
+            for (key, name), differs in found
+            if differs.gone
+        ]
+        return unprocessed, gone
 
     def later_days(self) -> tuple[list[HeldHour], int]:
         """The hours that have landed objects on days after today, and the number of days that are not looked into."""

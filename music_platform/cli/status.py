@@ -126,6 +126,12 @@ def _problems_of_lake(lake: LakeStatus, settings: Settings, now: datetime) -> It
     late = [hour for hour in lake.unprocessed if now - hour.waiting_since > limit]
     if late:
         yield f"landed and not in bronze for more than {settings.lag_limit_hours:g} h: {_hours_told(late)}"
+    for gone in lake.gone:
+        yield (
+            f"{gone.event_type} {gone.hour}: {len(gone.objects)} landed objects are gone that bronze was made from, such as "
+            f"'{gone.objects[0]}'. Restore them, or declare them expired: ./run music-platform landing expire --partition "
+            f"'{gone.hour}'"
+        )
 
 
 def _first_due(layer: LayerStatus, landed: str | None, now: datetime) -> datetime | None:

@@ -15,6 +15,7 @@ from music_platform.automation.landing_reconcile import Reconciliation, landing_
 from music_platform.automation.landing_requests import data_versions_of_landing
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.definitions import build_definitions
+from music_platform.io_managers.landed_partitions import declare_expired
 from music_platform.landing.layout import errors_key
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
@@ -96,17 +97,45 @@ def test_what_changed_after_the_tables_were_made_is_found(reconciled: Reconciled
     assert reconciled.reconcile()[0] == []
 
 
-def test_objects_that_expired_remove_no_rows(reconciled: Reconciled) -> None:
-    path = reconciled.land(_OLD)
-    reconciled.land(_OLD, 2)
+@pytest.mark.parametrize("is_verified_before", [False, True], ids=["never_reported", "verified_before"])
+@pytest.mark.parametrize("others", [0, 1], ids=["the_only_object", "one_of_two"])
+def test_an_hour_whose_object_is_gone_is_named_and_not_run(
+    reconciled: Reconciled, others: int, is_verified_before: bool
+) -> None:
+    records = [good_record("listen_events", _OLD)]
+    path = Path(reconciled.platform.settings.lake, reconciled.platform.land_records("listen_events", _OLD, records))
+    for chunk in range(others):
+        reconciled.land(_OLD, chunk + 2)
     reconciled.platform.run(_OLD, tables=_BRONZE)
+    if is_verified_before:
+        reconciled.reconcile()
     path.unlink()
+    for _ in range(2):  # it is named each time, and never taken for verified
+        requested, reason = reconciled.reconcile()
+        assert requested == []
+        assert "NOT RUN: 1 hours lack 1 landed objects that their tables were made from" in reason
+        assert path.name in reason
+        assert _OLD in reason
+    reconciled.land(_OLD, 9)
     assert reconciled.reconcile()[0] == []
-    reconciled.land(_OLD, 3)
-    requested, reason = reconciled.reconcile()
-    assert requested == []
-    assert "NOT RUN: 1 hours hold new objects and lack others" in reason
-    assert _OLD in reason
+
+
+def test_an_hour_whose_objects_expired_on_purpose_is_in_order(reconciled: Reconciled) -> None:
+    records = [good_record("listen_events", _OLD)]
+    key = reconciled.platform.land_records("listen_events", _OLD, records)
+    reconciled.platform.run(_OLD, tables=_BRONZE)
+    reconciled.platform.lake.store.delete([key])
+    assert declare_expired(reconciled.platform.lake, "listen_events", _OLD)
+    assert reconciled.reconcile() == ([], "0 objects in 24 hours compared")
+    reconciled.land(_OLD, 2)  # what comes late all the same is taken in
+    assert reconciled.reconcile()[0] == [_OLD]
+
+
+def test_a_manifest_that_cannot_be_read_is_made_again(reconciled: Reconciled) -> None:
+    reconciled.land(_OLD)
+    reconciled.platform.run(_OLD, tables=_BRONZE)
+    Path(reconciled.platform.settings.lake, "bronze/listen_events/date=2026-02-01/hour=05/_SUCCESS").write_text("{")
+    assert reconciled.reconcile()[0] == [_OLD]
 
 
 def test_what_landed_just_now_is_left_to_the_sensor(reconciled: Reconciled) -> None:

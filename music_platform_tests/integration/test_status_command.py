@@ -280,7 +280,7 @@ def test_the_requests_do_not_grow_with_history(commands: CliRunner, monkeypatch:
         assert found.layers[0].last_complete == f"{now - timedelta(days=10):%Y-%m-%d}-23:00"
         counts.append(len(requests))
     assert counts[0] == counts[1]
-    assert counts[0] < 24 * 3
+    assert counts[0] < 24 * 4
 
 
 @pytest.fixture
