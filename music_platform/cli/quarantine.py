@@ -26,6 +26,7 @@ from music_platform.cli.console import (
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.io_managers.landed_sources import GONE_INPUTS_TAG, GoneInputs
 from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, read_manifest
 from music_platform.io_managers.partition_sets import StoredPartitions
 from music_platform.landing.layout import list_errors
@@ -113,10 +114,19 @@ def replay_quarantine(
     partition_range: RangeOption = None,
     event_type: EventTypeOption = None,
     rule: RuleOption = None,
+    gone_inputs: Annotated[
+        GoneInputs,
+        typer.Option(
+            "--gone-inputs",
+            help="What to do where landed objects that bronze was made from are gone: refuse; keep their rows, as expired; or "
+            "remove their rows.",
+        ),
+    ] = GoneInputs.REFUSE,
 ) -> None:
     """Materialize again the hours that have quarantined rows, from their landed objects and by the contracts of now.
 
-    Of the collector's errors, those that are events by now are landed first; twice changes nothing.
+    Of the collector's errors, those that are events by now are landed first; twice changes nothing. Where landed objects
+    expired on purpose, their rows are judged anew as bronze has them.
     """
     settings = settings_of_command()
     # Importing it reads the settings.
@@ -136,7 +146,8 @@ def replay_quarantine(
         def materialize_again(name: str, tables: list[TableContract], partitions: list[str]) -> None:
             for hours_in_a_row in contiguous_ranges(partitions):
                 paths = [contract.path for contract in tables]
-                materialize(instance, settings, paths, hours_in_a_row, f"replaying {name}")
+                tags = {GONE_INPUTS_TAG: str(gone_inputs)}
+                materialize(instance, settings, paths, hours_in_a_row, f"replaying {name}", tags)
 
         # First, so that hours that are replayed below take in what it lands.
         if hours_of_errors := hours.pop(COLLECTOR_ERRORS.name, None):

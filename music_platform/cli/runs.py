@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,11 +39,16 @@ def open_instance() -> dg.DagsterInstance:
 
 
 def materialize(
-    instance: dg.DagsterInstance, settings: Settings, tables: Sequence[str], partitions: Sequence[str], title: str
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    tables: Sequence[str],
+    partitions: Sequence[str],
+    title: str,
+    tags: Mapping[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materialize and check tables (``<layer>/<name>``) for a gapless range of hours or days in one run.
 
-    ``partitions`` are empty for assets that have none.
+    ``partitions`` are empty for assets that have none. ``tags`` are the run's own.
 
     Raises ``MusicPlatformError`` that names the steps and checks that failed, and ``KeyboardInterrupt`` when the run was
     interrupted, once that is recorded in the instance. Must be called in the main thread.
@@ -61,7 +66,7 @@ def materialize(
                 run_id=run_id,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                **_partition_arguments(partitions),
+                **_partition_arguments(partitions, tags or {}),
             )
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:
             # Between two steps, or before the first; the run would stay open for ever.
@@ -81,13 +86,14 @@ def warnings_of(result: dg.ExecuteInProcessResult) -> list[str]:
     return [_told(evaluation) for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
 
 
-def _partition_arguments(partitions: Sequence[str]) -> dict[str, Any]:
+def _partition_arguments(partitions: Sequence[str], tags: Mapping[str, str]) -> dict[str, Any]:
     if not partitions:
-        return {}
+        return {"tags": tags}
     if len(partitions) == 1:
-        return {"partition_key": partitions[0]}
+        return {"partition_key": partitions[0], "tags": tags}
     return {
         "tags": {
+            **tags,
             "dagster/asset_partition_range_start": partitions[0],
             "dagster/asset_partition_range_end": partitions[-1],
         }
