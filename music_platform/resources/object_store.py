@@ -131,14 +131,18 @@ class ObjectStore:
         """The objects whose keys begin with the folder ``prefix``, in no promised order."""
         with self._failures("list", prefix):
             found = self._insist(lambda: obstore.list(self._store, prefix.rstrip("/") or None).collect())
-        for meta in found:
-            yield StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+        yield from map(_stored_object, found)
 
     def folders(self, prefix: str) -> list[str]:
         """The names of the folders right below the folder ``prefix``, sorted; what lies in them is not listed."""
+        return self.list_level(prefix)[0]
+
+    def list_level(self, prefix: str) -> tuple[list[str], list[StoredObject]]:
+        """The names of the folders right below the folder ``prefix``, sorted, and the objects that lie directly in it."""
         with self._failures("list", prefix):
             found = self._insist(lambda: obstore.list_with_delimiter(self._store, prefix.rstrip("/") or None))
-        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"])
+        folders = sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"])
+        return folders, [_stored_object(meta) for meta in found["objects"]]
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects; those that are gone already are no failure."""
@@ -253,6 +257,10 @@ class _ObjectReader(io.RawIOBase):
         buffer[:length] = self._store.read_range(self._key, self._position, length)
         self._position += length
         return length
+
+
+def _stored_object(meta: Any) -> StoredObject:
+    return StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
 
 @lru_cache(maxsize=4096)
