@@ -11,6 +11,7 @@ from music_platform.cli import (
     fluentd,
     generate,
     land,
+    landing,
     lineage,
     quarantine,
     results,
@@ -33,6 +34,7 @@ app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("dictionary")(dictionary.dictionary)
 app.command("lineage")(lineage.lineage)
+app.add_typer(landing.app, name="landing")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(druid.app, name="druid")
 app.add_typer(fluentd.app, name="fluentd")

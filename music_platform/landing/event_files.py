@@ -36,13 +36,19 @@ class LandingInputError(MusicPlatformError):
 
 @dataclass(frozen=True)
 class EventFile:
-    """One input: a file of lines of one event type, plain or compressed with gzip or xz. No path: standard input."""
+    """One input: a file of lines of one event type, plain or compressed with gzip or xz. No path: standard input.
+
+    ``shown_as`` is the name for messages of a file that stands for something else, such as an object of the lake.
+    """
 
     path: Path | None
     event_type: str
+    shown_as: str = ""
 
     @property
     def name(self) -> str:
+        if self.shown_as:
+            return self.shown_as
         return "standard input" if self.path is None else str(self.path)
 
 

@@ -28,8 +28,6 @@ _KEY = re.compile(
     r"(?P<slice>\d{10})_(?P<chunk_id>[0-9a-f]{32})\.json\.gz"
 )
 _DAY_FOLDER = re.compile(r"dt=(?P<day>\d{4}-\d\d-\d\d)")
-_ENDING = ".json.gz"
-_CHUNK_AND_ENDING = f"{'0' * 32}{_ENDING}"
 _NAME = re.compile(r"\d{10}_[0-9a-f]{32}\.json\.gz")
 _ERRORS_KEY = re.compile(
     rf"{ERRORS_PREFIX}/dt=(?P<day>\d{{4}}-\d\d-\d\d)/(?P<slice>\d{{10}})_(?P<chunk_id>[0-9a-f]{{32}})\.json\.gz"
@@ -99,16 +97,16 @@ def parse_errors_key(key: str) -> datetime | None:
     return hour if f"{hour:%Y-%m-%d}" == match["day"] else None
 
 
-def error_chunk_ids(store: ObjectStore, since: datetime | None = None) -> set[str]:
-    """The chunk ids of all objects of error records that are filed by the hour, or of those of hours from ``since`` on.
+def error_objects(store: ObjectStore, since: datetime | None = None) -> dict[str, str]:
+    """The keys by chunk id of all objects of error records that are filed by the hour, or of those of hours from ``since`` on.
 
     Costs one listing of errors/.
     """
-    found = set()
+    found = {}
     for stored in store.list(ERRORS_PREFIX):
-        hour = parse_errors_key(stored.key)
-        if hour is not None and (since is None or hour >= since):
-            found.add(stored.key[-len(_CHUNK_AND_ENDING) : -len(_ENDING)])
+        hour, match = parse_errors_key(stored.key), _ERRORS_KEY.fullmatch(stored.key)
+        if hour is not None and match is not None and (since is None or hour >= since):
+            found[match["chunk_id"]] = stored.key
     return found
 
 

@@ -19,7 +19,7 @@ from isal import isal_zlib
 
 from music_platform.landing.event_files import EventFile, blocks, opened
 from music_platform.landing.event_lines import HourLines, SortedBlock, hour_time, sort_block, without_times
-from music_platform.landing.layout import ERRORS_PREFIX, day_prefix, error_chunk_ids, errors_key, landed_key
+from music_platform.landing.layout import ERRORS_PREFIX, day_prefix, error_objects, errors_key, landed_key
 from music_platform.resources.object_store import ObjectStore
 
 # These three decide where one object ends and the next begins, and so the objects' names: a file that was landed before one
@@ -278,7 +278,7 @@ class _ExistingObjects:
         """Note an object of error records; False when one of this chunk id lies in any hour of errors/ already."""
         with self._lock:
             if self._error_chunks is None:
-                self._error_chunks = error_chunk_ids(self._store)
+                self._error_chunks = set(error_objects(self._store))
             known = chunk_id in self._error_chunks
             self._error_chunks.add(chunk_id)
             return not known
