@@ -17,7 +17,13 @@ from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
 from music_platform.landing.refiling import Refiled, can_be_refiled, event_type_of, refile
-from music_platform.landing.unread import NO_KIND, UnreadObject, describe_lines_without_partition, find_unread, start_setting
+from music_platform.landing.unread import (
+    NO_KIND,
+    UnreadObject,
+    describe_lines_without_partition,
+    find_unread,
+    start_setting,
+)
 from music_platform.partitions import describe_ranges, key_of_hour
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings

@@ -173,14 +173,18 @@ def _time_is_that_of_the_event(configuration: Configuration) -> Broken:
 
 def _errors_are_filed_by_the_collectors_clock(configuration: Configuration) -> Broken:
     """The last filter that sets the time of an error record sets it to the present."""
-    begins = [(ERROR_LABEL, tag) for tag in (*_EVENT_TAGS, *_UNKNOWN_TAGS)] if ERROR_LABEL in labels(configuration) else []
+    begins = (
+        [(ERROR_LABEL, tag) for tag in (*_EVENT_TAGS, *_UNKNOWN_TAGS)] if ERROR_LABEL in labels(configuration) else []
+    )
     for source in event_sources(configuration):
         begins += [(source.get("@label"), tag) for tag in (() if source.get("tag") else _UNKNOWN_TAGS)]
     for label, tag in begins:
         way = route(configuration, label, tag)
         if way.output is None or not lands_errors(way.output):
             continue
-        renewing = [step for step in way.filters if step.get("@type") == "record_transformer" and step.get("renew_time_key")]
+        renewing = [
+            step for step in way.filters if step.get("@type") == "record_transformer" and step.get("renew_time_key")
+        ]
         if not renewing or not _sets_the_present(renewing[-1]):
             yield (
                 way.output.place,

@@ -213,10 +213,7 @@ def describe_unread(group: UnreadGroup, start: datetime) -> str:
     keys = ", ".join(f"'{key}'" for key in group.keys)
     what = f"{group.objects:,} objects ({group.bytes:,} bytes) under {place}"
     if group.reason is not Reason.BEFORE_START or group.first_hour is None or group.last_hour is None:
-        return (
-            f"{what} {_MEANINGS[group.reason]} and no table reads them, such as {keys}; "
-            f"{_WAY_IN}"
-        )
+        return f"{what} {_MEANINGS[group.reason]} and no table reads them, such as {keys}; {_WAY_IN}"
     hours = group.first_hour if group.first_hour == group.last_hour else f"{group.first_hour} to {group.last_hour}"
     return (
         f"{what} are of hours before MUSIC_PLATFORM_START ({start:%Y-%m-%dT%H:%M}) and no table reads them: {hours}, such as "
@@ -252,8 +249,9 @@ def describe_lines_without_partition(lines_by_hour: dict[datetime, int], start: 
     if before := {hour: lines for hour, lines in lines_by_hour.items() if hour < start}:
         told.append(
             f"{sum(before.values()):,} lines lie before MUSIC_PLATFORM_START ({start:%Y-%m-%dT%H:%M}) and will not be read: "
-            f"{describe_ranges(map(key_of_hour, before))}. If their time is right, set {start_setting(key_of_hour(min(before)))}; "
-            "if a clock was wrong, remove their objects ('music-platform landing unread' names them) and land corrected lines"
+            f"{describe_ranges(map(key_of_hour, before))}. If their time is right, set "
+            f"{start_setting(key_of_hour(min(before)))}; if a clock was wrong, remove their objects, which "
+            "'music-platform landing unread' names, and land corrected lines"
         )
     if future := {hour: lines for hour, lines in lines_by_hour.items() if hour > now}:
         told.append(

@@ -152,7 +152,10 @@ def test_error_records_are_filed_by_the_time_of_collection(store: ObjectStore, t
 
 
 @given(
-    st.lists(st.sampled_from([b"no event", b'{"ts":"2026"}', b'{"__time":"2026-11-28T10:20:30.123Z"}', b"[1,{}]\r"]), max_size=8),
+    st.lists(
+        st.sampled_from([b"no event", b'{"ts":"2026"}', b'{"__time":"2026-11-28T10:20:30.123Z"}', b"[1,{}]\r"]),
+        max_size=8,
+    ),
     st.timedeltas(timedelta(), timedelta(days=40)),
 )
 @hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

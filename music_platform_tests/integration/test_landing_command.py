@@ -121,7 +121,7 @@ def test_what_cannot_be_read_or_holds_no_event_stays_and_is_an_error(commands: C
 
 
 def landed_lines_of_hours(store: ObjectStore) -> list[bytes]:
-    found = objects_of(store, f"landing/auth_events/dt=2026-11-01/hour=05")
+    found = objects_of(store, "landing/auth_events/dt=2026-11-01/hour=05")
     return [line for content in found.values() for line in gzip.decompress(content).splitlines()]
 
 
@@ -153,7 +153,7 @@ def test_an_object_is_removed_only_after_its_lines_are_landed(
     put_lines(lake.store, key, auth_event(1))
     [unread] = find_unread(lake).objects
     removed: list[str] = []
-    monkeypatch.setattr(ObjectStore, "delete", lambda store, keys: removed.extend(keys))
+    monkeypatch.setattr(ObjectStore, "delete", lambda _, keys: removed.extend(keys))
 
     def fails(*_: object, **__: object) -> None:
         raise LandingInputError("the disk is full")

@@ -91,7 +91,17 @@ def test_what_lies_before_the_first_partition_is_unread(key: str) -> None:
 
 
 _PARTS = st.sampled_from(
-    ["dt=2026-11-03", "dt=2026-11-3", "hour=07", "hour=7", "hour=24", "below", _NAME, f"2026110407_{_ID}.json.gz", "x.gz"]
+    [
+        "dt=2026-11-03",
+        "dt=2026-11-3",
+        "hour=07",
+        "hour=7",
+        "hour=24",
+        "below",
+        _NAME,
+        f"2026110407_{_ID}.json.gz",
+        "x.gz",
+    ]
 )
 
 
@@ -134,9 +144,7 @@ def test_each_kind_has_its_own(lake: Lake) -> None:
     fill(lake, [*_READ, *_UNREAD, *_BEFORE_START])
     by_kind = {kind: {unread.stored.key for unread in find_unread(lake, [kind]).objects} for kind in KINDS}
     for kind in KINDS:
-        assert by_kind[kind] == {
-            key for key, (found, _) in {**_UNREAD, **_BEFORE_START}.items() if found == kind
-        }, kind
+        assert by_kind[kind] == {key for key, (found, _) in {**_UNREAD, **_BEFORE_START}.items() if found == kind}, kind
     assert set(KINDS) > set(EVENT_TYPES)
 
 
@@ -166,7 +174,10 @@ def test_messages_name_objects_and_the_way_in(lake: Lake) -> None:
     fill(lake, [*_UNREAD, *_BEFORE_START])
     told = {(group.kind, group.reason): describe_unread(group, _START) for group in find_unread(lake).groups}
     before = told["auth_events", Reason.BEFORE_START]
-    assert "2 objects (10 bytes) under landing/auth_events/ are of hours before MUSIC_PLATFORM_START (2026-11-01T05:00)" in before
+    assert (
+        "2 objects (10 bytes) under landing/auth_events/ are of hours before MUSIC_PLATFORM_START (2026-11-01T05:00)"
+        in before
+    )
     assert "set MUSIC_PLATFORM_START=2020-01-01T00:00" in before
     for place, text in told.items():
         assert ("music-platform landing refile" in text) == (place != ("auth_events", Reason.BEFORE_START))
