@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, settings_of_command, warn
+from music_platform.cli.lake_status import is_missing
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
@@ -36,7 +37,7 @@ def unread(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an object of the lake.")] = False,
 ) -> None:
     """Every object that no table reads and why; exit code 1 when there is one. Looks into all folders."""
-    lake = Lake(settings_of_command())
+    lake = _lake(settings_of_command())
     with failures_told():
         found = find_unread(lake).objects
     table = Table("object", "bytes", "kind", "why it is not read")
@@ -83,7 +84,7 @@ def refile_unread(
     if event_type is not None and not prefixes:
         fail("--event-type needs a PREFIX that says which objects are of that type, such as landing/skip_events/", 2)
     settings = settings_of_command()
-    lake = Lake(settings)
+    lake = _lake(settings)
     with failures_told():
         found = [one for one in find_unread(lake).objects if one.stored.key.startswith(tuple(prefixes or ("",)))]
         planned = [(one, kind) for one in found if (kind := _kind_of(one, event_type)) is not None]
@@ -96,6 +97,13 @@ def refile_unread(
             console.print(f"{len(planned):,} objects would be refiled and removed; nothing was changed. --yes does it")
             return
         _refile(lake, planned, settings)
+
+
+def _lake(settings: Settings) -> Lake:
+    lake = Lake(settings)
+    if is_missing(lake):
+        fail(f"there is no lake: no folder {lake.location}. Land events, or correct MUSIC_PLATFORM_LAKE")
+    return lake
 
 
 def _kind_of(one: UnreadObject, event_type: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """Bringing in what lies where no partition reads it: its lines are landed, and only then is the object removed.
 
-Events go by the same way as a file that is landed, each into its own hour; error records into the hour of refiling. Which
-objects these are is told by unread.py.
+Events go by the same way as a file that is landed, each into its own hour; error records into the hour of refiling. unread.py
+finds these objects.
 """
 
 from __future__ import annotations

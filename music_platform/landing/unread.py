@@ -124,7 +124,10 @@ def _group(kind: str, reason: Reason, unread: Sequence[UnreadObject]) -> UnreadG
 
 
 def why_unread(key: str, start: datetime) -> UnreadPlace | None:
-    """Why no partition reads an object of this key, where ``start`` is the first hour that has one; None when one does."""
+    """Why no partition reads an object of this key, where ``start`` is the first hour that has one; None when one does.
+
+    The key lies below landing/ or errors/.
+    """
     top, *folders = key.split("/")[:-1]
     if top == ERRORS_PREFIX:
         kind, hour = COLLECTOR_ERRORS.name, parse_errors_key(key)
@@ -194,12 +197,9 @@ def _prefix_of(kind: str) -> str:
 
 
 def _unread(stored: Iterable[StoredObject], start: datetime) -> list[UnreadObject]:
-    placed = ((why_unread(one.key, start), one) for one in stored)
-    return [
-        UnreadObject(place, one)
-        for place, one in placed
-        if place is not None and not is_half_written(one.key) and not _is_folder_marker(one)
-    ]
+    whole = (one for one in stored if not is_half_written(one.key) and not _is_folder_marker(one))
+    placed = ((why_unread(one.key, start), one) for one in whole)
+    return [UnreadObject(place, one) for place, one in placed if place is not None]
 
 
 def _is_folder_marker(stored: StoredObject) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from command_line import HOUR, auth_event, materialize_hour, words
@@ -76,6 +77,14 @@ def test_misplaced_objects_are_landed_by_the_hour_of_each_event_and_removed(comm
     assert objects_of(lake.store, "landing") == landed
     assert len(error_records(lake.store)) == 1
     assert "nothing to refile" in commands.invoke(app, ["landing", "refile", "--yes"]).output
+
+
+@pytest.mark.parametrize("command", ["unread", "refile"])
+def test_a_missing_lake_is_named_and_not_made(commands: CliRunner, lake: Lake, command: str) -> None:
+    result = commands.invoke(app, ["landing", command])
+    assert result.exit_code == 1
+    assert f"there is no lake: no folder {lake.location}" in result.output
+    assert not Path(lake.location).exists()
 
 
 def test_an_unknown_event_type_has_to_be_said(commands: CliRunner, lake: Lake) -> None:

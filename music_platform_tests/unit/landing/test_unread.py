@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -138,6 +139,20 @@ def test_a_whole_lake_is_looked_through(lake: Lake) -> None:
     )
     before = groups["auth_events", Reason.BEFORE_START]
     assert (before.objects, before.first_hour, before.last_hour) == (2, "2020-01-01-00:00", "2026-11-01-04:00")
+
+
+@pytest.mark.integration
+def test_empty_objects_for_folders_are_none(s3_server: Any, s3_settings: Callable[..., Settings]) -> None:
+    """As S3's console makes them, on every level; listings do not show the slash at the end of their keys."""
+    lake = Lake(s3_settings(start=_START))
+    bucket, prefix = lake.location.removeprefix("s3://").split("/")
+    folder = f"{prefix}/landing/listen_events/dt=2026-11-03/hour=07/"
+    for end in range(len(folder)):
+        if folder[end] == "/":
+            s3_server.client().put_object(Bucket=bucket, Key=folder[: end + 1], Body=b"")
+    assert find_unread(lake).objects == []
+    fill(lake, _READ)
+    assert find_unread(lake).objects == []
 
 
 def test_each_kind_has_its_own(lake: Lake) -> None:
