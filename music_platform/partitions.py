@@ -14,6 +14,7 @@ import dagster as dg
 
 HOURLY_KEY_FORMAT = "%Y-%m-%d-%H:%M"
 DAILY_KEY_FORMAT = "%Y-%m-%d"
+_MOST_RANGES_NAMED = 10
 _DAY_FORM = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
 
@@ -122,6 +123,13 @@ def describe_partitions(partition_keys: Sequence[str]) -> str:
     if len(partition_keys) == 1:
         return partition_keys[0]
     return f"{partition_keys[0]}...{partition_keys[-1]} ({len(partition_keys)} partitions)"
+
+
+def describe_ranges(partition_keys: Iterable[str]) -> str:
+    """A short text for messages: hours as ranges without gaps, the first few of them."""
+    ranges = [describe_partitions(group) for group in contiguous_ranges(partition_keys)]
+    more = len(ranges) - _MOST_RANGES_NAMED
+    return ", ".join(ranges[:_MOST_RANGES_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def in_batches(partition_keys: Iterable[str], rows: dict[str, int], most_rows: int) -> list[list[str]]:

@@ -1,19 +1,24 @@
-"""Checks that are run by the clock: completeness of closed hours, freshness of landing, and that no partition is left failed.
+"""Checks that are run by the clock: completeness of closed hours, landed objects that nothing reads, freshness of landing, and
+that no partition is left failed.
 
 They hang on the landed objects and on an asset of their own, not on tables: a check of a table is part of each run that makes
 the table, and there they would look at all other hours again and again.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from music_platform.asset_checks.completeness import COMPLETENESS_CHECK, check_closed_hours
 from music_platform.asset_checks.outcome import CheckOutcome, tell
+from music_platform.asset_checks.unread import UNREAD_CHECK, check_objects_are_read
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Layer
 from music_platform.contracts.tables import TABLES
+from music_platform.landing.layout import LANDED_KINDS
+from music_platform.landing.unread import NO_KIND
 from music_platform.resources.lake import Lake
 
 OPERATIONS = dg.AssetKey(["operations", "partitions"])
@@ -37,6 +42,8 @@ def clock_checks() -> list[dg.AssetChecksDefinition]:
     """All of them."""
     return [
         *(_completeness_check(event_type) for event_type in EVENT_TYPES),
+        *(_unread_check(kind, _landing_key(kind)) for kind in LANDED_KINDS),
+        _unread_check(NO_KIND, OPERATIONS),
         *dg.build_time_partition_freshness_checks(
             assets=[_landing_key(event_type) for event_type in EVENT_TYPES], deadline_cron=_LANDING_DEADLINE
         ),
@@ -94,6 +101,20 @@ def _completeness_check(event_type: str) -> dg.AssetChecksDefinition:
     )
     def check(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         return check_closed_hours(event_type, datetime.now(UTC), lake).to_dagster()
+
+    return check
+
+
+def _unread_check(kind: str, asset: dg.AssetKey) -> dg.AssetChecksDefinition:
+    """Of a kind on its asset of landing; what lies in no kind's folder has none, and stands with the platform as a whole."""
+
+    @dg.asset_check(
+        asset=asset,
+        name=UNREAD_CHECK,
+        description="Every landed object lies where a partition reads it.",
+    )
+    def check(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        return replace(check_objects_are_read(kind, lake), table=asset.to_user_string()).to_dagster()
 
     return check
 

@@ -25,7 +25,7 @@ def landing_assets(partitions: dg.PartitionsDefinition) -> Sequence[dg.AssetSpec
         ),
         _landing_asset(
             COLLECTOR_ERRORS.name,
-            "What the collector could not file. Gzip JSON lines, by the hour in which it came in.",
+            "What the collector could not file. Gzip JSON lines, by the hour in which it was collected.",
             "errors/dt=YYYY-MM-DD/",
             partitions,
         ),

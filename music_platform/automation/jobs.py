@@ -3,8 +3,8 @@
 import dagster as dg
 
 from music_platform.asset_checks.platform import OPERATIONS
-from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Layer
+from music_platform.landing.layout import LANDED_KINDS
 
 HOURLY_SPINE = dg.define_asset_job(
     "hourly_spine",
@@ -21,7 +21,8 @@ DAILY_TIER = dg.define_asset_job(
 CLOCK_CHECKS = dg.define_asset_job(
     "clock_checks",
     selection=dg.AssetSelection.checks_for_assets(
-        *(dg.AssetKey([str(Layer.LANDING), event_type]) for event_type in EVENT_TYPES), OPERATIONS
+        *(dg.AssetKey([str(Layer.LANDING), kind]) for kind in LANDED_KINDS), OPERATIONS
     ),
-    description="The checks that look at all hours: completeness, freshness of landing, partitions left failed.",
+    description="The checks that look at all hours: completeness, objects that nothing reads, freshness of landing, partitions "
+    "left failed.",
 )

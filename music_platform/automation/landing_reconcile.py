@@ -25,13 +25,14 @@ from music_platform.contracts.tables import MADE_OF_LANDED
 from music_platform.errors import ManifestCorruptError
 from music_platform.io_managers.landed_sources import Difference, compare, hours_with_rows
 from music_platform.io_managers.manifest import read_manifest
-from music_platform.landing.layout import ERRORS_PREFIX, LANDED_KINDS, list_landed, type_prefix
+from music_platform.landing.layout import ERRORS_PREFIX, LANDED_KINDS, day_of_folder, list_landed, type_prefix
+from music_platform.landing.unread import describe_left, describe_unread, find_unread
 from music_platform.partitions import (
     contiguous_ranges,
     day_of_key,
     describe_partitions,
+    describe_ranges,
     hours_of_day,
-    is_day,
     key_of_hour,
 )
 from music_platform.resources.lake import Lake
@@ -43,6 +44,7 @@ _BUDGET_SECONDS, _RETRY_SECONDS = 30.0, 10.0  # Dagster ends an evaluation after
 _DAYS_AT_ONCE = 4
 _SETTLING_SECONDS = 3600.0  # younger objects are the sensor's
 _MOST_REQUESTS = 31
+_UNREAD_SECONDS = 10.0
 
 
 @dataclass
@@ -91,12 +93,13 @@ class Reconciliation:
     def _days(self) -> list[str]:
         """The days that have folders in landing or in a table that is made of it: one request for each of both."""
         made = {day for table in MADE_OF_LANDED.values() for day in self.lake.days_of(table.path)}
-        return sorted(filter(is_day, made | self._landed_days), reverse=True)
+        return sorted(made | self._landed_days, reverse=True)
 
     @cached_property
     def _landed_days(self) -> set[str]:
         prefixes = [*map(type_prefix, EVENT_TYPES), ERRORS_PREFIX]
-        return {name.removeprefix("dt=") for prefix in prefixes for name in self.lake.store.folders(prefix)}
+        days = {day_of_folder(name) for prefix in prefixes for name in self.lake.store.folders(prefix)}
+        return {day for day in days if day is not None}
 
     def _look_at(self, days: Sequence[str], found: Findings) -> None:
         hours = self._listed(days)
@@ -177,6 +180,7 @@ def landing_reconcile(settings: Settings) -> dg.ScheduleDefinition:
         )
         resume_day = instance.run_storage.get_cursor_values({_RESUME_KEY}).get(_RESUME_KEY)
         found = reconciliation.run(resume_day or None)
+        unread = _describe_unread(lake)
         # In order, so that they are not compared again tomorrow. What is requested is told once it is seen in order.
         for event in found.verified:
             instance.report_runless_asset_event(event)
@@ -188,7 +192,7 @@ def landing_reconcile(settings: Settings) -> dg.ScheduleDefinition:
         # Those beyond the limit are found again tomorrow.
         instance.run_storage.set_cursor_values({_RESUME_KEY: found.resume_day or ""})
         requests = [run_request(f"{describe_partitions(hours)} reconciled", hours) for hours in ranges[:_MOST_REQUESTS]]
-        message = _message(found, len(ranges) - len(requests))
+        message = "; ".join([_message(found, len(ranges) - len(requests)), *unread])
         context.log.info(message)
         return requests or dg.SkipReason(message)
 
@@ -215,6 +219,12 @@ def _message(found: Findings, left: int) -> str:
     return "; ".join(told)
 
 
+def _describe_unread(lake: Lake) -> list[str]:
+    """Messages about objects that no partition reads, and about folders that there was no time to look into."""
+    found = find_unread(lake, budget_seconds=_UNREAD_SECONDS)
+    messages = [f"NOT READ: {describe_unread(group, lake.settings.start)}" for group in found.groups]
+    return [*messages, describe_left(found.left)] if found.left else messages
+
+
 def _some(hours: Sequence[str]) -> str:
-    ranges = [describe_partitions(group) for group in contiguous_ranges(hours)]
-    return ", ".join(ranges[:10]) + (f" and {len(ranges) - 10} more" if len(ranges) > 10 else "")
+    return describe_ranges(hours)

@@ -4,7 +4,6 @@ A tick here is the order of its parts and the message that it leaves. What it de
 """
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +18,7 @@ from music_platform.automation.landing_plan import Plan, Rules, plan
 from music_platform.automation.landing_queue import LandingQueue, Notified, told_strangers
 from music_platform.automation.landing_requests import hours_remade, landing_events, run_request, run_state
 from music_platform.contracts.table import Cadence
-from music_platform.partitions import contiguous_ranges, day_of_key, describe_partitions
+from music_platform.partitions import day_of_key, describe_ranges
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
 
@@ -27,7 +26,6 @@ SENSOR_NAME = "landing"
 # A tick that takes a minute is ended by Dagster: listing stops well before, and an absent store is an error soon.
 _LISTING_SECONDS, _QUEUE_SECONDS, _RETRY_SECONDS = 20.0, 5.0, 10.0
 _MOST_WAITING_HOURS = 500  # beyond it messages stay in the queue
-_MOST_RANGES_TOLD = 10
 
 
 @dataclass
@@ -183,16 +181,10 @@ def _message(decided: Plan, listing: Listing, notified: Notified | None) -> str:
         ("held until their hour comes", decided.future),
         ("before MUSIC_PLATFORM_START, not run", decided.before_start),
     ]
-    told = [f"{name}: {_describe(hours)}" for name, hours in parts if hours]
+    told = [f"{name}: {describe_ranges(hours)}" for name, hours in parts if hours]
     looked = f"{listing.objects:,} objects in {len(listing.hours)} hours listed"
     if notified is not None:
         looked = f"{notified.messages:,} messages read, {looked}"
     if listing.resume_day is not None:
         looked += f", the next tick goes on with {listing.resume_day}"
     return "; ".join([*(told or ["nothing changed"]), looked])
-
-
-def _describe(hours: Sequence[str]) -> str:
-    ranges = [describe_partitions(group) for group in contiguous_ranges(hours)]
-    more = len(ranges) - _MOST_RANGES_TOLD
-    return ", ".join(ranges[:_MOST_RANGES_TOLD]) + (f" and {more} more" if more > 0 else "")

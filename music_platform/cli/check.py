@@ -13,11 +13,13 @@ from music_platform.asset_checks.gold import GOLD_STEPS
 from music_platform.asset_checks.outcome import CheckOutcome
 from music_platform.asset_checks.spine import SPINE_STEPS
 from music_platform.asset_checks.step import CheckStep
+from music_platform.asset_checks.unread import check_objects_are_read
 from music_platform.cli.console import console, fail, failures_told, partitions_asked_for, settings_of_command, warn
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Cadence, Layer
 from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.partitions import describe_partitions, is_day
+from music_platform.landing.unread import KINDS
+from music_platform.partitions import day_of_key, describe_partitions, is_day
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -46,6 +48,7 @@ def check(
 ) -> None:
     """Check the contract and the reconciliation of partitions; exit code 1 when a check fails.
 
+    With hours, landed objects that no table reads fail as well: those in the folders of the hours' days, and in no day's folder.
     Hours name the hourly tables, days (2026-11-01, or 2026-11-01...2026-11-14) the daily ones.
     """
     partitions = partitions_asked_for(partition, partition_range, days_too=True)
@@ -59,6 +62,8 @@ def check(
     if not steps:
         fail("the daily tables are not those of one event type; leave --event-type out", 2)
     layers_there = list(dict.fromkeys(table.layer for step in steps for table in step.tables))
+    if cadence is Cadence.HOURLY:
+        layers_there.insert(0, Layer.LANDING)
     without = [layer for layer in layers or () if layer not in layers_there]
     if without:
         fail(f"no checks of {', '.join(without)} here; there are checks of {', '.join(layers_there)}", 2)
@@ -79,6 +84,9 @@ def check(
                 continue
             found = step.check(partitions, lake, spark)
             outcomes += [outcome for outcome in found if outcome.table.split("/")[0] in wanted]
+        if Layer.LANDING in wanted and (outcomes or layers):
+            status.update("checking that every landed object is read")
+            outcomes += _checks_of_landing(partitions, event_types, lake)
     if unmade:
         warn(f"not checked, because it was never made of these partitions: {', '.join(unmade)}")
     if not outcomes:
@@ -87,6 +95,12 @@ def check(
     failed = [outcome for outcome in outcomes if not outcome.passed and (outcome.is_blocking or strict)]
     if failed:
         fail(f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(f'{o.table} {o.check}' for o in failed)}")
+
+
+def _checks_of_landing(partitions: Sequence[str], event_types: Sequence[str] | None, lake: Lake) -> list[CheckOutcome]:
+    """Whether all that lies in the folders of the partitions' days, and in no day's folder, is read."""
+    days = set(map(day_of_key, partitions))
+    return [check_objects_are_read(kind, lake, days) for kind in event_types or KINDS]
 
 
 def _is_made(step: CheckStep, partitions: Sequence[str], lake: Lake, spark: SparkResource) -> bool:

@@ -18,7 +18,14 @@ from music_platform.contracts.tables import TABLES
 from music_platform.errors import ManifestCorruptError
 from music_platform.io_managers.landed_sources import Difference, compare, hours_with_rows
 from music_platform.io_managers.manifest import Manifest, read_manifest
-from music_platform.landing.layout import LandingFolder, day_prefix, list_landing, parse_key, type_prefix
+from music_platform.landing.layout import (
+    LandingFolder,
+    day_of_folder,
+    day_prefix,
+    list_landing,
+    parse_key,
+    type_prefix,
+)
 from music_platform.partitions import (
     DAILY_KEY_FORMAT,
     day_of_key,
@@ -333,15 +340,8 @@ class _Look:
         return [key for key in reversed(hours_of_day(day)) if key in present and hour_of_key(key) < self.hour]
 
     def _landed_days(self, event_type: str) -> list[str]:
-        names = (name.removeprefix("dt=") for name in self.lake.store.folders(type_prefix(event_type)))
-        return [name for name in names if _is_day(name)]
+        days = map(day_of_folder, self.lake.store.folders(type_prefix(event_type)))
+        return [day for day in days if day is not None]
 
     def _lag(self, partition: str | None, cadence: Cadence) -> float | None:
         return None if partition is None else (self.now - period_end(partition, cadence)).total_seconds()
-
-
-def _is_day(name: str) -> bool:
-    try:
-        return datetime.strptime(name, DAILY_KEY_FORMAT).replace(tzinfo=UTC).strftime(DAILY_KEY_FORMAT) == name
-    except ValueError:
-        return False

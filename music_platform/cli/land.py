@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from rich.progress import Progress as Display
 from music_platform.cli.console import console, error_console, failures_told, settings_of_command, warn
 from music_platform.landing.event_files import EventFile, event_files, left_out_of_folders
 from music_platform.landing.layout import ERRORS_PREFIX
+from music_platform.landing.unread import describe_lines_without_partition
 from music_platform.landing.writer import LandingSummary, Progress, land_files
 from music_platform.resources.object_store import ObjectStore
 
@@ -53,6 +55,8 @@ def land(
         with _shown_progress(inputs) as progress:
             summary = land_files(store, inputs, progress)
     _tell(summary, store, time.monotonic() - began)
+    for message in describe_lines_without_partition(summary.lines_by_hour, settings.start, datetime.now(UTC)):
+        warn(message)
 
 
 def inputs_told(paths: list[Path], event_type: str | None = None) -> list[EventFile]:

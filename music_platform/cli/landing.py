@@ -1,11 +1,16 @@
-"""`music-platform landing`: what is said and done about landed objects as they lie in the lake."""
+"""`music-platform landing`: what no table reads in landing/ and errors/ and bringing it in; and what is gone on purpose."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from music_platform.cli.console import (
     PartitionOption,
@@ -15,17 +20,96 @@ from music_platform.cli.console import (
     failures_told,
     partitions_asked_for,
     settings_of_command,
+    warn,
 )
+from music_platform.cli.lake_status import is_missing
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
+from music_platform.contracts.events import EVENT_TYPES
+from music_platform.errors import LakeUnreachableError, MusicPlatformError
 from music_platform.io_managers.landed_partitions import declare_expired
 from music_platform.landing.layout import LANDED_KINDS
+from music_platform.landing.refiling import Refiled, can_be_refiled, event_type_of, refile
+from music_platform.landing.unread import (
+    NO_KIND,
+    UnreadObject,
+    describe_lines_without_partition,
+    find_unread,
+    start_setting,
+)
+from music_platform.partitions import describe_ranges, key_of_hour
 from music_platform.resources.lake import Lake
+from music_platform.settings import Settings
 
-app = typer.Typer(help="Landed objects as they lie in the lake.", no_args_is_help=True)
+app = typer.Typer(
+    help="What has landed and no table reads, and bringing it in; what is gone on purpose.", no_args_is_help=True
+)
 
 
-@app.callback()
-def landing() -> None:
-    """Landed objects as they lie in the lake."""
+@app.command("unread")
+def unread(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object an object of the lake.")] = False,
+) -> None:
+    """Every object that no table reads and why; exit code 1 when there is one. Looks into all folders."""
+    lake = _lake(settings_of_command())
+    with failures_told():
+        found = find_unread(lake).objects
+    table = Table("object", "bytes", "kind", "why it is not read")
+    for one in found:
+        if as_json:
+            told = {"key": one.stored.key, "bytes": one.stored.size, **asdict(one.place)}
+            typer.echo(json.dumps(told, ensure_ascii=False))
+        table.add_row(Text(one.stored.key), f"{one.stored.size:,}", one.place.kind, str(one.place.reason))
+    if not as_json:
+        if found:
+            console.print(table)
+        console.print(f"{len(found):,} objects that no table reads")
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command("refile")
+def refile_unread(
+    prefixes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PREFIX]...",
+            help="Only objects whose keys begin so, such as landing/listen_events/dt=2026-11-01; without it all.",
+            show_default=False,
+        ),
+    ] = None,
+    event_type: Annotated[
+        str | None,
+        typer.Option(
+            "--event-type",
+            help="As what objects in no event type's folder are landed; a PREFIX must say which.",
+            show_default=False,
+        ),
+    ] = None,
+    is_meant: Annotated[bool, typer.Option("--yes", help="Do it; without, what would be done is shown.")] = False,
+) -> None:
+    """Land the lines of misplaced objects, each event in its own hour, and then remove the objects. Twice changes nothing.
+
+    Error records go to the current hour. Events before MUSIC_PLATFORM_START stay: set it earlier to have them read. An object
+    that cannot be read, or holds no event, stays too; exit code 1 tells of one.
+    """
+    if event_type is not None and event_type not in EVENT_TYPES:
+        fail(f"no event type '{event_type}'; there are {', '.join(EVENT_TYPES)}", 2)
+    if event_type is not None and not prefixes:
+        fail("--event-type needs a PREFIX that says which objects are of that type, such as landing/skip_events/", 2)
+    settings = settings_of_command()
+    lake = _lake(settings)
+    with failures_told():
+        found = [one for one in find_unread(lake).objects if one.stored.key.startswith(tuple(prefixes or ("",)))]
+        planned = [(one, kind) for one in found if (kind := _kind_of(one, event_type)) is not None]
+        _print_plan(found, event_type)
+        _warn_of_what_stays(found, event_type)
+        if not planned:
+            console.print("nothing to refile")
+            return
+        if not is_meant:
+            console.print(f"{len(planned):,} objects would be refiled and removed; nothing was changed. --yes does it")
+            return
+        _refile(lake, planned, settings)
 
 
 @app.command("expire")
@@ -41,7 +125,7 @@ def expire(
 
     Nothing is deleted, and objects that are still there are left as they are.
     """
-    lake = Lake(settings_of_command())
+    lake = _lake(settings_of_command())
     hours = partitions_asked_for(partition, partition_range)
     if hours is None:
         fail("name the hours: --partition or --partition-range", 2)
@@ -59,3 +143,80 @@ def expire(
         console.print(table)
     else:
         console.print("no landed object is gone that these hours were made from")
+
+
+def _lake(settings: Settings) -> Lake:
+    lake = Lake(settings)
+    if is_missing(lake):
+        fail(f"there is no lake: no folder {lake.location}. Land events, or correct MUSIC_PLATFORM_LAKE")
+    return lake
+
+
+def _kind_of(one: UnreadObject, event_type: str | None) -> str | None:
+    """As what an object is refiled; None for one that stays."""
+    return event_type_of(one, event_type) if can_be_refiled(one) else None
+
+
+def _print_plan(found: Sequence[UnreadObject], event_type: str | None) -> None:
+    table = Table("object", "bytes", "what happens to it")
+    for one in found:
+        kind = _kind_of(one, event_type)
+        if kind == COLLECTOR_ERRORS.name:
+            what = "filed under the current hour, as error records"
+        else:
+            what = "stays" if kind is None else f"landed as {kind}, by the hour of each event"
+        table.add_row(Text(one.stored.key), f"{one.stored.size:,}", what)
+    if found:
+        console.print(table)
+
+
+def _warn_of_what_stays(found: Sequence[UnreadObject], event_type: str | None) -> None:
+    early = [one.place.hour for one in found if not can_be_refiled(one) and one.place.hour is not None]
+    if early:
+        warn(
+            f"{len(early):,} objects of events before MUSIC_PLATFORM_START stay, of {describe_ranges(set(early))}; set "
+            f"{start_setting(min(early))} to have them read"
+        )
+    unknown = [one for one in found if one.place.kind == NO_KIND and event_type is None]
+    if unknown:
+        warn(
+            f"{len(unknown):,} objects of no known event type stay; say what they are: "
+            "music-platform landing refile PREFIX --event-type TYPE"
+        )
+
+
+def _refile(lake: Lake, planned: Sequence[tuple[UnreadObject, str]], settings: Settings) -> None:
+    """Bring in what is planned, say what became of each object and of which hours there are new objects."""
+    now = datetime.now(UTC)
+    lines: dict[datetime, int] = {}
+    failed: list[str] = []
+    for one, kind in planned:
+        try:
+            refiled = refile(lake.store, one, kind, settings.start, now)
+        except LakeUnreachableError:
+            raise
+        except MusicPlatformError as error:
+            failed.append(one.stored.key)
+            warn(f"'{one.stored.key}' stays: {error}")
+            continue
+        console.print(Text(_describe(refiled)), soft_wrap=True)
+        if refiled.summary is not None:
+            for hour, count in refiled.summary.lines_by_hour.items():
+                lines[hour] = lines.get(hour, 0) + count
+    if lines:
+        told = f"to be materialized, where the landing sensor does not: {describe_ranges(map(key_of_hour, lines))}"
+        console.print(told, highlight=False, soft_wrap=True)
+    for message in describe_lines_without_partition(lines, settings.start, now):
+        warn(message)
+    if failed:
+        fail(f"{len(failed):,} of {len(planned):,} objects were not refiled, such as '{failed[0]}'")
+
+
+def _describe(refiled: Refiled) -> str:
+    if refiled.summary is None:
+        return f"'{refiled.key}' is now '{refiled.error_key}'"
+    summary = refiled.summary
+    return (
+        f"'{refiled.key}' removed: its {summary.lines:,} lines are in {summary.objects_written:,} objects landed and "
+        f"{summary.objects_unchanged:,} unchanged, {summary.error_records:,} of them error records"
+    )

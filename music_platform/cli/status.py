@@ -29,23 +29,29 @@ from music_platform.cli.lake_status import (
 )
 from music_platform.contracts.table import Cadence, Layer
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
+from music_platform.landing.unread import UnreadFindings, describe_left, describe_unread, find_unread
 from music_platform.partitions import day_of_key, describe_partitions
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
 
 _RETRY_SECONDS = 10.0  # a command that looks must not wait as long as a run
 _LOOK_BACK_HOURS = 72
+_UNREAD_SECONDS = 5.0
 _MOST_ROWS_SHOWN = 10
 _MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
 class _Report:
-    """One look at the platform; ``lake`` or ``instance`` is None where it could not be looked into, or is not there."""
+    """One look at the platform; ``lake`` or ``instance`` is None where it could not be looked into, or is not there.
+
+    ``unread`` are the landed objects that no table reads.
+    """
 
     at: datetime
     location: str
     lake: LakeStatus | None
+    unread: UnreadFindings
     instance: InstanceStatus | None
     problems: list[str]
     warnings: list[str]
@@ -61,7 +67,8 @@ def status(
 ) -> None:
     """How far each layer is, what failed, what waits, and whether sensors and daemon work.
 
-    Exit code 1 when something failed, or lags more than MUSIC_PLATFORM_LAG_LIMIT_HOURS; each such problem is named.
+    Exit code 1 when something failed, lags more than MUSIC_PLATFORM_LAG_LIMIT_HOURS, or has landed where no table reads it;
+    each such problem is named.
     """
     settings = settings_of_command()
     with failures_told():
@@ -79,17 +86,21 @@ def _look(settings: Settings, look_back_hours: int) -> _Report:
     problems: list[str] = []
     warnings: list[str] = []
     quick = settings.model_copy(update={"s3_retry_seconds": min(settings.s3_retry_seconds, _RETRY_SECONDS)})
-    lake, found = Lake(quick), None
+    lake, found, unread = Lake(quick), None, UnreadFindings()
     if is_missing(lake):
         problems.append(f"there is no lake: no folder {lake.location}. Land events, or correct MUSIC_PLATFORM_LAKE")
     else:
         try:
             found = lake_status(lake, now, look_back_hours)
+            unread = find_unread(lake, budget_seconds=_UNREAD_SECONDS)
         except LakeUnreachableError as error:
             problems.append(str(error))
     if found is not None:
         problems += _problems_of_lake(found, settings, now)
         warnings += _warnings_of_lake(found, settings)
+    problems += [describe_unread(group, settings.start) for group in unread.groups]
+    if unread.left:
+        warnings.append(describe_left(unread.left))
     told = None
     try:
         instance = open_recorded_instance()
@@ -105,7 +116,7 @@ def _look(settings: Settings, look_back_hours: int) -> _Report:
         problems += _problems_of_instance(told)
         if not told.daemon.is_running:
             warnings.append("Dagster's daemon is not running: no sensor, schedule or queue works. ./run dev starts it")
-    return _Report(now, lake.location, found, told, problems, warnings)
+    return _Report(now, lake.location, found, unread, told, problems, warnings)
 
 
 def _problems_of_lake(lake: LakeStatus, settings: Settings, now: datetime) -> Iterator[str]:
@@ -187,9 +198,13 @@ def _as_json(report: _Report) -> dict[str, Any]:
         "warnings": report.warnings,
         "at": report.at.isoformat(timespec="seconds"),
         "location": report.location,
-        "lake": None if report.lake is None else asdict(report.lake),
+        "lake": None if report.lake is None else {**asdict(report.lake), **_unread_as_json(report.unread)},
         "dagster": None if report.instance is None else asdict(report.instance),
     }
+
+
+def _unread_as_json(unread: UnreadFindings) -> dict[str, Any]:
+    return {"unread": [asdict(group) for group in unread.groups], "folders_not_looked_into": len(unread.left)}
 
 
 def _print(report: _Report, by_table: bool) -> None:

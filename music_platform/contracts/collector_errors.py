@@ -25,7 +25,7 @@ COLLECTOR_ERRORS = TableContract(
     layer=Layer.QUARANTINE,
     name="collector_errors",
     description="Records that the collector could not file: lines that are no JSON object, records without a usable `ts`, "
-    "tags that are no event type. By the hour in which they came in; those that are events by the rules of now can be "
+    "tags that are no event type. By the hour in which they were collected; those that are events by the rules of now can be "
     "replayed.",
     columns=(
         Column(
@@ -44,7 +44,7 @@ COLLECTOR_ERRORS = TableContract(
         text_column("tag", "Tag with which the record came in.", nullable=True),
         text_column("reason", "What the collector itself gave as the reason.", nullable=True),
         time_column(
-            "collected_at", "When the record came in; of a tag that is no event type, its own time.", nullable=True
+            "collected_at", "When the record was collected, by the clock of whoever collected it.", nullable=True
         ),
         *LINEAGE_COLUMNS,
     ),

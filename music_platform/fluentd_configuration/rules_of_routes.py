@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from music_platform.contracts.events import EVENT_TYPES
@@ -21,6 +22,7 @@ TAG_PREFIX = "eventsim"
 _EVENT_TAGS = tuple(f"{TAG_PREFIX}.{event_type}" for event_type in EVENT_TYPES)
 _UNKNOWN_TAGS = (f"{TAG_PREFIX}.no_event_type", "no_event_type")
 _RAW_SOURCES = ("tail", "http")
+_PRESENT = re.compile(r"\$\{\s*(?:::)?Time\.now\.to_(?:f|r|i)\s*\}")
 
 
 def _tags_of(source: Element) -> list[str]:
@@ -169,6 +171,34 @@ def _time_is_that_of_the_event(configuration: Configuration) -> Broken:
             )
 
 
+def _errors_are_filed_by_the_collectors_clock(configuration: Configuration) -> Broken:
+    """The last filter that sets the time of an error record sets it to the present."""
+    begins = (
+        [(ERROR_LABEL, tag) for tag in (*_EVENT_TAGS, *_UNKNOWN_TAGS)] if ERROR_LABEL in labels(configuration) else []
+    )
+    for source in event_sources(configuration):
+        begins += [(source.get("@label"), tag) for tag in (() if source.get("tag") else _UNKNOWN_TAGS)]
+    for label, tag in begins:
+        way = route(configuration, label, tag)
+        if way.output is None or not lands_errors(way.output):
+            continue
+        renewing = [
+            step for step in way.filters if step.get("@type") == "record_transformer" and step.get("renew_time_key")
+        ]
+        if not renewing or not _sets_the_present(renewing[-1]):
+            yield (
+                way.output.place,
+                "error records are filed by a time that producers choose, and of days without a partition none is read; set "
+                "the time before, with record_transformer, enable_ruby true, renew_time_key __collected and in <record> "
+                "__collected ${::Time.now.to_f}",
+            )
+
+
+def _sets_the_present(step: Element) -> bool:
+    values = [record.get(step.get("renew_time_key")) for record in step.children("record")]
+    return step.is_true("enable_ruby", False) and any(_PRESENT.fullmatch(value) for value in values)
+
+
 def _matches_before_are_passed(configuration: Configuration) -> Broken:
     """A section behind a <match **> of its label never sees a record."""
     for section in (configuration.root, *labels(configuration).values()):
@@ -194,4 +224,9 @@ ROUTE_RULES: tuple[Rule, ...] = (
     Rule("positions_are_kept", "Files are read on from where they were left.", _positions_are_kept),
     Rule("invalid_lines_are_kept", "The parser drops no line and no field.", _invalid_lines_are_kept),
     Rule("time_is_that_of_the_event", "Events are filed by their ts.", _time_is_that_of_the_event),
+    Rule(
+        "errors_are_filed_by_the_clock",
+        "Error records are filed by the clock of the collector.",
+        _errors_are_filed_by_the_collectors_clock,
+    ),
 )

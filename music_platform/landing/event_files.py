@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import io
 import lzma
-import os
 import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,13 +36,19 @@ class LandingInputError(MusicPlatformError):
 
 @dataclass(frozen=True)
 class EventFile:
-    """One input: a file of lines of one event type, plain or compressed with gzip or xz. No path: standard input."""
+    """One input: a file of lines of one event type, plain or compressed with gzip or xz. No path: standard input.
+
+    ``shown_as`` is the name for messages of a file that stands for something else, such as an object of the lake.
+    """
 
     path: Path | None
     event_type: str
+    shown_as: str = ""
 
     @property
     def name(self) -> str:
+        if self.shown_as:
+            return self.shown_as
         return "standard input" if self.path is None else str(self.path)
 
 
@@ -111,16 +115,13 @@ def _known_type(path: Path, event_type: str | None) -> str:
 
 
 @contextmanager
-def opened(file: EventFile) -> Iterator[tuple[BinaryIO, datetime, Callable[[], int]]]:
-    """A file's decompressed stream, its time of arrival, and a function that tells how far it is read as stored."""
+def opened(file: EventFile) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
+    """A file's decompressed stream, and a function that tells how far it is read as stored."""
     try:
         raw = sys.stdin.buffer if file.path is None else file.path.open("rb")
     except OSError as error:
         raise LandingInputError(f"cannot read {file.name}: {error.strerror}") from error
     try:
-        arrival = (
-            datetime.now(UTC) if file.path is None else datetime.fromtimestamp(os.fstat(raw.fileno()).st_mtime, UTC)
-        )
         counted = _CountedStream(raw)
         buffered = io.BufferedReader(counted, 1 << 20)
         start = buffered.peek(len(_XZ_MAGIC))
@@ -129,7 +130,7 @@ def opened(file: EventFile) -> Iterator[tuple[BinaryIO, datetime, Callable[[], i
             stream = igzip.IGzipFile(fileobj=buffered, mode="rb")  # type: ignore[assignment]
         elif start.startswith(_XZ_MAGIC):
             stream = lzma.LZMAFile(buffered)  # type: ignore[assignment]  # noqa: SIM115 - closed with the file below it
-        yield stream, arrival, lambda: counted.position
+        yield stream, lambda: counted.position
     finally:
         if file.path is not None:
             raw.close()

@@ -27,6 +27,7 @@ _KEY = re.compile(
     rf"{LANDING_PREFIX}/(?P<event_type>{'|'.join(EVENT_TYPES)})/dt=(?P<day>\d{{4}}-\d\d-\d\d)/hour=(?P<hour>\d\d)/"
     r"(?P<slice>\d{10})_(?P<chunk_id>[0-9a-f]{32})\.json\.gz"
 )
+_DAY_FOLDER = re.compile(r"dt=(?P<day>\d{4}-\d\d-\d\d)")
 _NAME = re.compile(r"\d{10}_[0-9a-f]{32}\.json\.gz")
 _ERRORS_KEY = re.compile(
     rf"{ERRORS_PREFIX}/dt=(?P<day>\d{{4}}-\d\d-\d\d)/(?P<slice>\d{{10}})_(?P<chunk_id>[0-9a-f]{{32}})\.json\.gz"
@@ -56,13 +57,13 @@ def landed_key(event_type: str, hour: datetime, chunk_id: str) -> str:
 
 
 def errors_prefix(day: datetime) -> str:
-    """The folder of the error records that arrived on a day, of all event types."""
+    """The folder of the error records that were collected on a day, of all event types."""
     return f"{ERRORS_PREFIX}/dt={day:%Y-%m-%d}"
 
 
-def errors_key(arrival: datetime, chunk_id: str) -> str:
-    """The key of an object of error records, by the hour in which they arrived."""
-    return f"{errors_prefix(arrival)}/{arrival:%Y%m%d%H}_{chunk_id}.json.gz"
+def errors_key(collected: datetime, chunk_id: str) -> str:
+    """The key of an object of error records, by the hour in which they were collected."""
+    return f"{errors_prefix(collected)}/{collected:%Y%m%d%H}_{chunk_id}.json.gz"
 
 
 def parse_key(key: str) -> tuple[str, datetime] | None:
@@ -77,9 +78,11 @@ def parse_key(key: str) -> tuple[str, datetime] | None:
 @lru_cache(maxsize=4096)
 def _hour_of_folder(day: str, hour: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(f"{day}T{hour}:00:00").replace(tzinfo=UTC)
+        found = datetime.fromisoformat(f"{day}T{hour}:00:00").replace(tzinfo=UTC)
     except ValueError:  # digits that are no hour, such as month 13
         return None
+    # A year below 1000 is printed with fewer digits than a key has.
+    return found if f"{found:%Y-%m-%d %H}" == f"{day} {hour}" else None
 
 
 def parse_errors_key(key: str) -> datetime | None:
@@ -98,6 +101,27 @@ def hour_of_object(key: str) -> datetime | None:
     """The hour of a landed object or of one of error records, by its key; None when it is neither."""
     found = parse_key(key)
     return parse_errors_key(key) if found is None else found[1]
+
+
+def error_objects(store: ObjectStore, since: datetime | None = None) -> dict[str, str]:
+    """The keys by chunk id of all objects of error records that are filed by the hour, or of those of hours from ``since`` on.
+
+    Costs one listing of errors/.
+    """
+    found = {}
+    for stored in store.list(ERRORS_PREFIX):
+        hour, match = parse_errors_key(stored.key), _ERRORS_KEY.fullmatch(stored.key)
+        if hour is not None and match is not None and (since is None or hour >= since):
+            found[match["chunk_id"]] = stored.key
+    return found
+
+
+def day_of_folder(name: str) -> str | None:
+    """The day, such as 2026-11-01, that a folder's name (``dt=2026-11-01``) tells; None where it tells none."""
+    match = _DAY_FOLDER.fullmatch(name)
+    if match is None or _hour_of_folder(match["day"], "00") is None:
+        return None
+    return match["day"]
 
 
 @dataclass(frozen=True)

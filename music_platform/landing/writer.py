@@ -13,13 +13,13 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from isal import isal_zlib
 
 from music_platform.landing.event_files import EventFile, blocks, opened
-from music_platform.landing.event_lines import HourLines, SortedBlock, hour_time, sort_block
-from music_platform.landing.layout import day_prefix, errors_key, errors_prefix, landed_key
+from music_platform.landing.event_lines import HourLines, SortedBlock, hour_time, sort_block, without_times
+from music_platform.landing.layout import ERRORS_PREFIX, day_prefix, error_objects, errors_key, landed_key
 from music_platform.resources.object_store import ObjectStore
 
 # These three decide where one object ends and the next begins, and so the objects' names: a file that was landed before one
@@ -42,7 +42,7 @@ class LandingSummary:
 
     ``lines`` were read; ``error_records`` of them (one for each element of a broken array) are in ``errors/``.
     ``objects_unchanged`` were in the lake already. ``bytes_read`` counts uncompressed text, ``bytes_written`` what the
-    written objects take. The hours are those of the earliest and the latest event.
+    written objects take. The hours are those of the earliest and the latest event; ``lines_by_hour`` counts the events.
     """
 
     files: int = 0
@@ -54,17 +54,23 @@ class LandingSummary:
     bytes_written: int = 0
     first_hour: datetime | None = None
     last_hour: datetime | None = None
+    lines_by_hour: dict[datetime, int] = field(default_factory=dict)
 
 
 def land_files(
-    store: ObjectStore, files: Iterable[EventFile], progress: Progress | None = None, workers: int | None = None
+    store: ObjectStore,
+    files: Iterable[EventFile],
+    progress: Progress | None = None,
+    workers: int | None = None,
+    *,
+    now: datetime | None = None,
 ) -> LandingSummary:
     """Land the lines of files by the hour of each event; lines that are no event go to ``errors/``.
 
     Landing a file again changes nothing: its objects have the same names (a hash of type, hour, content, and how many
-    objects of that hour the file gave before) and are left alone. Error records carry the file's time of modification as
-    their time of arrival, so these are the same too unless the file was touched; standard input has no such time, and
-    there it is the present.
+    objects of that hour the file gave before) and are left alone. Error records are filed by the time of collection, which
+    is ``now`` (default: the present) and never what a file says; the names of their objects hold the hash of type and
+    content without it, so that error records which lie in any hour of ``errors/`` are left alone too.
 
     Holds some 400 MB at most, whatever the files' size. ``workers`` threads (default: one a processor) sort, compress and
     upload. Raises LandingInputError for a file that cannot be read to its end; what was landed before stays, and landing
@@ -73,31 +79,35 @@ def land_files(
     workers = workers or os.cpu_count() or 1
     summary = LandingSummary()
     with ThreadPoolExecutor(workers, thread_name_prefix="land") as pool:
-        landing = _Landing(store, pool, progress or (lambda *_: None), workers + 1)
+        landing = _Landing(store, pool, progress or (lambda *_: None), workers + 1, now or datetime.now(UTC))
         try:
             for file in files:
                 summary = replace(landing.land(file, summary), files=summary.files + 1)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return summary
+    return replace(summary, lines_by_hour={hour_time(hour): lines for hour, lines in sorted(landing.lines.items())})
 
 
 class _Landing:
     """The state of one call of land_files: what exists in the lake, and the tasks under way."""
 
-    def __init__(self, store: ObjectStore, pool: ThreadPoolExecutor, progress: Progress, blocks_ahead: int) -> None:
+    def __init__(
+        self, store: ObjectStore, pool: ThreadPoolExecutor, progress: Progress, blocks_ahead: int, now: datetime
+    ) -> None:
+        self.lines: Counter[int] = Counter()  # of events, by hour since the epoch
+        self._now = now
         self._store = store
         self._pool = pool
         self._progress = progress
         self._blocks_ahead = blocks_ahead
-        self._existing = _ExistingKeys(store)
+        self._existing = _ExistingObjects(store)
 
     def land(self, file: EventFile, summary: LandingSummary) -> LandingSummary:
         """Land one file wholly and add it to the summary."""
         writing = _Writing(self._pool, self._write)
-        with opened(file) as (stream, arrival, position):
-            chunks = _OpenChunks(arrival)
+        with opened(file) as (stream, position):
+            chunks = _OpenChunks(self._now)
             sorting: deque[tuple[int, int, Future[SortedBlock]]] = deque()
             reported = 0
 
@@ -108,11 +118,13 @@ class _Landing:
                 for chunk in chunks.add(block):
                     writing.start(chunk, file.event_type)
                 summary = _with_block(summary, block, size)
+                for group in block.by_hour:
+                    self.lines[group.hour] += group.lines
                 self._progress(consumed - reported, block.lines)
                 reported = consumed
 
             for block in blocks(stream, file, BLOCK_BYTES):
-                task = self._pool.submit(sort_block, block, file.event_type, arrival)
+                task = self._pool.submit(sort_block, block, file.event_type, self._now)
                 sorting.append((len(block), position(), task))
                 if len(sorting) > self._blocks_ahead:
                     take_sorted()
@@ -130,16 +142,18 @@ class _Landing:
 
     def _write(self, chunk: _Chunk, event_type: str) -> int | None:
         """Store a chunk and return the object's size; None when it is in the lake already."""
-        kind, hour = ("errors", chunk.hour) if chunk.of_errors else (event_type, chunk.hour)
-        name = hashlib.sha256(f"{kind} {hour:%Y%m%d%H} {chunk.ordinal}\n".encode())
+        # Of error records neither the hour nor their own times count: they are those of the collection.
+        place = ERRORS_PREFIX if chunk.of_errors else f"{event_type} {chunk.hour:%Y%m%d%H}"
+        name = hashlib.sha256(f"{place} {chunk.ordinal}\n".encode())
         for part in chunk.parts:
-            name.update(part)
+            name.update(without_times(part) if chunk.of_errors else part)
         chunk_id = name.hexdigest()[:32]  # as long as Fluentd's
         if chunk.of_errors:
-            prefix, key = errors_prefix(hour), errors_key(hour, chunk_id)
+            key, is_new = errors_key(chunk.hour, chunk_id), self._existing.add_error_records(chunk_id)
         else:
-            prefix, key = day_prefix(event_type, hour), landed_key(event_type, hour, chunk_id)
-        if not self._existing.add(prefix, key):
+            key = landed_key(event_type, chunk.hour, chunk_id)
+            is_new = self._existing.add(day_prefix(event_type, chunk.hour), key)
+        if not is_new:
             return None
         compressor = isal_zlib.compressobj(level=_GZIP_LEVEL, wbits=16 + zlib.MAX_WBITS)  # gzip without a time or name
         content = b"".join([*(compressor.compress(part) for part in chunk.parts), compressor.flush()])
@@ -169,8 +183,8 @@ class _OpenChunks:
     decided by the content alone, never by timing, so that the same file always gives the same chunks.
     """
 
-    def __init__(self, arrival: datetime) -> None:
-        self._arrival_hour = arrival.replace(minute=0, second=0, microsecond=0)
+    def __init__(self, now: datetime) -> None:
+        self._current_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         self._open: OrderedDict[int | None, _Chunk] = OrderedDict()  # by hour since the epoch; None: error records
         self._begun: Counter[int | None] = Counter()  # chunks, by hour
         self._size = 0
@@ -191,7 +205,7 @@ class _OpenChunks:
         if hour in self._open and self._open[hour].size + len(group.content) > CHUNK_BYTES:
             full.append(self._take(hour))
         if hour not in self._open:
-            start = self._arrival_hour if hour is None else hour_time(hour)
+            start = self._current_hour if hour is None else hour_time(hour)
             self._open[hour] = _Chunk(start, hour is None, self._begun[hour])
             self._begun[hour] += 1
         self._open[hour].add(group.content)
@@ -239,13 +253,14 @@ class _Writing:
                 self._stored += stored
 
 
-class _ExistingKeys:
-    """The keys that the lake holds, by day: one listing when a day is first asked for instead of a request an object."""
+class _ExistingObjects:
+    """What the lake holds: one listing when a day, or errors/, is first asked for instead of a request an object."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._lock = threading.Lock()
         self._keys: OrderedDict[str, set[str]] = OrderedDict()
+        self._error_chunks: set[str] | None = None
 
     def add(self, prefix: str, key: str) -> bool:
         """Note a key that is about to be written; False when it is in the lake already."""
@@ -257,6 +272,15 @@ class _ExistingKeys:
                 self._keys.popitem(last=False)
             known = key in self._keys[prefix]
             self._keys[prefix].add(key)
+            return not known
+
+    def add_error_records(self, chunk_id: str) -> bool:
+        """Note an object of error records; False when one of this chunk id lies in any hour of errors/ already."""
+        with self._lock:
+            if self._error_chunks is None:
+                self._error_chunks = set(error_objects(self._store))
+            known = chunk_id in self._error_chunks
+            self._error_chunks.add(chunk_id)
             return not known
 
 

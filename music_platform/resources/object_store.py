@@ -135,15 +135,22 @@ class ObjectStore:
         """The objects whose keys begin with the folder ``prefix``, in no promised order."""
         with self._failures("list", prefix):
             found = self._insist(lambda: obstore.list(self._store, prefix.rstrip("/") or None).collect())
-        for meta in found:
-            etag = f"{meta['last_modified'].timestamp():.6f}-{meta['size']}" if self.is_local else meta["e_tag"] or ""
-            yield StoredObject(meta["path"], meta["size"], etag, meta["last_modified"])
+        yield from map(self._stored_object, found)
 
     def folders(self, prefix: str) -> list[str]:
         """The names of the folders right below the folder ``prefix``, sorted; what lies in them is not listed."""
+        return self.list_level(prefix)[0]
+
+    def list_level(self, prefix: str) -> tuple[list[str], list[StoredObject]]:
+        """The names of the folders right below the folder ``prefix``, sorted, and the objects that lie directly in it."""
         with self._failures("list", prefix):
             found = self._insist(lambda: obstore.list_with_delimiter(self._store, prefix.rstrip("/") or None))
-        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"])
+        folders = sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"])
+        return folders, [self._stored_object(meta) for meta in found["objects"]]
+
+    def _stored_object(self, meta: Any) -> StoredObject:
+        etag = f"{meta['last_modified'].timestamp():.6f}-{meta['size']}" if self.is_local else meta["e_tag"] or ""
+        return StoredObject(meta["path"], meta["size"], etag, meta["last_modified"])
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects; those that are gone already are no failure."""

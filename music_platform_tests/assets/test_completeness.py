@@ -10,7 +10,9 @@ from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, evaluatio
 
 from music_platform.asset_checks.completeness import check_closed_hours, hours_looked_at
 from music_platform.asset_checks.platform import find_failed_partitions
+from music_platform.asset_checks.unread import UNREAD_CHECK
 from music_platform.definitions import build_definitions
+from music_platform.landing.layout import LANDED_KINDS
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
 
@@ -109,7 +111,7 @@ def test_the_job_runs_every_check_by_the_clock(platform: LocalPlatform) -> None:
     job = build_definitions(platform.settings).resolve_job_def("clock_checks")
     result = job.execute_in_process(instance=platform.instance)
     found = evaluations(result)
-    assert len(found) == 4 + 4 + 1
+    assert len(found) == 4 + 4 + 6 + 1
     assert {name for name, evaluation in found.items() if not evaluation.passed} == {
         f"landing/{event_type} freshness_check"
         for event_type in ("auth_events", "listen_events", "page_view_events", "status_change_events")
@@ -119,6 +121,34 @@ def test_the_job_runs_every_check_by_the_clock(platform: LocalPlatform) -> None:
 
 def test_runs_of_tables_hold_no_checks_by_the_clock(platform: LocalPlatform) -> None:
     definitions = build_definitions(platform.settings)
+    by_the_clock = ("complete", "left_failed", "freshness", UNREAD_CHECK)
     for job in ("hourly_spine", "daily_tier"):
         steps = {node.name for node in definitions.resolve_job_def(job).nodes}
-        assert not [step for step in steps if "complete" in step or "left_failed" in step or "freshness" in step]
+        assert not [step for step in steps if any(part in step for part in by_the_clock)]
+
+
+def test_landed_objects_that_no_partition_reads_fail_a_check_by_the_clock(made: LocalPlatform) -> None:
+    """On the assets of their kind; those of no kind on the platform as a whole."""
+    clock_checks = build_definitions(made.settings).resolve_job_def("clock_checks")
+
+    def unread() -> dict[str, dg.AssetCheckEvaluation]:
+        found = evaluations(clock_checks.execute_in_process(instance=made.instance))
+        return {name: found[name] for name in found if name.endswith(f" {UNREAD_CHECK}")}
+
+    assets = {*(f"landing/{kind}" for kind in LANDED_KINDS), "operations/partitions"}
+    before = unread()
+    assert {name.split(" ")[0] for name in before} == assets
+    assert all(evaluation.passed for evaluation in before.values())
+    name = f"{'0' * 32}.json.gz"
+    for key in (
+        f"landing/{EVENT_TYPE}/dt=2026-11-01/hour=5/2026110105_{name}",
+        f"landing/skip_events/dt=2026-11-01/hour=05/2026110105_{name}",
+        f"errors/dt=2024-05-01/2024050110_{name}",
+    ):
+        made.lake.store.put(key, b"12345")
+    failed = {name.split(" ")[0]: evaluation for name, evaluation in unread().items() if not evaluation.passed}
+    assert set(failed) == {f"landing/{EVENT_TYPE}", "landing/collector_errors", "operations/partitions"}
+    assert "skip_events" in (failed["operations/partitions"].description or "")
+    for evaluation in failed.values():
+        assert evaluation.severity is dg.AssetCheckSeverity.ERROR
+        assert evaluation.metadata["unread_objects"].value == 1

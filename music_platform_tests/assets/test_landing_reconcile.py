@@ -138,6 +138,28 @@ def test_a_manifest_that_cannot_be_read_is_made_again(reconciled: Reconciled) ->
     assert reconciled.reconcile()[0] == [_OLD]
 
 
+def test_objects_that_no_partition_reads_are_named_and_stop_nothing(reconciled: Reconciled) -> None:
+    reconciled.land(_OLD)
+    store = reconciled.platform.lake.store
+    name = f"{'0' * 32}.json.gz"
+    for key in (
+        f"landing/listen_events/dt=2026-13-40/hour=07/2026134007_{name}",
+        f"landing/listen_events/dt=0001-01-01/hour=07/0001010107_{name}",
+        f"landing/listen_events/dt=2026-02-01/hour=7/2026020107_{name}",
+        f"landing/skip_events/2026020107_{name}",
+        f"landing/auth_events/dt=2020-01-01/hour=00/2020010100_{name}",
+    ):
+        store.put(key, b"12345")
+    assert reconciled.reconcile()[0] == [_OLD]
+    reconciled.platform.run(_OLD, tables=_BRONZE)
+    requested, message = reconciled.reconcile()
+    assert requested == []
+    assert message.count("NOT READ: ") == 3
+    assert "NOT READ: 3 objects (15 bytes) under landing/listen_events/ lie outside the folders of hours" in message
+    assert "NOT READ: 1 objects (5 bytes) under landing/ lie in no event type's folder" in message
+    assert "set MUSIC_PLATFORM_START=2020-01-01T00:00" in message
+
+
 def test_what_landed_just_now_is_left_to_the_sensor(reconciled: Reconciled) -> None:
     reconciled.land(_OLD)
     reconciled.now = datetime.now(UTC) + timedelta(minutes=5)

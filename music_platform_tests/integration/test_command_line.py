@@ -81,7 +81,33 @@ def test_check_of_one_layer_gives_that_layer(commands: CliRunner, tmp_path: Path
     assert tables("quarantine") == {"quarantine/auth_events"}
     assert tables("bronze", "quarantine") == {"bronze/auth_events", "quarantine/auth_events"}
     assert tables("silver") == {"silver/auth_events"}
-    assert tables() == {"bronze/auth_events", "silver/auth_events", "quarantine/auth_events"}
+    assert tables("landing") == {"landing/auth_events"}
+    assert tables() == {"landing/auth_events", "bronze/auth_events", "silver/auth_events", "quarantine/auth_events"}
+
+
+def test_check_fails_where_objects_of_the_day_are_read_by_no_table(commands: CliRunner, tmp_path: Path) -> None:
+    land(commands, tmp_path, [auth_event(1)])
+    materialize_hour(current_settings())
+    store, name = Lake(current_settings()).store, f"2026110107_{'0' * 32}.json.gz"
+    of_another_day = f"landing/listen_events/dt=2026-11-02/hour=7/{name}"
+    store.put(of_another_day, b"")
+    assert commands.invoke(app, ["check", "--partition", HOUR]).exit_code == 0
+    misplaced = [
+        f"landing/listen_events/dt=2026-11-01/hour=7/{name}",
+        f"landing/listen_events/dt=2026-11-01/{name}",
+        f"landing/skip_events/dt=2026-11-01/hour=07/{name}",
+    ]
+    for key in misplaced:
+        store.put(key, b"12345")
+    failed = commands.invoke(app, ["check", "--partition", HOUR])
+    assert failed.exit_code == 1
+    assert (
+        "landing/listen_events every_landed_object_is_read, landing/unknown every_landed_object_is_read"
+        in failed.output
+    )
+    for key in misplaced:
+        assert key in failed.output.replace("│", "").replace("\n", "").replace(" ", "")
+    assert commands.invoke(app, ["check", "--partition", HOUR, "--event-type", "auth_events"]).exit_code == 0
 
 
 def test_a_partition_written_unusually_is_the_same_partition(commands: CliRunner, tmp_path: Path) -> None:
@@ -145,7 +171,7 @@ def test_wrong_options_are_told_with_exit_code_2(commands: CliRunner) -> None:
         (["check", "--partition-range", "2026-11-01-05:00...2026-11-01-04:00"], "ends before it begins"),
         (["check", "--partition", HOUR, "--event-type", "clicks"], "no event type 'clicks'"),
         (["check", "--partition", "[bold]"], "'[bold]' is not an hourly partition"),
-        (["check", "--partition", HOUR, "--layer", "bronze", "--layer", "landing"], "no checks of landing"),
+        (["check", "--partition", "2026-11-01", "--layer", "gold", "--layer", "landing"], "no checks of landing"),
         (["quarantine", "list", "--event-type", "clicks"], "no event type 'clicks'"),
     ):
         result = commands.invoke(app, arguments)

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +203,9 @@ def test_files_forward_and_http_are_landed_once_and_the_rest_is_kept_with_its_re
     posted = [_event(number) for number in range(100)]
     assert collector.post("eventsim.auth_events", b"[" + b",\n".join(posted) + b"]") == 200
     assert collector.post("eventsim.auth_events", b'{"ts":') == 200
-    assert collector.post("eventsim.skip_events", _event(1)) == 200
+    began = datetime.now(UTC)
+    # A producer may say any time; the collector files by its own clock.
+    assert collector.post("eventsim.skip_events?time=0", _event(1)) == 200
     assert collector.post("elsewhere", _event(2)) == 200
 
     collector.wait_for_lines("page_view_events", [*from_file, _event(7, hours=-48)])
@@ -221,6 +223,12 @@ def test_files_forward_and_http_are_landed_once_and_the_rest_is_kept_with_its_re
         # No event type's prefix: it is not parsed at all.
         (_event(2), "elsewhere", "tag_known"),
     }
+    ended = datetime.now(UTC)
+    [of_producer] = [record for record in collector.errors() if record.raw == _event(1)]
+    assert of_producer.collected_at is not None
+    assert began - timedelta(seconds=1) <= of_producer.collected_at <= ended
+    hours = {parse_errors_key(stored.key) for stored in collector.store.list("errors")}
+    assert hours <= {moment.replace(minute=0, second=0, microsecond=0) for moment in (began, ended)}
 
 
 def test_what_was_sent_is_in_silver_once(collector: Collector, tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import os
 import re
 import subprocess
 import sys
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,12 @@ from landed_files import (
 
 from music_platform.landing import writer
 from music_platform.landing.event_files import LandingInputError, event_files
-from music_platform.landing.layout import parse_key
+from music_platform.landing.layout import ERRORS_PREFIX, parse_errors_key, parse_key
 from music_platform.landing.writer import LandingSummary, land_files
 from music_platform.resources.object_store import ObjectStore
 from music_platform.settings import Settings
 
+_NOW = datetime(2026, 11, 28, 10, 20, 30, 123_456, UTC)
 # What Fluentd rewrites because its JSON is unusual and our landing leaves byte for byte: sent line -> Fluentd's line.
 _REWRITTEN_BY_FLUENTD = {
     b'{"ts":1793491201000,"page":"esc ctl \\n\\t\\u0001 \\u2028"}':
@@ -128,6 +130,7 @@ def test_twice_changes_nothing(store: ObjectStore, tmp_path: Path) -> None:
     assert first == LandingSummary(
         files=1, lines=302, error_records=1, objects_written=6, bytes_read=len(content), bytes_written=first.bytes_written,
         first_hour=hour_place(0)[1], last_hour=hour_place(4)[1],
+        lines_by_hour={hour_place(hour)[1]: 61 if hour == 0 else 60 for hour in range(5)},
     )  # fmt: skip
     before = objects_of(store)
     assert sum(map(len, before.values())) == first.bytes_written
@@ -136,6 +139,51 @@ def test_twice_changes_nothing(store: ObjectStore, tmp_path: Path) -> None:
     assert (second.objects_written, second.objects_unchanged, second.bytes_written) == (0, 6, 0)
     assert {stored.key: stored.last_modified for stored in store.list("")} == stamps
     assert objects_of(store) == before
+
+
+def test_error_records_are_filed_by_the_time_of_collection(store: ObjectStore, tmp_path: Path) -> None:
+    """Not by the file's, which may be older than all partitions."""
+    files = event_file(tmp_path, event_line(FIRST_TS) + b'no event\n{"ts":1}\n')
+    os.utime(files[0].name, (1_714_557_600, 1_714_557_600))  # 2024-05-01
+    land_files(store, files, now=_NOW)
+    [key] = objects_of(store, ERRORS_PREFIX)
+    assert parse_errors_key(key) == _NOW.replace(minute=0, second=0, microsecond=0)
+    assert [json.loads(record)["__time"] for record in error_records(store)] == ["2026-11-28T10:20:30.123Z"] * 2
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"no event", b'{"ts":"2026"}', b'{"__time":"2026-11-28T10:20:30.123Z"}', b"[1,{}]\r"]),
+        max_size=8,
+    ),
+    st.timedeltas(timedelta(), timedelta(days=40)),
+)
+@hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_error_records_land_once_however_much_later_they_land_again(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], later: timedelta
+) -> None:
+    folder = tmp_path_factory.mktemp("landing")
+    files = event_file(folder, b"".join(line + b"\n" for line in [b"broken", *lines]))
+    store = ObjectStore(str(folder / "lake"))
+    first = land_files(store, files, now=_NOW)
+    before = objects_of(store)
+    again = land_files(store, files, now=_NOW + later)
+    assert (again.objects_written, again.objects_unchanged) == (0, first.objects_written)
+    assert objects_of(store) == before
+    # Another line is another object, in the hour of its own collection.
+    land_files(store, event_file(folder, b"broken too\n"), now=_NOW + timedelta(days=2))
+    assert len(objects_of(store)) == len(before) + 1
+
+
+def test_equal_error_records_of_one_file_are_all_kept(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(writer, "BLOCK_BYTES", len(b"broken\n"))
+    files = event_file(tmp_path, b"broken\n" * 3)
+    assert land_files(store, files, now=_NOW).objects_written == 3
+    assert land_files(store, files, now=_NOW + timedelta(hours=48)).objects_unchanged == 3
+    assert len(error_records(store)) == 3
 
 
 def test_equal_objects_of_one_file_are_all_kept_and_equal_files_land_once(
@@ -218,7 +266,7 @@ def test_nothing_is_lost_or_doubled_whatever_the_limits(
         files = event_file(folder, b"".join(lines))
         stores = [ObjectStore(str(folder / name)) for name in ("one", "other")]
         for store, workers in zip(stores, (1, 3), strict=True):
-            land_files(store, files, workers=workers)
+            land_files(store, files, workers=workers, now=_NOW)
     assert objects_of(stores[0]) == objects_of(stores[1])
     expected: dict[tuple[str, datetime], list[bytes]] = defaultdict(list)
     for hour, line in zip(hours, lines, strict=True):

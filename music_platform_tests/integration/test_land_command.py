@@ -75,6 +75,23 @@ def test_the_command_reads_standard_input(command: Callable[..., Any], store: Ob
     assert landed_lines(store) == {hour_place(0): [event_line(FIRST_TS)[:-1]]}
 
 
+def test_the_command_warns_of_lines_that_no_partition_reads(
+    command: Callable[..., Any], store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two events is of a device whose clock was wrong, and one more of an hour to come."""
+    monkeypatch.setenv("MUSIC_PLATFORM_START", "2026-11-01T00:00")
+    current_settings.cache_clear()
+    event_file(tmp_path, event_line(FIRST_TS) + event_line(1_577_836_800_000) + event_line(9_000_000_000_000))
+    result = command(tmp_path / "listen_events")
+    assert result.exit_code == 0, result.output
+    assert "warning: 1 lines lie before MUSIC_PLATFORM_START (2026-11-01T00:00) and will not be read" in result.stderr
+    assert "2020-01-01-00:00. If their time is right, set MUSIC_PLATFORM_START=2020-01-01T00:00" in result.stderr
+    assert "warning: 1 lines are of hours that have not begun, and are held until then: 2255-03-14" in result.stderr
+    assert len(landed_lines(store)) == 3
+    quiet = command(event_file(tmp_path, event_line(FIRST_TS), "auth_events")[0].name)
+    assert "warning" not in quiet.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

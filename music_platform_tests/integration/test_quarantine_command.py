@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from command_line import HOUR, auth_event, land, materialize_hour
 from typer.testing import CliRunner
 
+from music_platform.cli import runs
 from music_platform.cli.main import app
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.contracts.table import Rule
+from music_platform.partitions import key_of_hour
 from music_platform.settings import current_settings
 
 
@@ -51,6 +56,22 @@ def test_quarantine_is_listed_shown_and_replayed_after_a_rule_was_mended(
     nothing = commands.invoke(app, ["quarantine", "replay", "--rule", "paid_only"])
     assert nothing.exit_code == 0
     assert "nothing to replay" in nothing.output
+
+
+def test_error_records_of_an_old_file_are_in_the_quarantine_of_an_hour_that_exists(
+    commands: CliRunner, tmp_path: Path
+) -> None:
+    file = tmp_path / "auth_events.jsonl"
+    file.write_text(f"{auth_event(1)}\nno event\n")
+    os.utime(file, (1_714_557_600, 1_714_557_600))  # 2024-05-01, as unzip and cp -p leave it
+    began = datetime.now(UTC)
+    assert commands.invoke(app, ["land", str(file)]).exit_code == 0
+    hours = sorted({key_of_hour(moment.replace(minute=0)) for moment in (began, datetime.now(UTC))})
+    settings = current_settings()
+    runs.materialize(runs.open_instance(), settings, [COLLECTOR_ERRORS.path], hours, "materialize")
+    listed = commands.invoke(app, ["quarantine", "list", "--event-type", COLLECTOR_ERRORS.name])
+    assert "1 rows in quarantine" in listed.output
+    assert "json_object" in listed.output
 
 
 def test_what_is_in_quarantine_is_shown_as_it_is(commands: CliRunner, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import obstore
 import pytest
-from command_line import auth_event, land
+from command_line import auth_event, land, words
 from typer.testing import CliRunner
 
 from music_platform.cli import runs
@@ -173,6 +173,47 @@ def test_objects_of_hours_to_come_are_held(commands: CliRunner) -> None:
     ]
     assert any("held until their hour comes: 3 landed objects" in warning for warning in report["warnings"])
     assert report["lake"]["layers"][0]["last_complete"] is None
+
+
+def test_landed_objects_that_no_table_reads_are_a_problem(
+    commands: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Outside an hour's folder, of an unknown type, before the first partition; on a day of any age, and nothing else."""
+    monkeypatch.setenv("MUSIC_PLATFORM_START", "2026-01-01T00:00")
+    current_settings.cache_clear()
+    hour = last_hour()
+    land(commands, tmp_path, events_of(hour, range(20)))
+    runs.materialize(runs.open_instance(), current_settings(), hourly_tables(), [key_of_hour(hour)], "materialize")
+    assert told(commands)[0] == 0
+    store, name = Lake(current_settings()).store, f"{'0' * 32}.json.gz"
+    misplaced = [
+        f"landing/listen_events/dt=2026-02-03/hour=7/2026020307_{name}",
+        f"landing/listen_events/dt=2026-02-03/2026020308_{name}",
+        f"landing/skip_events/dt=2026-02-03/hour=09/2026020309_{name}",
+        landed_key("auth_events", hour_of_key("2020-01-01-00:00"), "0" * 32),
+        f"errors/dt=2024-05-01/2024050110_{name}",
+    ]
+    for key in misplaced:
+        store.put(key, b"12345")
+    store.put(landed_key("auth_events", hour + timedelta(days=2), "0" * 32), b"")  # held, which is another thing
+    code, report = told(commands)
+    assert code == 1
+    assert len(report["problems"]) == len(report["lake"]["unread"]) == 4
+    assert report["lake"]["folders_not_looked_into"] == 0
+    assert sum(group["objects"] for group in report["lake"]["unread"]) == len(misplaced)
+    assert {key for group in report["lake"]["unread"] for key in group["keys"]} == set(misplaced)
+    [early] = [group for group in report["lake"]["unread"] if group["kind"] == "auth_events"]
+    assert early == {
+        "kind": "auth_events", "reason": "before_start", "objects": 1, "bytes": 5, "keys": [misplaced[3]],
+        "first_hour": "2020-01-01-00:00", "last_hour": "2020-01-01-00:00",
+    }  # fmt: skip
+    shown = commands.invoke(app, ["status"])
+    assert shown.exit_code == 1
+    for key in misplaced:
+        assert f"'{key}'" in words(shown.output)
+    assert "set MUSIC_PLATFORM_START=2020-01-01T00:00" in words(shown.output)
+    store.delete(misplaced)
+    assert told(commands)[0] == 0
 
 
 def test_a_failed_partition_is_told_until_it_is_made(commands: CliRunner, tmp_path: Path) -> None:

@@ -80,6 +80,10 @@ _BROKEN = [
     ("invalid_lines_are_kept", "events.conf", "emit_invalid_record_to_error true", "emit_invalid_record_to_error false"),
     ("invalid_lines_are_kept", "events.conf", "time_key __none__", ""),
     ("time_is_that_of_the_event", "events.conf", "renew_time_key __event_time", ""),
+    ("errors_are_filed_by_the_clock", "errors.conf", "renew_time_key __collected", ""),
+    ("errors_are_filed_by_the_clock", "errors.conf", "renew_time_key __collected", "renew_time_key __reason"),
+    ("errors_are_filed_by_the_clock", "errors.conf", "::Time.now.to_f", "time"),
+    ("errors_are_filed_by_the_clock", "errors.conf", "time_of_collection\n    enable_ruby true", "time_of_collection"),
 ]  # fmt: skip
 
 
@@ -151,4 +155,5 @@ def test_the_configuration_that_was_measured_keeps_the_rules(shared_folder: Path
     """It was written before this linter, and lost no event in any of its trials."""
     environment = {"FL_STATE": "/state", "FL_DATA": "/data", "S3_KEY": "k", "S3_SECRET": "s"}
     findings = lint(parse_configuration(shared_folder / "fluentd" / "fluent.conf", environment))
-    assert {finding.rule for finding in findings} == {"queue_is_long"}  # that of its errors, where one hour is open
+    # Both of its errors: one hour alone is open there, and an unknown tag is filed by its own time.
+    assert {finding.rule for finding in findings} == {"queue_is_long", "errors_are_filed_by_the_clock"}

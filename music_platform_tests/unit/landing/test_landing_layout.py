@@ -9,6 +9,7 @@ import pytest
 
 from music_platform.landing.layout import (
     LandingFolder,
+    day_of_folder,
     day_prefix,
     errors_key,
     hour_prefix,
@@ -54,6 +55,7 @@ def test_a_key_parses_back() -> None:
         _KEY.replace(_CHUNK, _CHUNK[:-1]),
         _KEY.replace("dt=2026-11-02", "dt=2026-11-2"),
         _KEY.replace("dt=2026-11-02", "dt=2026-13-02"),
+        _KEY.replace("dt=2026-11-02", "dt=0026-11-02"),
         _KEY.replace("hour=17", "hour=24"),
         "lake/" + _KEY,
         "",
@@ -147,6 +149,17 @@ def test_a_key_of_error_records_parses_back() -> None:
 )
 def test_other_keys_are_not_those_of_error_records(key: str) -> None:
     assert parse_errors_key(key) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("dt=2026-11-02", "2026-11-02"), ("dt=2026-13-40", None), ("dt=2026-11-2", None), ("2026-11-02", None),
+        ("dt=0001-01-01", None), ("dt=2026-11-02x", None),
+    ],
+)  # fmt: skip
+def test_a_folder_tells_its_day(name: str, day: str | None) -> None:
+    assert day_of_folder(name) == day
 
 
 def test_error_records_are_listed_by_hour_and_strangers_with_the_first_of_the_day(settings: Settings) -> None:

@@ -1,0 +1,96 @@
+"""Bringing in what lies where no partition reads it: its lines are landed, and only then is the object removed.
+
+Events go by the same way as a file that is landed, each into its own hour; error records into the hour of refiling. unread.py
+finds these objects.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
+from music_platform.errors import LandedObjectGoneError
+from music_platform.landing.event_files import EventFile, LandingInputError, blocks, opened
+from music_platform.landing.event_lines import sort_block
+from music_platform.landing.layout import error_objects, errors_key
+from music_platform.landing.unread import NO_KIND, Reason, UnreadObject
+from music_platform.landing.writer import BLOCK_BYTES, LandingSummary, land_files
+from music_platform.resources.object_store import ObjectStore
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_CHUNK_ID = re.compile(r"_(?P<chunk_id>[0-9a-f]{32})\.")
+
+
+@dataclass(frozen=True)
+class Refiled:
+    """An object that was brought in and removed; ``summary`` is of its events, ``error_key`` that of its error records now."""
+
+    key: str
+    summary: LandingSummary | None = None
+    error_key: str | None = None
+
+
+def event_type_of(unread: UnreadObject, event_type: str | None) -> str | None:
+    """The type as which an object's lines are to be landed: its folder's, else the given one. None: it cannot be known."""
+    return event_type if unread.place.kind == NO_KIND else unread.place.kind
+
+
+def can_be_refiled(unread: UnreadObject) -> bool:
+    """Whether an object lies in a wrong place. An event before the first partition does not: only its hour is not read."""
+    return unread.place.reason is not Reason.BEFORE_START or unread.place.kind == COLLECTOR_ERRORS.name
+
+
+def refile(store: ObjectStore, unread: UnreadObject, kind: str, start: datetime, now: datetime) -> Refiled:
+    """Bring in one object as one of its kind, an event type or ``collector_errors``, and remove it.
+
+    A call that was ended in between and is repeated lands nothing twice. ``start`` is the first hour that has a partition.
+
+    Raises LandingInputError for an object that cannot be read to its end and for one without a single event: both stay.
+    Raises LandedObjectGoneError for one that is gone, and LakeUnreachableError as the store does.
+    """
+    key = unread.stored.key
+    content = store.get(key)
+    if content is None:
+        raise LandedObjectGoneError(f"'{key}' was listed and is gone; look again with 'music-platform landing unread'")
+    if kind == COLLECTOR_ERRORS.name:
+        refiled = Refiled(key, error_key=_refile_error_records(store, key, content, start, now))
+    else:
+        refiled = Refiled(key, summary=_refile_events(store, key, content, kind, now))
+    store.delete([key])
+    return refiled
+
+
+def _refile_events(store: ObjectStore, key: str, content: bytes, event_type: str, now: datetime) -> LandingSummary:
+    with tempfile.TemporaryDirectory(prefix="music-platform-refile-") as folder:
+        path = Path(folder, "object")
+        path.write_bytes(content)
+        file = EventFile(path, event_type, shown_as=key)
+        if not _holds_events(file, now):
+            raise LandingInputError(f"'{key}' holds no event; look at it, and remove it if it is of no use")
+        return land_files(store, [file], now=now)
+
+
+def _holds_events(file: EventFile, now: datetime) -> bool:
+    with opened(file) as (stream, _):
+        return any(sort_block(block, file.event_type, now).by_hour for block in blocks(stream, file, BLOCK_BYTES))
+
+
+def _refile_error_records(store: ObjectStore, key: str, content: bytes, start: datetime, now: datetime) -> str:
+    """The object's content in the hour of now. It keeps its chunk id, by which `land` knows it, unless another object has it."""
+    packed = content if content.startswith(_GZIP_MAGIC) else gzip.compress(content, mtime=0)
+    named = _CHUNK_ID.search(key.rpartition("/")[2])
+    ids = [*([] if named is None else [named["chunk_id"]]), hashlib.sha256(packed).hexdigest()[:32]]
+    known = error_objects(store, since=start)
+    for chunk_id in ids:
+        if chunk_id in known and store.get(known[chunk_id]) == packed:
+            return known[chunk_id]
+    free = next(chunk_id for chunk_id in ids if chunk_id not in known)
+    new_key = errors_key(now.replace(minute=0, second=0, microsecond=0), free)
+    store.put(new_key, packed)
+    return new_key

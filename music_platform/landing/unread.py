@@ -1,0 +1,261 @@
+"""Objects under landing/ and errors/ that no partition reads, and never will as they lie: which ones, why, what to do.
+
+Why a key is not read is a pure function; finding such keys is a listing within a time budget. Objects of hours that have not
+begun are none of them: they are held and read when their hour comes. How misplaced objects are brought in stands in
+refiling.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
+from music_platform.contracts.events import EVENT_TYPES
+from music_platform.landing.layout import (
+    ERRORS_PREFIX,
+    LANDED_KINDS,
+    LANDING_PREFIX,
+    day_of_folder,
+    parse_errors_key,
+    parse_key,
+    type_prefix,
+)
+from music_platform.partitions import describe_ranges, hour_of_key, key_of_hour
+from music_platform.resources.lake import Lake
+from music_platform.resources.object_store import StoredObject, is_half_written
+
+NO_KIND = "unknown"
+"""Of objects under landing/ that lie in no event type's folder."""
+KINDS: tuple[str, ...] = (*LANDED_KINDS, NO_KIND)
+
+_FOLDERS_AT_ONCE = 32
+_MOST_KEYS_NAMED = 3
+_HOUR_FOLDERS = 3  # event type, day, hour: what stands between landing/ and an object's name
+
+
+_WAY_IN = "'music-platform landing refile' files them where tables read them"
+
+
+class Reason(StrEnum):
+    """Why an object is not read."""
+
+    BEFORE_START = "before_start"
+    UNKNOWN_EVENT_TYPE = "unknown_event_type"
+    OUTSIDE_AN_HOUR = "outside_an_hour"
+    OTHER_NAME = "other_name"
+
+
+_MEANINGS = {
+    Reason.UNKNOWN_EVENT_TYPE: "lie in no event type's folder",
+    Reason.OUTSIDE_AN_HOUR: "lie outside the folders of hours (dt=2026-11-01/hour=05/; of error records dt=2026-11-01/)",
+    Reason.OTHER_NAME: "are not named as the collector names objects of their folder (2026110105_<32 hex digits>.json.gz)",
+}
+
+
+@dataclass(frozen=True)
+class UnreadPlace:
+    """What a key tells of an unread object: its kind (one of ``KINDS``), why it is not read, and the hour it is filed under.
+
+    ``hour`` is a partition key of objects before the first partition, and None of others.
+    """
+
+    kind: str
+    reason: Reason
+    hour: str | None = None
+
+
+@dataclass(frozen=True)
+class UnreadObject:
+    """An object that is not read."""
+
+    place: UnreadPlace
+    stored: StoredObject
+
+
+@dataclass(frozen=True)
+class UnreadGroup:
+    """The unread objects of one kind (an event type, ``collector_errors`` or ``unknown``) and one reason.
+
+    ``keys`` are the first few by name; ``first_hour`` and ``last_hour`` are those of objects before the first partition.
+    """
+
+    kind: str
+    reason: Reason
+    objects: int
+    bytes: int
+    keys: tuple[str, ...]
+    first_hour: str | None = None
+    last_hour: str | None = None
+
+
+@dataclass
+class UnreadFindings:
+    """What was found, and the folders that the time budget left out, those of the newest days first."""
+
+    objects: list[UnreadObject] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    @property
+    def groups(self) -> list[UnreadGroup]:
+        """The objects by kind and reason, in the order of both."""
+        by_place: defaultdict[tuple[str, Reason], list[UnreadObject]] = defaultdict(list)
+        for unread in self.objects:
+            by_place[unread.place.kind, unread.place.reason].append(unread)
+        order = [(kind, reason) for kind in KINDS for reason in Reason]
+        return [_group(kind, reason, by_place[kind, reason]) for kind, reason in order if (kind, reason) in by_place]
+
+
+def _group(kind: str, reason: Reason, unread: Sequence[UnreadObject]) -> UnreadGroup:
+    hours = [found.place.hour for found in unread if found.place.hour is not None]
+    return UnreadGroup(
+        kind,
+        reason,
+        len(unread),
+        sum(found.stored.size for found in unread),
+        tuple(sorted(found.stored.key for found in unread)[:_MOST_KEYS_NAMED]),
+        min(hours, default=None),
+        max(hours, default=None),
+    )
+
+
+def why_unread(key: str, start: datetime) -> UnreadPlace | None:
+    """Why no partition reads an object of this key, where ``start`` is the first hour that has one; None when one does.
+
+    The key lies below landing/ or errors/.
+    """
+    top, *folders = key.split("/")[:-1]
+    if top == ERRORS_PREFIX:
+        kind, hour = COLLECTOR_ERRORS.name, parse_errors_key(key)
+        is_in_folder = bool(folders) and day_of_folder(folders[0]) is not None
+    elif not folders or folders[0] not in EVENT_TYPES:
+        return UnreadPlace(NO_KIND, Reason.UNKNOWN_EVENT_TYPE)
+    else:
+        place = parse_key(key)
+        kind, hour = folders[0], None if place is None else place[1]
+        is_in_folder = len(folders) >= _HOUR_FOLDERS and _is_hour_folder(*folders[1:_HOUR_FOLDERS])
+    if hour is not None:
+        return UnreadPlace(kind, Reason.BEFORE_START, key_of_hour(hour)) if hour < start else None
+    return UnreadPlace(kind, Reason.OTHER_NAME if is_in_folder else Reason.OUTSIDE_AN_HOUR)
+
+
+def _is_hour_folder(day: str, hour: str) -> bool:
+    return day_of_folder(day) is not None and hour in {f"hour={number:02}" for number in range(24)}
+
+
+def find_unread(
+    lake: Lake,
+    kinds: Collection[str] = KINDS,
+    *,
+    days: Collection[str] | None = None,
+    budget_seconds: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> UnreadFindings:
+    """All unread objects of these kinds; with ``days`` those in the folders of these days and in no day's folder.
+
+    Asks for the folders of each kind, then lists folders that are no day's, then days from the newest on: a request for every
+    thousand objects of a kind and day. When the budget is spent, what is left is named. Raises LakeUnreachableError as the
+    store does.
+    """
+    started = clock()
+    found = UnreadFindings()
+    strange: list[str] = []
+    of_days: list[tuple[str, str]] = []
+    prefixes = [_prefix_of(kind) for kind in kinds]
+    for kind, prefix, (folders, objects) in zip(
+        kinds, prefixes, lake.map_parallel(lake.store.list_level, prefixes), strict=True
+    ):
+        found.objects += _unread(objects, lake.settings.start)
+        for folder in folders:
+            day = day_of_folder(folder)
+            if kind == NO_KIND:
+                strange += [f"{prefix}/{folder}"] * (folder not in EVENT_TYPES)
+            elif day is None:
+                strange.append(f"{prefix}/{folder}")
+            elif days is None or day in days:
+                of_days.append((day, f"{prefix}/{folder}"))
+    order = [*strange, *(prefix for _, prefix in sorted(of_days, reverse=True))]
+    for begin in range(0, len(order), _FOLDERS_AT_ONCE):
+        if begin and budget_seconds is not None and clock() - started > budget_seconds:
+            found.left = order[begin:]
+            break
+        batch = order[begin : begin + _FOLDERS_AT_ONCE]
+        for unread in lake.map_parallel(lambda prefix: _unread(lake.store.list(prefix), lake.settings.start), batch):
+            found.objects += unread
+    found.objects.sort(key=lambda unread: unread.stored.key)
+    return found
+
+
+def _prefix_of(kind: str) -> str:
+    if kind == NO_KIND:
+        return LANDING_PREFIX
+    return ERRORS_PREFIX if kind == COLLECTOR_ERRORS.name else type_prefix(kind)
+
+
+def _unread(stored: Iterable[StoredObject], start: datetime) -> list[UnreadObject]:
+    whole = (one for one in stored if not is_half_written(one.key) and not _is_folder_marker(one))
+    placed = ((why_unread(one.key, start), one) for one in whole)
+    return [UnreadObject(place, one) for place, one in placed if place is not None]
+
+
+def _is_folder_marker(stored: StoredObject) -> bool:
+    """S3's console makes an empty object for a folder; its key ends in a slash, which listings do not show."""
+    return not stored.size and "." not in stored.key.rpartition("/")[2]
+
+
+def describe_unread(group: UnreadGroup, start: datetime) -> str:
+    """What lies unread and what to do, for messages."""
+    place = f"{_prefix_of(group.kind)}/"
+    keys = ", ".join(f"'{key}'" for key in group.keys)
+    what = f"{group.objects:,} objects ({group.bytes:,} bytes) under {place}"
+    if group.reason is not Reason.BEFORE_START or group.first_hour is None or group.last_hour is None:
+        return f"{what} {_MEANINGS[group.reason]} and no table reads them, such as {keys}; {_WAY_IN}"
+    hours = group.first_hour if group.first_hour == group.last_hour else f"{group.first_hour} to {group.last_hour}"
+    return (
+        f"{what} are of hours before MUSIC_PLATFORM_START ({start:%Y-%m-%dT%H:%M}) and no table reads them: {hours}, such as "
+        f"{keys}; {_way_in_before_start(group)}"
+    )
+
+
+def _way_in_before_start(group: UnreadGroup) -> str:
+    if group.kind == COLLECTOR_ERRORS.name:
+        return _WAY_IN
+    return (
+        f"set {start_setting(group.first_hour or '')} to have them read, or remove them if a clock was wrong and land "
+        "corrected lines"
+    )
+
+
+def start_setting(hour: str) -> str:
+    """The setting by which an hourly partition key becomes the first partition."""
+    return f"MUSIC_PLATFORM_START={hour_of_key(hour):%Y-%m-%dT%H:%M}"
+
+
+def describe_left(left: Sequence[str]) -> str:
+    """How many folders a look did not get to, for messages."""
+    return (
+        f"{len(left):,} folders were not looked into for objects that no table reads, such as '{left[0]}'; "
+        "'music-platform landing unread' looks into all"
+    )
+
+
+def describe_lines_without_partition(lines_by_hour: dict[datetime, int], start: datetime, now: datetime) -> list[str]:
+    """What is to be said of lines that were landed into hours that have no partition: before the first, or yet to come."""
+    told = []
+    if before := {hour: lines for hour, lines in lines_by_hour.items() if hour < start}:
+        told.append(
+            f"{sum(before.values()):,} lines lie before MUSIC_PLATFORM_START ({start:%Y-%m-%dT%H:%M}) and will not be read: "
+            f"{describe_ranges(map(key_of_hour, before))}. If their time is right, set "
+            f"{start_setting(key_of_hour(min(before)))}; if a clock was wrong, remove their objects, which "
+            "'music-platform landing unread' names, and land corrected lines"
+        )
+    if future := {hour: lines for hour, lines in lines_by_hour.items() if hour > now}:
+        told.append(
+            f"{sum(future.values()):,} lines are of hours that have not begun, and are held until then: "
+            f"{describe_ranges(map(key_of_hour, future))}. If a clock was wrong, remove their objects and land corrected lines"
+        )
+    return told
