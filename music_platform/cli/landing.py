@@ -125,12 +125,12 @@ def expire(
 
     Nothing is deleted, and objects that are still there are left as they are.
     """
-    lake = _lake(settings_of_command())
     hours = partitions_asked_for(partition, partition_range)
     if hours is None:
         fail("name the hours: --partition or --partition-range", 2)
     if kind is not None and kind not in LANDED_KINDS:
         fail(f"there are no landed objects of '{kind}'; there are {', '.join(LANDED_KINDS)}", 2)
+    lake = _lake(settings_of_command())
     table = Table("landed", "partition", "objects expired", "rows kept")
     with failures_told():
         asked = [(name, hour) for name in (LANDED_KINDS if kind is None else (kind,)) for hour in hours]
