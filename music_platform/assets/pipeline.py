@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, pool_of, spec_arguments
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
@@ -15,6 +14,7 @@ from music_platform.contracts.pipeline import COLLECTOR, PIPELINE, WATCHED
 from music_platform.contracts.schemas import arrow_schema
 from music_platform.contracts.table import Layer, TableContract
 from music_platform.io_managers.manifest import Manifest, Source, read_manifest
+from music_platform.io_managers.parquet_reader import read_object
 from music_platform.io_managers.partition_sets import StagedPartitions
 from music_platform.partitions import hour_of_key
 from music_platform.resources.lake import Lake
@@ -80,5 +80,5 @@ def _rows_by_rule(contract: TableContract, manifest: Manifest, lake: Lake) -> li
         return []
     rules: Counter[str] = Counter()
     for key in manifest.keys:
-        rules.update(pq.read_table(lake.store.open(key), columns=["rule"])["rule"].to_pylist())
+        rules.update(read_object(lake.store, key, ["rule"])["rule"].to_pylist())
     return sorted(rules.items(), key=lambda entry: (-entry[1], entry[0]))

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Any
 
-import pyarrow.parquet as pq
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -27,6 +26,7 @@ from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, read_manifest
+from music_platform.io_managers.parquet_reader import batches_of_object
 from music_platform.io_managers.partition_sets import StoredPartitions
 from music_platform.landing.layout import list_errors
 from music_platform.landing.replay import replay_error_records
@@ -205,7 +205,7 @@ def _quarantined_rows(lake: Lake, event_type: str, partitions: Sequence[str]) ->
 
 def _rows_of(lake: Lake, manifest: Manifest) -> Iterator[dict[str, Any]]:
     for key in manifest.keys:
-        for batch in pq.ParquetFile(lake.store.open(key)).iter_batches():
+        for batch in batches_of_object(lake.store, key):
             yield from batch.to_pylist()
 
 

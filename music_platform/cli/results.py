@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +17,7 @@ from music_platform.contracts.dimensions import DIM_SONGS
 from music_platform.contracts.facts import FACT_PLAYS, FACT_SESSIONS
 from music_platform.contracts.table import TableContract
 from music_platform.io_managers.manifest import read_manifest
+from music_platform.io_managers.parquet_reader import read_object
 from music_platform.partitions import days_in_range
 from music_platform.resources.lake import Lake
 
@@ -60,7 +60,7 @@ def _rows(lake: Lake, contract: TableContract, days: Sequence[str], columns: lis
     found = lake.map_parallel(lambda day: read_manifest(lake.store, contract, day), list(days))
     keys = [key for entry in found if entry is not None for key in entry[0].keys]
     names = columns or [column.name for column in contract.columns]
-    tables = lake.map_parallel(lambda key: pq.read_table(lake.store.open(key), columns=names), keys)
+    tables = lake.map_parallel(lambda key: read_object(lake.store, key, names), keys)
     return pa.concat_tables(tables) if tables else pa.table({name: [] for name in names})
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from music_platform.contracts.pipeline import PIPELINE
@@ -14,6 +13,7 @@ from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import TABLES
 from music_platform.errors import ContractError, ManifestCorruptError
 from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, Source, partition_folder
+from music_platform.io_managers.parquet_reader import batches_of_object
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.io_managers.publish import Published, publish_partitions
 from music_platform.partitions import describe_partitions
@@ -137,8 +137,7 @@ class ParquetLakeIOManager(dg.IOManager):
         return metadata
 
     def _preview(self, manifest: Manifest, rows: int) -> str:
-        with pq.ParquetFile(self._lake.store.open(manifest.keys[0])) as file:
-            batch = next(file.iter_batches(batch_size=rows))
+        batch = next(batches_of_object(self._lake.store, manifest.keys[0], rows))
         cells = [[_cell(value) for value in row.values()] for row in batch.to_pylist()]
         lines = [batch.schema.names, ["---"] * batch.num_columns, *cells]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
