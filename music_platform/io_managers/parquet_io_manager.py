@@ -16,7 +16,7 @@ from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, Source,
 from music_platform.io_managers.parquet_reader import batches_of_object
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.io_managers.publish import Published, publish_partitions
-from music_platform.partitions import describe_partitions
+from music_platform.partitions import describe_partitions, require_forward_range
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -40,6 +40,7 @@ class ParquetLakeIOManager(dg.IOManager):
         self._spark = spark
 
     def load_input(self, context: dg.InputContext) -> DataFrame | StoredPartitions:
+        require_forward_range(context.step_context.dagster_run)
         contract = contract_of(context.asset_key)
         open_them = StoredPartitions.open
         if (context.definition_metadata or {}).get(MAY_LACK_PARTITIONS):
@@ -48,6 +49,7 @@ class ParquetLakeIOManager(dg.IOManager):
         return partitions if context.dagster_type.typing_type is StoredPartitions else partitions.read()
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        require_forward_range(context.step_context.dagster_run)
         contract = contract_of(context.asset_key)
         partitions = list(context.asset_partition_keys)
         staged = obj if isinstance(obj, StagedPartitions) else self._stage(contract, obj, partitions, context.run_id)
