@@ -87,7 +87,9 @@ def require_forward_range(run: dg.DagsterRun) -> None:
     try:
         _ = days_in_range(first, last) if is_day(first) else keys_in_range(first, last)
     except ValueError as error:
-        raise dg.Failure(f"{error}. Nothing was made; give the earlier partition first.", allow_retries=False) from error
+        raise dg.Failure(
+            f"{error}. Nothing was made; give the earlier partition first.", allow_retries=False
+        ) from error
 
 
 def contiguous_ranges(partition_keys: Iterable[str]) -> list[list[str]]:

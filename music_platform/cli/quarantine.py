@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -16,6 +15,7 @@ from music_platform.cli.console import (
     PartitionOption,
     RangeOption,
     console,
+    echo_json,
     fail,
     failures_told,
     partitions_asked_for,
@@ -93,7 +93,7 @@ def show_quarantine(
         for row in islice(rows, limit):
             shown += 1
             if as_json:
-                typer.echo(json.dumps(row, default=str, ensure_ascii=False))
+                echo_json(row)
                 continue
             console.print(Text.assemble((row["_object"], "bold"), f" line {row['_line_number']}"))
             console.print(Text(f"  rules  {','.join(_broken_rules(row))}"))

@@ -15,7 +15,11 @@ import yaml
 # What a datasource's expression may hold beside quoted columns: texts, and the functions and keywords of SQL in capitals.
 _TEXT = re.compile(r"'[^']*'")
 _QUOTED = re.compile(r'"([^"]*)"')
-_DRAW_HTML = {"table", "pivot_table_v2", "ag-grid-table"}  # kinds of charts that draw the HTML in a text unless told not to
+_DRAW_HTML = {
+    "table",
+    "pivot_table_v2",
+    "ag-grid-table",
+}  # kinds of charts that draw the HTML in a text unless told not to
 _BARE = re.compile(r"\b[a-z_]\w*\b")
 Documents = dict[str, dict[str, Any]]
 
