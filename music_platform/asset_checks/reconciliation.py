@@ -12,6 +12,7 @@ from music_platform.asset_checks.outcome import CheckOutcome, tell
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.manifest import Manifest
 from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.io_managers.quarantined import describe_entirely_quarantined
 from music_platform.landing.layout import LandingFolder
 from music_platform.landing.reader import count_lines
 from music_platform.resources.lake import Lake
@@ -123,6 +124,7 @@ def check_silver_reconciles(
         "duplicates": sum(manifest.counts.get("duplicates", 0) for manifest in silver.values()),
         "quarantined_rows": sum(manifest.rows for manifest in quarantine.values()),
     }
+    entirely = not totals["silver_rows"] and totals["quarantined_rows"] > 0
     told = "{bronze_rows:,} bronze rows = {silver_rows:,} silver + {duplicates:,} duplicates + {quarantined_rows:,} quarantined"
     rate = totals["quarantined_rows"] / totals["bronze_rows"] if totals["bronze_rows"] else 0.0
     return (
@@ -138,7 +140,9 @@ def check_silver_reconciles(
             check=RATE_CHECK,
             passed=not exceeded,
             description=(
-                f"above {limit:.2%} of an hour's rows: {tell(exceeded)}. See why with: music-platform quarantine list"
+                describe_entirely_quarantined(lake, event_type, partitions, list(quarantine.values()))
+                if exceeded and entirely
+                else f"above {limit:.2%} of an hour's rows: {tell(exceeded)}. See why with: music-platform quarantine list"
                 if exceeded
                 else f"{rate:.2%} of the rows, no hour above {limit:.2%}"
             ),
