@@ -117,7 +117,7 @@ def has_no_row(columns: Mapping[str, str]) -> bool:
     return set(columns) <= {"__time"}
 
 
-def columns_in_druid(datasource: Datasource, druid: DruidResource, origin: Origin) -> dict[str, str]:
+def columns_in_druid(datasource: Datasource, druid: DruidResource, origin: Origin | None = None) -> dict[str, str]:
     """The columns of a datasource and their SQL types, as the broker knows them; none of one that it does not know."""
     found = druid.sql(
         "SELECT COLUMN_NAME AS name, DATA_TYPE AS type FROM INFORMATION_SCHEMA.COLUMNS "
