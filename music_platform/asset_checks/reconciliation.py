@@ -124,9 +124,15 @@ def check_silver_reconciles(
         "duplicates": sum(manifest.counts.get("duplicates", 0) for manifest in silver.values()),
         "quarantined_rows": sum(manifest.rows for manifest in quarantine.values()),
     }
-    entirely = not totals["silver_rows"] and totals["quarantined_rows"] > 0
     told = "{bronze_rows:,} bronze rows = {silver_rows:,} silver + {duplicates:,} duplicates + {quarantined_rows:,} quarantined"
     rate = totals["quarantined_rows"] / totals["bronze_rows"] if totals["bronze_rows"] else 0.0
+    told_rate = f"{rate:.2%} of the rows, no hour above {limit:.2%}"
+    if exceeded and not totals["silver_rows"]:
+        told_rate = describe_entirely_quarantined(lake, event_type, partitions, list(quarantine.values()))
+    elif exceeded:
+        told_rate = (
+            f"above {limit:.2%} of an hour's rows: {tell(exceeded)}. See why with: music-platform quarantine list"
+        )
     return (
         CheckOutcome(
             table=SILVER[event_type].path,
@@ -139,13 +145,7 @@ def check_silver_reconciles(
             table=QUARANTINE[event_type].path,
             check=RATE_CHECK,
             passed=not exceeded,
-            description=(
-                describe_entirely_quarantined(lake, event_type, partitions, list(quarantine.values()))
-                if exceeded and entirely
-                else f"above {limit:.2%} of an hour's rows: {tell(exceeded)}. See why with: music-platform quarantine list"
-                if exceeded
-                else f"{rate:.2%} of the rows, no hour above {limit:.2%}"
-            ),
+            description=told_rate,
             is_blocking=False,
             numbers={"quarantined_rows": totals["quarantined_rows"], "rate": rate},
         ),

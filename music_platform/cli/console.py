@@ -66,7 +66,8 @@ class VisibleConsole(Console):
             yield segment if segment.is_control else Segment(visible(segment.text), segment.style)
 
 
-rich_utils.Console = VisibleConsole  # pyright: ignore # of typer's own errors and tracebacks
+# Typer prints its own errors and tracebacks by a console that it makes there.
+rich_utils.Console = VisibleConsole  # pyright: ignore
 
 
 def echo(text: str, *, ends_line: bool = True) -> None:
@@ -88,9 +89,8 @@ def _escaped(found: re.Match[str]) -> str:
 # emoji: rich would replace ":x:" in what it prints, data included.
 console: Console = VisibleConsole(emoji=False)
 if not console.is_terminal:
-    console = VisibleConsole(
-        emoji=False, width=180
-    )  # a log or a pipe has no width; tables would be cut to 80 characters
+    # A log or a pipe has no width; tables would be cut to 80 characters.
+    console = VisibleConsole(emoji=False, width=180)
 error_console: Console = VisibleConsole(stderr=True, emoji=False, soft_wrap=True)
 
 PartitionOption = Annotated[
