@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import groupby
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 HOURLY_KEY_FORMAT = "%Y-%m-%d-%H:%M"
 DAILY_KEY_FORMAT = "%Y-%m-%d"
@@ -74,6 +75,22 @@ def keys_in_range(first_key: str, last_key: str) -> list[str]:
         raise ValueError(f"the partition range {first_key}...{last_key} ends before it begins")
     hours = int((last - first) / timedelta(hours=1)) + 1
     return [key_of_hour(first + timedelta(hours=offset)) for offset in range(hours)]
+
+
+def require_forward_range(run: dg.DagsterRun) -> None:
+    """Fail a step, without a retry, in a run whose range of partitions ends before it begins.
+
+    Dagster takes such a range for one without partitions, and would let the run succeed that made nothing.
+    """
+    first, last = (run.tags.get(tag) for tag in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG))
+    if first is None or last is None:
+        return
+    try:
+        _ = days_in_range(first, last) if is_day(first) else keys_in_range(first, last)
+    except ValueError as error:
+        raise dg.Failure(
+            f"{error}. Nothing was made; give the earlier partition first.", allow_retries=False
+        ) from error
 
 
 def contiguous_ranges(partition_keys: Iterable[str]) -> list[list[str]]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-import pyarrow.parquet as pq
-
 from music_platform.asset_checks.outcome import CheckOutcome, tell
 from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_STREAMS
 from music_platform.contracts.table import Layer, TableContract
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.landed_sources import compare
 from music_platform.io_managers.manifest import Manifest, read_manifest
+from music_platform.io_managers.parquet_reader import open_parquet
 from music_platform.landing.layout import LandingFolder, list_landing
 from music_platform.partitions import describe_partitions, key_of_hour
 from music_platform.resources.lake import Lake
@@ -122,7 +121,7 @@ def _watermark(lake: Lake, silver: TableContract, hours: Sequence[str]) -> datet
             continue
         latest: list[datetime] = []
         for key in found[0].keys:
-            with pq.ParquetFile(lake.store.open(key)) as file:
+            with open_parquet(lake.store, key) as file:
                 column = file.schema_arrow.get_field_index(silver.partition_column)
                 groups = [file.metadata.row_group(number).column(column) for number in range(file.num_row_groups)]
                 latest += [group.statistics.max for group in groups]

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+from pyarrow.parquet import FileMetaData
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.asset_checks.outcome import CheckOutcome, tell
 from music_platform.contracts.schemas import arrow_schema
 from music_platform.contracts.table import Cadence, Rule, TableContract, column_rules
+from music_platform.io_managers.parquet_reader import open_parquet
 from music_platform.io_managers.partition_sets import StoredPartitions
 from music_platform.partitions import DAILY_KEY_FORMAT, describe_partitions, key_of_hour
 
@@ -45,7 +46,7 @@ def _footer_problems(stored: StoredPartitions) -> list[str]:
         problems = []
         for key, file in zip(manifest.keys, manifest.files, strict=True):
             try:
-                with pq.ParquetFile(stored.lake.store.open(key)) as parquet:
+                with open_parquet(stored.lake.store, key) as parquet:
                     found, metadata = parquet.schema_arrow, parquet.metadata
             except (pa.ArrowInvalid, OSError) as error:  # a damaged footer is the latter
                 problems.append(f"partition {partition}: '{key}' is no Parquet file ({error})")
@@ -61,7 +62,7 @@ def _footer_problems(stored: StoredPartitions) -> list[str]:
     return [problem for found in stored.lake.map_parallel(problems_of, list(stored.manifests)) for problem in found]
 
 
-def _rows_of_other_partitions(metadata: pq.FileMetaData, partition: str, contract: TableContract) -> str:
+def _rows_of_other_partitions(metadata: FileMetaData, partition: str, contract: TableContract) -> str:
     """What the footer's statistics say of rows that do not belong into the partition; empty when all do."""
     name = contract.partition_column
     column = next(index for index in range(metadata.num_columns) if metadata.schema.column(index).name == name)

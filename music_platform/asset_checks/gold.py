@@ -5,6 +5,7 @@ A reconciliation compares two numbers of each partition, which were come by in d
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from pyspark.sql import Column, DataFrame, Window
@@ -13,6 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from music_platform.asset_checks.contract import CONTRACT_CHECK, check_contract
 from music_platform.asset_checks.outcome import CheckOutcome, tell
 from music_platform.asset_checks.step import CheckStep, check_spec
+from music_platform.asset_checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
 from music_platform.contracts.aggregates import (
     ACTIVE_USERS,
     HOURLY_PLAYS,
@@ -34,6 +36,10 @@ from music_platform.partitions import day_of_key, days_around, hours_of_day
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
+MADE_OF_HOURS = (
+    FACT_PLAYS, SESSION_DAYS, DIM_USERS, DIM_SONGS, DIM_ARTISTS, DIM_LOCATIONS, USER_ACTIVITY, LEVEL_FUNNEL, LOGIN_SUCCESS,
+)  # fmt: skip
+"""The daily tables that read hourly ones; the others are made of these."""
 Numbers = dict[str, int]
 """A number for each partition; a partition that is lacking has zero."""
 
@@ -67,6 +73,8 @@ def check_gold(table: TableContract, partitions: Sequence[str], lake: Lake, spar
     for reconciliation in RECONCILIATIONS.get(table.path, ()):
         others = {name: _open(other, table, partitions, lake, spark) for name, other in reconciliation.others.items()}
         outcomes.append(_reconcile(reconciliation, Stored(own, others)))
+    if table in MADE_OF_HOURS:
+        outcomes.append(check_made_of_all_hours(own, datetime.now(UTC)))
     return outcomes
 
 
@@ -80,6 +88,11 @@ def _step(contract: TableContract) -> CheckStep:
             *(
                 check_spec(contract, found.name, found.description, compared_with=list(found.others.values()))
                 for found in reconciliations
+            ),
+            *(
+                [check_spec(contract, WHOLE_DAYS_CHECK, "A day that is over has all its hours.", is_blocking=False)]
+                if contract in MADE_OF_HOURS
+                else []
             ),
         ],
         check=partial(check_gold, contract),

@@ -15,6 +15,7 @@ from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.landed_sources import has_content, has_expired, rows_by_object
 from music_platform.io_managers.manifest import Manifest, Source
 from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.io_managers.quarantined import describe_entirely_quarantined
 from music_platform.landing.layout import LandingFolder
 from music_platform.landing.reader import count_lines
 from music_platform.resources.lake import Lake
@@ -160,6 +161,13 @@ def check_silver_reconciles(
     }
     told = "{bronze_rows:,} bronze rows = {silver_rows:,} silver + {duplicates:,} duplicates + {quarantined_rows:,} quarantined"
     rate = totals["quarantined_rows"] / totals["bronze_rows"] if totals["bronze_rows"] else 0.0
+    told_rate = f"{rate:.2%} of the rows, no hour above {limit:.2%}"
+    if exceeded and not totals["silver_rows"]:
+        told_rate = describe_entirely_quarantined(lake, event_type, partitions, list(quarantine.values()))
+    elif exceeded:
+        told_rate = (
+            f"above {limit:.2%} of an hour's rows: {tell(exceeded)}. See why with: music-platform quarantine list"
+        )
     return (
         CheckOutcome(
             table=SILVER[event_type].path,
@@ -172,11 +180,7 @@ def check_silver_reconciles(
             table=QUARANTINE[event_type].path,
             check=RATE_CHECK,
             passed=not exceeded,
-            description=(
-                f"above {limit:.2%} of an hour's rows: {tell(exceeded)}. See why with: music-platform quarantine list"
-                if exceeded
-                else f"{rate:.2%} of the rows, no hour above {limit:.2%}"
-            ),
+            description=told_rate,
             is_blocking=False,
             numbers={"quarantined_rows": totals["quarantined_rows"], "rate": rate},
         ),

@@ -10,6 +10,7 @@ import dagster as dg
 
 from music_platform.asset_checks.outcome import CheckOutcome
 from music_platform.contracts.table import Cadence, TableContract
+from music_platform.partitions import require_forward_range
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -69,6 +70,7 @@ def check_spec(
 def partitions_of_run(context: dg.AssetCheckExecutionContext, name: str) -> list[str]:
     """The partitions of the run that checks are part of; fails, without a retry, in a run that has none."""
     run = context.op_execution_context
+    require_forward_range(run.run)
     if not (run.has_partition_key or run.has_partition_key_range):
         raise dg.Failure(
             f"{name} checks partitions, and this run has none. Materialize partitions (their checks come with them), or "

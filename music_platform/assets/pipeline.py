@@ -1,13 +1,11 @@
 """The asset gold/pipeline: an hour's manifests as rows, once the hour's tables are published."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from music_platform.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, pool_of, spec_arguments
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
@@ -16,7 +14,8 @@ from music_platform.contracts.schemas import arrow_schema
 from music_platform.contracts.table import Layer, TableContract
 from music_platform.io_managers.manifest import Manifest, Source, read_manifest
 from music_platform.io_managers.partition_sets import StagedPartitions
-from music_platform.partitions import hour_of_key
+from music_platform.io_managers.quarantined import rows_by_rule
+from music_platform.partitions import hour_of_key, require_forward_range
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -37,6 +36,7 @@ def pipeline_asset(hours: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def pipeline(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], spark: SparkResource
     ) -> dg.Output[StagedPartitions]:
+        require_forward_range(context.run)
         return dg.Output(stage_pipeline(context.partition_keys, lake, spark, context.run_id))
 
     return pipeline
@@ -52,6 +52,8 @@ def stage_pipeline(hours: Sequence[str], lake: Lake, spark: SparkResource, run_i
         sources[manifest.partition].append(manifest.as_source())
     rows = [row for contract, manifest in published for row in _rows_of(contract, manifest, lake)]
     staged = StagedPartitions.begin(PIPELINE, run_id, sources)
+    if not rows:
+        return staged  # Spark makes no frame of nothing; the hours are published as empty
     table = pa.Table.from_pylist(rows, schema=arrow_schema(PIPELINE.columns))
     frame = spark.session_for(lake).createDataFrame(table).repartition(1)
     staged.write(frame, hours, lake, rows_are_scattered=True)
@@ -78,7 +80,4 @@ def _rows_by_rule(contract: TableContract, manifest: Manifest, lake: Lake) -> li
     """The rules with the most rows first; none where the table has no rules or no rows."""
     if contract.layer is not Layer.QUARANTINE:
         return []
-    rules: Counter[str] = Counter()
-    for key in manifest.keys:
-        rules.update(pq.read_table(lake.store.open(key), columns=["rule"])["rule"].to_pylist())
-    return sorted(rules.items(), key=lambda entry: (-entry[1], entry[0]))
+    return rows_by_rule(lake, [manifest])

@@ -18,8 +18,9 @@ from music_platform.cli.console import console, fail, failures_told, partitions_
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Cadence, Layer
 from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.io_managers.quarantined import entirely_quarantined
 from music_platform.landing.unread import KINDS
-from music_platform.partitions import day_of_key, describe_partitions, is_day
+from music_platform.partitions import day_of_key, describe_partitions, hours_of_day, is_day
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -92,6 +93,11 @@ def check(
     if not outcomes:
         fail(f"nothing was checked: no table was ever made of {describe_partitions(partitions)}")
     print_outcomes(outcomes)
+    if cadence is Cadence.DAILY:  # the checks of hours tell it themselves
+        with failures_told():
+            hours = [hour for day in partitions for hour in hours_of_day(day)]
+            for told in entirely_quarantined(lake, hours).values():
+                warn(told)
     failed = [outcome for outcome in outcomes if not outcome.passed and (outcome.is_blocking or strict)]
     if failed:
         fail(f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(f'{o.table} {o.check}' for o in failed)}")

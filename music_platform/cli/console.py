@@ -2,30 +2,96 @@
 
 Text from data, files or settings is printed as ``rich.text.Text`` or with ``markup=False``: in a plain string rich takes
 square brackets for its markup.
+
+Text of events, names of files and errors may hold characters that a terminal obeys or that hide others. Whatever commands print,
+typer's own messages included, is printed here, where each such character becomes one that is seen; JSON has its escape.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from functools import lru_cache
+from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
+from typer import rich_utils
 
 from music_platform.errors import MusicPlatformError
 from music_platform.partitions import days_in_range, is_day, keys_in_range
 from music_platform.settings import Settings, current_settings
 
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, formats such as U+202E, lone surrogates, separators of lines
+_LAYOUT = "\n\t"
+_CONTROL_PICTURES, _DELETE = 0x2400, "\x7f"
+
+
+def visible(text: str) -> str:
+    """Text of the same length in which every control and format character but newline and tab is one that is seen.
+
+    Those below 0x20 and DEL become their control picture (ESC is ␛), others U+FFFD.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _seen(char) for char in text)
+
+
+@lru_cache(maxsize=4096)
+def _seen(char: str) -> str:
+    if char in _LAYOUT or unicodedata.category(char) not in _UNSEEN:
+        return char
+    if char < " ":
+        return chr(_CONTROL_PICTURES + ord(char))
+    return "\N{SYMBOL FOR DELETE}" if char == _DELETE else "\N{REPLACEMENT CHARACTER}"
+
+
+class VisibleConsole(Console):
+    """Prints no control or format character but rich's own styles and the newlines and tabs of the layout."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        if isinstance(renderable, Text):  # before it is laid out, as what is seen may need room
+            seen = renderable.copy()
+            seen.plain = visible(renderable.plain)
+            renderable = seen
+        for segment in super().render(renderable, options):
+            yield segment if segment.is_control else Segment(visible(segment.text), segment.style)
+
+
+# Typer prints its own errors and tracebacks by a console that it makes there.
+rich_utils.Console = VisibleConsole  # pyright: ignore
+
+
+def echo(text: str, *, ends_line: bool = True) -> None:
+    """Print a text as it is, without styles and whatever the terminal's width."""
+    typer.echo(visible(text), nl=ends_line)
+
+
+def echo_json(value: object, *, indent: int | None = None, default: Callable[[Any], object] = str) -> None:
+    """Print a value as JSON in which control and format characters are escaped; what reads it gets the value unchanged."""
+    text = json.dumps(value, indent=indent, default=default, ensure_ascii=False)
+    typer.echo(text if text.isprintable() else re.sub(r"[^\n -~]", _escaped, text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    char = found[0]
+    return char if char.isprintable() or _seen(char) == char else json.dumps(char)[1:-1]
+
+
 # emoji: rich would replace ":x:" in what it prints, data included.
-console = Console(emoji=False)
+console: Console = VisibleConsole(emoji=False)
 if not console.is_terminal:
-    console = Console(emoji=False, width=180)  # a log or a pipe has no width; tables would be cut to 80 characters
-error_console = Console(stderr=True, emoji=False, soft_wrap=True)
+    # A log or a pipe has no width; tables would be cut to 80 characters.
+    console = VisibleConsole(emoji=False, width=180)
+error_console: Console = VisibleConsole(stderr=True, emoji=False, soft_wrap=True)
 
 PartitionOption = Annotated[
     str | None, typer.Option("--partition", help="One hour, such as 2026-11-01-05:00.", show_default=False)

@@ -28,7 +28,14 @@ from music_platform.io_managers.manifest import Manifest, read_manifest
 from music_platform.landing.layout import LANDING_PREFIX, parse_key
 from music_platform.landing.reader import count_lines
 from music_platform.landing.writer import LandingSummary, land_files
-from music_platform.partitions import day_of_key, describe_partitions, key_of_hour, keys_in_range
+from music_platform.partitions import (
+    day_of_key,
+    days_in_range,
+    describe_partitions,
+    hour_of_key,
+    hours_of_day,
+    key_of_hour,
+)
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
 
@@ -163,7 +170,7 @@ def _materialize(settings: Settings, paths: list[str], partitions: list[str]) ->
 
 
 def _hours_with_a_partition(lake: Lake, summary: LandingSummary) -> list[str]:
-    """All hours from the first to the last landed event, as far as they have a partition.
+    """All hours of the days from the first to the last landed event, as far as they have a partition.
 
     Tells what lies outside, and ends the command when nothing lies within.
     """
@@ -192,7 +199,8 @@ def _hours_with_a_partition(lake: Lake, summary: LandingSummary) -> list[str]:
             f"no landed event lies between {key_of_hour(start)} (MUSIC_PLATFORM_START) and {key_of_hour(now)}, the current "
             "hour: there is nothing to materialize"
         )
-    return keys_in_range(key_of_hour(min(within)), key_of_hour(max(within)))
+    days = days_in_range(day_of_key(key_of_hour(min(within))), day_of_key(key_of_hour(max(within))))
+    return [hour for day in days for hour in hours_of_day(day) if start <= hour_of_key(hour) <= now]
 
 
 def _lines_and_hours(lake: Lake, hours: dict[str, datetime]) -> str:

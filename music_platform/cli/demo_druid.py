@@ -20,6 +20,7 @@ from music_platform.contracts.table import Cadence
 from music_platform.druid.datasources import DATASOURCES
 from music_platform.druid.ingestion_spec import interval_of
 from music_platform.druid.queries import QUERIES, DashboardQuery
+from music_platform.druid.replacement import columns_in_druid, has_no_row
 from music_platform.errors import LocalDruidError
 from music_platform.local_druid.local_druid import LocalDruid
 from music_platform.resources.druid import DruidResource
@@ -92,6 +93,9 @@ class DruidOfDemo:
         druid = DruidResource(self.settings)
         interval = interval_of(DATASOURCES["sessions"], days[0], days[-1])
         for name in _QUERIES:
+            if has_no_row(columns_in_druid(DATASOURCES[QUERIES[name].datasource], druid)):
+                console.print(Text(f"{QUERIES[name].question} No row is in {QUERIES[name].datasource}"))
+                continue
             _show_answer(druid, QUERIES[name], interval)
         console.print(Text(f"Druid answers SQL at {druid.router_url}/druid/v2/sql"), soft_wrap=True)
         if not self.settings.druid_url:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from music_platform.cli.console import echo
 from music_platform.contracts.dictionary import render_dictionary
 
 
@@ -17,6 +18,6 @@ def dictionary(
 ) -> None:
     """Print the data dictionary: every table, column and rule."""
     if write is None:
-        typer.echo(render_dictionary(), nl=False)
+        echo(render_dictionary(), ends_line=False)
     else:
         write.write_text(render_dictionary(), encoding="utf-8")

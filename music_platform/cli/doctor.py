@@ -5,7 +5,6 @@ What is looked at stands in platform_examinations.py and machine_examinations.py
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from music_platform.cli import machine_examinations as machine
 from music_platform.cli import platform_examinations as platform
-from music_platform.cli.console import console, settings_of_command
+from music_platform.cli.console import console, echo_json, settings_of_command
 from music_platform.cli.finding import Finding, State
 from music_platform.settings import Settings
 
@@ -41,7 +40,7 @@ def doctor(
     counts = Counter(finding.state for finding in findings)
     if as_json:
         told = {"healthy": not counts[State.FAILURE], "findings": [asdict(finding) for finding in findings]}
-        typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
+        echo_json(told, indent=1)
     else:
         console.print(f"{counts[State.FAILURE]} failures, {counts[State.WARNING]} warnings, {counts[State.OK]} ok")
     if counts[State.FAILURE]:

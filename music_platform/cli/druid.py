@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import console, fail, failures_told, settings_of_command
+from music_platform.cli.console import console, echo, fail, failures_told, settings_of_command
 from music_platform.druid.datasources import DATASOURCES
 from music_platform.druid.ingestion_spec import spec_text
 from music_platform.local_druid.configuration import SERVICES, LocalConfiguration, local_router_url
@@ -74,7 +74,7 @@ def specs(
         if write:
             (_SPECS / f"{name}.json").write_text(text, encoding="utf-8")
         else:
-            typer.echo(text, nl=False)
+            echo(text, ends_line=False)
     if write:
         console.print(f"wrote {len(DATASOURCES)} specs to {_SPECS}")
 
@@ -153,8 +153,8 @@ def _show(status: Status, folder: str) -> None:
 def _print_log(file: Path, lines: int, follow: bool) -> None:
     with file.open(errors="replace") as log:
         for line in deque(log, maxlen=lines):
-            typer.echo(line, nl=False)
+            echo(line, ends_line=False)
         while follow:
             for line in log:
-                typer.echo(line, nl=False)
+                echo(line, ends_line=False)
             time.sleep(_FOLLOW_SECONDS)

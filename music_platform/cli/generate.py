@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import settings_of_command
+from music_platform.cli.console import VisibleConsole, settings_of_command
 from music_platform.eventsim.errors import GeneratorError
 from music_platform.eventsim.generator import GenerationSummary, ProgressCallback, generate_files
 from music_platform.eventsim.generator import Progress as RunProgress
@@ -98,7 +97,7 @@ def generate(
         tag=tag,
         first_user_id=first_user_id,
     )
-    errors = Console(stderr=True)
+    errors = VisibleConsole(stderr=True)
     try:
         with _shown_progress(errors, quiet) as progress:
             if continuous or sink != "files":
@@ -114,7 +113,7 @@ def generate(
         errors.print("Interrupted; no file was written.", highlight=False)
         raise typer.Exit(_INTERRUPTED_EXIT_CODE) from error
     if not quiet:
-        Console().print(_summary_table(summary))
+        VisibleConsole().print(_summary_table(summary))
 
 
 def _stream(
@@ -162,7 +161,7 @@ def _interrupt(*_: object) -> None:
 
 
 @contextmanager
-def _shown_progress(console: Console, quiet: bool) -> Iterator[ProgressCallback | None]:
+def _shown_progress(console: VisibleConsole, quiet: bool) -> Iterator[ProgressCallback | None]:
     if quiet or not console.is_terminal:
         yield None
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from music_platform.cli.console import (
     PartitionOption,
     RangeOption,
     console,
+    echo_json,
     fail,
     failures_told,
     partitions_asked_for,
@@ -57,7 +57,7 @@ def unread(
     for one in found:
         if as_json:
             told = {"key": one.stored.key, "bytes": one.stored.size, **asdict(one.place)}
-            typer.echo(json.dumps(told, ensure_ascii=False))
+            echo_json(told)
         table.add_row(Text(one.stored.key), f"{one.stored.size:,}", one.place.kind, str(one.place.reason))
     if not as_json:
         if found:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from music_platform.cli.console import echo
 from music_platform.contracts.column_lineage import FILE, to_json
 from music_platform.lineage.document import render_lineage
 
@@ -26,8 +27,8 @@ def lineage(
     derived = derive_lineage(SparkResource().spark_session)
     document = render_lineage(derived)
     if not write:
-        typer.echo(document, nl=False)
+        echo(document, ends_line=False)
         return
     FILE.write_text(to_json(derived), encoding="utf-8")
     _DOCUMENT.write_text(document, encoding="utf-8")
-    typer.echo(f"wrote {FILE} and {_DOCUMENT}")
+    echo(f"wrote {FILE} and {_DOCUMENT}")

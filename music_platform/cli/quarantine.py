@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Any
 
-import pyarrow.parquet as pq
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +15,7 @@ from music_platform.cli.console import (
     PartitionOption,
     RangeOption,
     console,
+    echo_json,
     fail,
     failures_told,
     partitions_asked_for,
@@ -28,6 +27,7 @@ from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.io_managers.landed_sources import GONE_INPUTS_TAG, GoneInputs
 from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, read_manifest
+from music_platform.io_managers.parquet_reader import batches_of_object
 from music_platform.io_managers.partition_sets import StoredPartitions
 from music_platform.landing.layout import list_errors
 from music_platform.landing.replay import replay_error_records
@@ -94,7 +94,7 @@ def show_quarantine(
         for row in islice(rows, limit):
             shown += 1
             if as_json:
-                typer.echo(json.dumps(row, default=str, ensure_ascii=False))
+                echo_json(row)
                 continue
             console.print(Text.assemble((row["_object"], "bold"), f" line {row['_line_number']}"))
             console.print(Text(f"  rules  {','.join(_broken_rules(row))}"))
@@ -216,7 +216,7 @@ def _quarantined_rows(lake: Lake, event_type: str, partitions: Sequence[str]) ->
 
 def _rows_of(lake: Lake, manifest: Manifest) -> Iterator[dict[str, Any]]:
     for key in manifest.keys:
-        for batch in pq.ParquetFile(lake.store.open(key)).iter_batches():
+        for batch in batches_of_object(lake.store, key):
             yield from batch.to_pylist()
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import console, fail, failures_told, settings_of_command
+from music_platform.cli.console import console, fail, failures_told, settings_of_command, warn
 from music_platform.contracts.aggregates import ACTIVE_USERS, LEVEL_FUNNEL, LOGIN_SUCCESS
 from music_platform.contracts.dimensions import DIM_SONGS
 from music_platform.contracts.facts import FACT_PLAYS, FACT_SESSIONS
 from music_platform.contracts.table import TableContract
-from music_platform.io_managers.manifest import read_manifest
-from music_platform.partitions import days_in_range
+from music_platform.contracts.tables import SILVER
+from music_platform.io_managers.manifest import Manifest, read_manifest
+from music_platform.io_managers.parquet_reader import read_object
+from music_platform.io_managers.quarantined import entirely_quarantined
+from music_platform.partitions import days_in_range, describe_partitions, hours_of_day
 from music_platform.resources.lake import Lake
 
 _TOP_SONGS = 10
@@ -30,7 +32,10 @@ def results(
         str, typer.Option("--partition-range", help="Days from one to another, such as 2026-11-01...2026-11-14.")
     ],
 ) -> None:
-    """Print, from gold, the top songs, the active users of each day, the funnel of subscription levels and the sessions."""
+    """Print, from gold, the top songs, the active users of each day, the funnel of subscription levels and the sessions.
+
+    Exit code 1 when gold has no plays of the days although some landed, or is not made; the message says which it is.
+    """
     first, _, last = days.partition("...")
     try:
         partitions = days_in_range(first, last or first)
@@ -38,11 +43,42 @@ def results(
         fail(str(error), 2)
     lake = Lake(settings_of_command())
     with failures_told():
+        quarantined = entirely_quarantined(lake, [hour for day in partitions for hour in hours_of_day(day)])
         if not _rows(lake, FACT_PLAYS, partitions, ["song_key"]).num_rows:
-            fail(
-                f"gold has no plays of {partitions[0]} to {partitions[-1]}; materialize first: --select 'tag:cadence=daily'"
-            )
+            _tell_why_there_are_no_plays(lake, partitions, quarantined)
+        for told in quarantined.values():
+            warn(told)
         print_results(lake, partitions)
+
+
+def _tell_why_there_are_no_plays(lake: Lake, days: Sequence[str], quarantined: Mapping[str, str]) -> None:
+    """Ends the command, unless the tables are made and nobody listened."""
+    if told := quarantined.get("listen_events"):
+        fail(told)
+    hours = [hour for day in days for hour in hours_of_day(day)]
+    asked = describe_partitions(days)
+    silver = _published(lake, SILVER["listen_events"], hours)
+    rows = sum(manifest.rows for manifest in silver)
+    made = _published(lake, FACT_PLAYS, days)
+    daily = f"./run dagster asset materialize --select 'tag:cadence=daily' --partition-range '{days[0]}...{days[-1]}'"
+    if not silver and not made:
+        hourly = (
+            "./run dagster asset materialize --select 'tag:cadence=hourly and not group:landing' --partition-range "
+            f"'{hours[0]}...{hours[-1]}'"
+        )
+        fail(f"nothing was materialized of {asked}. Materialize the hours first: {hourly}; then the days: {daily}")
+    if rows or not made:
+        is_older = " was made before them and" if made else ""
+        fail(
+            f"gold{is_older} has no plays of {asked}, of which silver/listen_events has {rows:,} rows. Materialize the days: "
+            f"{daily}"
+        )
+    console.print(Text(f"No one listened: silver/listen_events has 0 rows of {asked}, and quarantine none."))
+
+
+def _published(lake: Lake, contract: TableContract, partitions: Sequence[str]) -> list[Manifest]:
+    found = lake.map_requests(lambda partition: read_manifest(lake.store, contract, partition), partitions)
+    return [entry[0] for entry in found if entry is not None]
 
 
 def print_results(lake: Lake, days: Sequence[str]) -> None:
@@ -57,10 +93,9 @@ def print_results(lake: Lake, days: Sequence[str]) -> None:
 
 
 def _rows(lake: Lake, contract: TableContract, days: Sequence[str], columns: list[str] | None) -> pa.Table:
-    found = lake.map_parallel(lambda day: read_manifest(lake.store, contract, day), list(days))
-    keys = [key for entry in found if entry is not None for key in entry[0].keys]
+    keys = [key for manifest in _published(lake, contract, days) for key in manifest.keys]
     names = columns or [column.name for column in contract.columns]
-    tables = lake.map_parallel(lambda key: pq.read_table(lake.store.open(key), columns=names), keys)
+    tables = lake.map_parallel(lambda key: read_object(lake.store, key, names), keys)
     return pa.concat_tables(tables) if tables else pa.table({name: [] for name in names})
 
 

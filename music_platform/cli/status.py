@@ -6,7 +6,6 @@ the JSON are those of the classes there, and documented in docs/operations.md.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import console, duration_told, failures_told, settings_of_command
+from music_platform.cli.console import console, duration_told, echo_json, failures_told, settings_of_command
 from music_platform.cli.instance_status import AutomationStatus, InstanceStatus, instance_status, open_recorded_instance
 from music_platform.cli.lake_status import (
     LakeStatus,
@@ -74,7 +73,7 @@ def status(
     with failures_told():
         report = _look(settings, look_back_hours)
     if as_json:
-        typer.echo(json.dumps(_as_json(report), indent=1, default=datetime.isoformat, ensure_ascii=False))
+        echo_json(_as_json(report), indent=1, default=datetime.isoformat)
     else:
         _print(report, tables)
     if report.problems:

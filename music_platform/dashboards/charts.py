@@ -196,6 +196,7 @@ def table(
         "include_search": False,
         "show_cell_bars": True,
         "color_pn": False,
+        "allow_render_html": False,  # titles and names are what listeners' events say; Superset's default draws their HTML
         "table_timestamp_format": "%Y-%m-%d %H:%M",
     }
     query = query_of(list(columns), metrics, where, row_limit=most)

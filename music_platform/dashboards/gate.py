@@ -15,6 +15,11 @@ import yaml
 # What a datasource's expression may hold beside quoted columns: texts, and the functions and keywords of SQL in capitals.
 _TEXT = re.compile(r"'[^']*'")
 _QUOTED = re.compile(r'"([^"]*)"')
+_DRAW_HTML = {
+    "table",
+    "pivot_table_v2",
+    "ag-grid-table",
+}  # kinds of charts that draw the HTML in a text unless told not to
 _BARE = re.compile(r"\b[a-z_]\w*\b")
 Documents = dict[str, dict[str, Any]]
 
@@ -86,6 +91,8 @@ def _chart_problems(chart: dict[str, Any], datasets: Documents) -> Iterator[str]
     columns = {column["column_name"] for column in dataset["columns"]}
     metrics = {metric["metric_name"] for metric in dataset["metrics"]}
     parameters = chart["params"]
+    if chart["viz_type"] in _DRAW_HTML and parameters.get("allow_render_html") is not False:
+        yield f"{file} draws the HTML that stands in events: set allow_render_html to false"
     [query] = json.loads(chart["query_context"])["queries"]
     asked = {_column_name(column) for column in query["columns"]} | {each["col"] for each in query["filters"]}
     drawn = {

@@ -98,7 +98,7 @@ def read_columns(superset: SupersetResource, numbers: Mapping[str, int], seconds
                 raise DatasetError(
                     f"the columns of the dataset {dataset.datasource} cannot be read: {refusal}. Asked for its rows, Druid "
                     f"answers: {_answer_of_druid(superset, number)}. Superset must reach Druid by the database's url, and "
-                    f"Druid must hold the datasource: materialize druid/{dataset.datasource} first"
+                    f"Druid must hold a row of the datasource: materialize druid/{dataset.datasource} first"
                 )
             time.sleep(_DATASOURCE_POLL_SECONDS)
 

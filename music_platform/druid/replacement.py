@@ -15,7 +15,7 @@ from music_platform.contracts.table import Cadence
 from music_platform.druid.datasources import Datasource
 from music_platform.druid.ingestion_spec import files_input, ingestion_task, interval_of, no_input
 from music_platform.druid.queries import within
-from music_platform.errors import DruidIngestionError
+from music_platform.errors import DruidIngestionError, DruidRequestRefusedError
 from music_platform.io_managers.partition_sets import StoredPartitions
 from music_platform.partitions import describe_partitions
 from music_platform.resources.druid import DruidResource, Origin, TaskReport
@@ -81,20 +81,43 @@ def rows_by_partition(
 ) -> list[dict[str, Any]]:
     """Aggregates in Druid SQL of the partitions that have rows, with their key as ``partition``.
 
-    A datasource that Druid does not know, because it never had a row, has none.
+    A datasource without a row in any partition has none.
     """
-    if not columns_in_druid(datasource, druid, origin):
-        return []
     is_hourly = datasource.contract.cadence is Cadence.HOURLY
     period, key_format = ("PT1H", "yyyy-MM-dd-HH:mm") if is_hourly else ("P1D", "yyyy-MM-dd")
-    return druid.sql(
+    found = rows_of_query(
+        datasource,
         f"SELECT TIME_FORMAT(TIME_FLOOR(__time, '{period}'), '{key_format}') AS \"partition\", {aggregates} "
         f'FROM "{datasource.name}" WHERE {within(interval_of(datasource, partitions[0], partitions[-1]))} GROUP BY 1',
+        druid,
         origin,
     )
+    return found or []
 
 
-def columns_in_druid(datasource: Datasource, druid: DruidResource, origin: Origin) -> dict[str, str]:
+def rows_of_query(
+    datasource: Datasource, query: str, druid: DruidResource, origin: Origin
+) -> list[dict[str, Any]] | None:
+    """The answer to a query of one datasource; None when Druid has no row of it in any partition.
+
+    Druid forgets a datasource, or its columns, with its last row, and refuses queries of it.
+    """
+    if has_no_row(columns_in_druid(datasource, druid, origin)):
+        return None
+    try:
+        return druid.sql(query, origin)
+    except DruidRequestRefusedError:
+        if has_no_row(columns_in_druid(datasource, druid, origin)):  # it has lost the last one in between
+            return None
+        raise
+
+
+def has_no_row(columns: Mapping[str, str]) -> bool:
+    """Whether these are the columns of a datasource that has no row in any partition: none, or at most its time."""
+    return set(columns) <= {"__time"}
+
+
+def columns_in_druid(datasource: Datasource, druid: DruidResource, origin: Origin | None = None) -> dict[str, str]:
     """The columns of a datasource and their SQL types, as the broker knows them; none of one that it does not know."""
     found = druid.sql(
         "SELECT COLUMN_NAME AS name, DATA_TYPE AS type FROM INFORMATION_SCHEMA.COLUMNS "

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from music_platform.contracts.schemas import fingerprint
 from music_platform.contracts.table import TableContract
 from music_platform.errors import ManifestCorruptError
 from music_platform.io_managers.manifest import Manifest, manifest_key, read_manifest
+from music_platform.io_managers.parquet_reader import read_parquet
 from music_platform.io_managers.parquet_writer import encode
 from music_platform.resources.lake import Lake
 from music_platform.resources.object_store import ObjectStore
@@ -91,5 +91,5 @@ def _read(store: ObjectStore, manifest: Manifest) -> list[pa.Table] | None:
                 f"Materialize it again: ./run dagster asset materialize --select '{manifest.table}' --partition "
                 f"'{manifest.partition}'."
             )
-        tables.append(pq.read_table(io.BytesIO(content)))
+        tables.append(read_parquet(io.BytesIO(content)))
     return tables

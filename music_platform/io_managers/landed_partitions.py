@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from music_platform.contracts.schemas import fingerprint
@@ -33,6 +32,7 @@ from music_platform.io_managers.manifest import (
     partition_folder,
     read_manifest,
 )
+from music_platform.io_managers.parquet_reader import open_parquet
 from music_platform.landing.layout import LandingFolder, list_landed
 from music_platform.landing.reader import LandedObject, read_lines
 from music_platform.partitions import describe_partitions, hour_of_key, in_batches
@@ -207,7 +207,7 @@ def _manifest_of_files(contract: TableContract, partition: str, lake: Lake) -> M
     files = []
     for stored in lake.store.list(folder):
         if stored.key.endswith(".parquet"):
-            with pq.ParquetFile(lake.store.open(stored.key)) as file:
+            with open_parquet(lake.store, stored.key) as file:
                 files.append(DataFile(stored.key.removeprefix(f"{folder}/"), file.metadata.num_rows, stored.size, ""))
     manifest = Manifest(contract.path, partition, tuple(files), fingerprint(contract), run_id="", created_at="")
     return replace(manifest, sources=tuple(Source(key, "") for key in rows_by_object(lake, manifest)))

@@ -19,13 +19,13 @@ from enum import StrEnum
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from music_platform.contracts.schemas import arrow_schema
 from music_platform.contracts.table import TableContract
 from music_platform.io_managers.manifest import Manifest, Source, partition_folder
+from music_platform.io_managers.parquet_reader import batches_of_object, read_object
 from music_platform.landing.layout import hour_of_object
 from music_platform.partitions import hours_of_day
 from music_platform.resources.lake import Lake
@@ -134,8 +134,7 @@ def rows_by_object(lake: Lake, manifest: Manifest) -> Counter[str]:
 
 
 def _rows_by_object_of_file(store: ObjectStore, key: str) -> dict[str, int]:
-    with pq.ParquetFile(store.open(key)) as file:
-        counts = pc.value_counts(file.read(columns=[OBJECT_COLUMN], use_threads=False).column(0))
+    counts = pc.value_counts(read_object(store, key, [OBJECT_COLUMN]).column(0))
     return {entry["values"]: entry["counts"] for entry in counts.to_pylist()}
 
 
@@ -160,14 +159,13 @@ def read_rows_of(
 
 def _rows_of_file(store: ObjectStore, key: str, objects: frozenset[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     wanted = pa.array(sorted(objects), pa.string())
-    with pq.ParquetFile(store.open(key)) as file:
-        for batch in file.iter_batches(use_threads=False):
-            rows = batch.filter(pc.is_in(batch.column(OBJECT_COLUMN), value_set=wanted))
-            # A column that the contract has gained since is null: the line that could fill it is gone.
-            columns = [
-                rows.column(field.name).cast(field.type)
-                if field.name in rows.schema.names
-                else pa.nulls(rows.num_rows, field.type)
-                for field in schema
-            ]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+    for batch in batches_of_object(store, key):
+        rows = batch.filter(pc.is_in(batch.column(OBJECT_COLUMN), value_set=wanted))
+        # A column that the contract has gained since is null: the line that could fill it is gone.
+        columns = [
+            rows.column(field.name).cast(field.type)
+            if field.name in rows.schema.names
+            else pa.nulls(rows.num_rows, field.type)
+            for field in schema
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)

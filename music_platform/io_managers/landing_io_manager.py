@@ -11,6 +11,7 @@ from music_platform.contracts.tables import BRONZE
 from music_platform.errors import MusicPlatformError
 from music_platform.io_managers.landed_partitions import LandedPartitions
 from music_platform.landing.layout import list_errors, list_landing
+from music_platform.partitions import require_forward_range
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -24,6 +25,7 @@ class LandingIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> LandedPartitions:
         """The objects of the run's hours; an hour without objects is an hour without events."""
+        require_forward_range(context.step_context.dagster_run)
         name, partitions = context.asset_key.path[-1], list(context.asset_partition_keys)
         if name == COLLECTOR_ERRORS.name:
             return open_errors(partitions, self._lake, self._spark)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from music_platform.contracts.pipeline import PIPELINE
@@ -14,9 +13,10 @@ from music_platform.contracts.table import TableContract
 from music_platform.contracts.tables import TABLES
 from music_platform.errors import ContractError, ManifestCorruptError
 from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, Source, partition_folder
+from music_platform.io_managers.parquet_reader import batches_of_object
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.io_managers.publish import Published, publish_partitions
-from music_platform.partitions import describe_partitions
+from music_platform.partitions import describe_partitions, require_forward_range
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 
@@ -40,6 +40,7 @@ class ParquetLakeIOManager(dg.IOManager):
         self._spark = spark
 
     def load_input(self, context: dg.InputContext) -> DataFrame | StoredPartitions:
+        require_forward_range(context.step_context.dagster_run)
         contract = contract_of(context.asset_key)
         open_them = StoredPartitions.open
         if (context.definition_metadata or {}).get(MAY_LACK_PARTITIONS):
@@ -48,6 +49,7 @@ class ParquetLakeIOManager(dg.IOManager):
         return partitions if context.dagster_type.typing_type is StoredPartitions else partitions.read()
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        require_forward_range(context.step_context.dagster_run)
         contract = contract_of(context.asset_key)
         partitions = list(context.asset_partition_keys)
         staged = obj if isinstance(obj, StagedPartitions) else self._stage(contract, obj, partitions, context.run_id)
@@ -138,8 +140,7 @@ class ParquetLakeIOManager(dg.IOManager):
         return metadata
 
     def _preview(self, manifest: Manifest, rows: int) -> str:
-        with pq.ParquetFile(self._lake.store.open(manifest.keys[0])) as file:
-            batch = next(file.iter_batches(batch_size=rows))
+        batch = next(batches_of_object(self._lake.store, manifest.keys[0], rows))
         cells = [[_cell(value) for value in row.values()] for row in batch.to_pylist()]
         lines = [batch.schema.names, ["---"] * batch.num_columns, *cells]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)

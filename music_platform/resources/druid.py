@@ -109,7 +109,7 @@ class DruidResource:
         context = {**spec.get("context", {}), **origin.as_context()}
         body = {**spec, "id": spec.get("id", task_id), "context": context}
         try:
-            answer = self._requests.post("/druid/indexer/v1/task", body)
+            answer = self._requests.post("/druid/indexer/v1/task", body, key="task")
         except DruidRequestRefusedError as error:
             if "already exists" in str(error) and self._status_of(body["id"]) is not None:
                 return body["id"]
@@ -180,7 +180,7 @@ class DruidResource:
                 **(origin.as_context() if origin else {}),
             },
         }
-        return self._requests.post("/druid/v2/sql", body, timeout=_QUERY_SECONDS)
+        return self._requests.post("/druid/v2/sql", body, timeout=_QUERY_SECONDS, form=list)
 
     def loaded_percent(self, datasource: str, interval: str) -> float:
         """Share of the used segments of an interval (``2026-11-01/2026-11-02``) that a historical serves, 0 to 100.
@@ -215,7 +215,7 @@ class DruidResource:
         return int(answer.get("numChangedSegments", 0))
 
     def _status_of(self, task_id: str) -> dict[str, Any] | None:
-        answer = self._requests.get(f"/druid/indexer/v1/task/{quote(task_id)}/status", absent=None)
+        answer = self._requests.get(f"/druid/indexer/v1/task/{quote(task_id)}/status", absent=None, key="status")
         return None if answer is None else answer["status"]
 
     def _report_of(self, task_id: str, status: Mapping[str, Any]) -> TaskReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +34,23 @@ _LOST_SERVER = (
     "no available brokers",
 )
 _LONGEST_TEXT = 2000
+_NO_SEGMENTS = "No used segment found"
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What an answer must be: an object or a list, with a key or none; and what stands for it where nothing is there."""
+
+    form: type[dict[Any, Any]] | type[list[Any]]
+    key: str | None
+    absent: Any
+
+    @property
+    def may_be_absent(self) -> bool:
+        return self.absent is not _RAISES
+
+    def is_met_by(self, content: Any) -> bool:
+        return isinstance(content, self.form) and (self.key is None or self.key in content)
 
 
 class DruidRequests:
@@ -56,9 +74,12 @@ class DruidRequests:
             password = settings.druid_password.get_secret_value().encode()
             self._session.auth = HTTPBasicAuth(settings.druid_user.encode(), password)
 
-    def get(self, path: str, query: Mapping[str, str] | None = None, *, absent: Any = _RAISES) -> Any:
-        """The JSON at a path; ``absent`` where Druid answers 404."""
-        return self._ask("GET", path, absent, self._retry_seconds, _READ_SECONDS, params=query)
+    def get(
+        self, path: str, query: Mapping[str, str] | None = None, *, absent: Any = _RAISES, key: str | None = None
+    ) -> Any:
+        """The JSON object at a path, which must have the key; ``absent`` where Druid answers that nothing is there."""
+        wanted = _Wanted(dict, key, absent)
+        return self._ask("GET", path, wanted, self._retry_seconds, _READ_SECONDS, params=query)
 
     def post(
         self,
@@ -68,11 +89,19 @@ class DruidRequests:
         absent: Any = _RAISES,
         retry_seconds: float | None = None,
         timeout: float = _READ_SECONDS,
+        form: type[dict[Any, Any]] | type[list[Any]] = dict,
+        key: str | None = None,
     ) -> Any:
-        """The JSON that answers a body; it is sent again where no answer came, so it must be safe to take twice."""
-        return self._ask("POST", path, absent, retry_seconds or self._retry_seconds, timeout, json=body)
+        """The JSON that answers a body: an object, which must have the key, or (``form``) a list.
 
-    def _ask(self, method: str, path: str, absent: Any, retry_seconds: float, timeout: float, **content: Any) -> Any:
+        The body is sent again when no answer came, so it must be safe to take twice.
+        """
+        wanted = _Wanted(form, key, absent)
+        return self._ask("POST", path, wanted, retry_seconds or self._retry_seconds, timeout, json=body)
+
+    def _ask(
+        self, method: str, path: str, wanted: _Wanted, retry_seconds: float, timeout: float, **content: Any
+    ) -> Any:
         deadline = time.monotonic() + retry_seconds
         pause = _FIRST_WAIT_SECONDS
         while True:
@@ -89,7 +118,7 @@ class DruidRequests:
                 problem, cause = str(error), error
             else:
                 if not _is_transient(answer):
-                    return self._content_of(answer, path, absent)
+                    return self._content_of(answer, path, wanted)
                 problem, cause = f"HTTP {answer.status_code}: {_text_of(answer)}", None
             if time.monotonic() + pause > deadline:
                 raise DruidUnreachableError(
@@ -98,11 +127,11 @@ class DruidRequests:
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_WAIT_SECONDS)
 
-    def _content_of(self, answer: requests.Response, path: str, absent: Any) -> Any:
+    def _content_of(self, answer: requests.Response, path: str, wanted: _Wanted) -> Any:
         if answer.ok:
-            return answer.json() if answer.content else {}
-        if answer.status_code == requests.codes.not_found and absent is not _RAISES:
-            return absent
+            return self._json_of(answer, path, wanted)
+        if answer.status_code == requests.codes.not_found and wanted.may_be_absent:
+            return wanted.absent
         if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
             raise DruidRequestRefusedError(
                 f"Druid at {self.url} refused {path} (HTTP {answer.status_code}): check MUSIC_PLATFORM_DRUID_USER, "
@@ -111,6 +140,21 @@ class DruidRequests:
         raise DruidRequestRefusedError(
             f"Druid at {self.url} refused {path} (HTTP {answer.status_code}): {_text_of(answer)}"
         )
+
+    def _json_of(self, answer: requests.Response, path: str, wanted: _Wanted) -> Any:
+        if wanted.may_be_absent and _says_that_nothing_is_there(answer):
+            return wanted.absent
+        try:
+            content = answer.json()
+        except requests.JSONDecodeError:
+            content = None
+        if not wanted.is_met_by(content):
+            told = answer.text.strip()[:_LONGEST_TEXT] or "nothing"
+            raise DruidRequestRefusedError(
+                f"{self.url} answered {path} with HTTP {answer.status_code} and not with the JSON that Druid sends: {told}. "
+                "Does another server, a proxy or a page of a login answer there? Check MUSIC_PLATFORM_DRUID_URL."
+            )
+        return content
 
     @property
     def _advice(self) -> str:
@@ -124,6 +168,11 @@ def told_error(texts: Iterable[Any]) -> str:
     text = next((str(text) for text in texts if text), "it tells no reason; its log has more")
     lines = [line for line in text.splitlines() if not line.startswith(("\tat ", "\t...", "    at "))]
     return " ".join(line.strip() for line in lines)[:_LONGEST_TEXT]
+
+
+def _says_that_nothing_is_there(answer: requests.Response) -> bool:
+    """Of a datasource without segments Druid says nothing, of an interval without any it says so in plain text."""
+    return answer.status_code == requests.codes.no_content or answer.text.startswith(_NO_SEGMENTS)
 
 
 def _is_transient(answer: requests.Response) -> bool:

@@ -340,4 +340,5 @@ def test_a_warning_stops_nothing(platform: LocalPlatform) -> None:
     assert result.success
     rate = evaluations(result)[f"{QUARANTINE} quarantine_rate"]
     assert (rate.passed, rate.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert f"partition {HOUR}: 3 of 3 rows" in (rate.description or "")
+    told = f"{SILVER} has 0 rows of {HOUR}: 3 of 3 rows are in quarantine, by the rules line_readable (3)"
+    assert told in (rate.description or "")

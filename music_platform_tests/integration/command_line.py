@@ -19,7 +19,7 @@ from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.settings import Settings
 
-COMMAND = [sys.executable, "-c", "from music_platform.cli.main import app; app()"]
+COMMAND = [sys.executable, "-c", "from music_platform.cli.process import music_platform; music_platform()"]
 HOUR = "2026-11-01-05:00"
 FIRST_TS = 1_793_509_200_000  # 2026-11-01 05:00 UTC
 

@@ -209,7 +209,7 @@ def test_gold_is_made_checked_and_told(commands: CliRunner) -> None:
     assert "nothing was checked: no table was ever made of 2026-02-01" in unmade.output
     nothing = commands.invoke(app, ["results", "--partition-range", "2026-02-01...2026-02-02"])
     assert nothing.exit_code == 1
-    assert "gold has no plays of 2026-02-01" in nothing.output
+    assert "nothing was materialized of 2026-02-01" in nothing.output
     assert commands.invoke(app, ["results", "--partition-range", "yesterday"]).exit_code == 2
     assert commands.invoke(app, ["check", "--partition", days[0], "--layer", "silver"]).exit_code == 2
 

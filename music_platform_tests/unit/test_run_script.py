@@ -85,8 +85,15 @@ def test_a_druid_that_was_started_makes_its_datasources_assets(
     folder.mkdir()
     if is_up:
         (folder / "process.json").write_text("{}")
-    (project / ".venv" / "bin" / "dagster").write_text(
-        '#!/bin/sh\nprintf "%s\\n" "${MUSIC_PLATFORM_DRUID_ENABLED:-}"\n'
+    (project / ".venv" / "bin" / "python").write_text(
+        '#!/bin/sh\n[ "$1" = -c ] && exit; printf "%s\\n" "${MUSIC_PLATFORM_DRUID_ENABLED:-}"\n'
     )
     told = state(project, "dagster", tmp_path / "a folder", MUSIC_PLATFORM_DRUID_FOLDER=str(folder), **variables)
     assert told == [expected]
+
+
+@pytest.mark.parametrize("command", ["dagster", "dg"])
+def test_dagsters_commands_end_as_the_platforms_do(project: Path, tmp_path: Path, command: str) -> None:
+    (project / ".venv" / "bin" / "python").write_text('#!/bin/sh\n[ "$1" = -c ] && exit; printf "%s\\n" "$*"\n')
+    told = state(project, command, tmp_path / "a folder")
+    assert told == [f"-m music_platform.cli.process {project}/.venv/bin/{command}"]

@@ -49,6 +49,18 @@ def append_faulty_listens(file: Path, every: int = 40) -> None:
             output.write(f"{json.dumps(listen | fault)}\n")
 
 
+# A title and a name that would be a link and a request, were they drawn as HTML.
+HOSTILE_TITLE, HOSTILE_ARTIST = "<a href=http://127.0.0.1:9/>Win</a>", "<img src=x>"
+
+
+def append_hostile_listens(file: Path, every: int = 8) -> None:
+    """Append a copy of every so many listens with a hostile title and artist: enough to lead the rankings."""
+    listens = [json.loads(line) for line in file.read_text().splitlines()[::every]]
+    with file.open("a") as output:
+        for listen in listens:
+            output.write(f"{json.dumps(listen | {'song': HOSTILE_TITLE, 'artist': HOSTILE_ARTIST})}\n")
+
+
 class Served:
     """Two days in a lake and in Druid, and the runs that brought them there."""
 
@@ -59,6 +71,7 @@ class Served:
         self.definitions = build_definitions(settings)
         options = GeneratorOptions(users=80, seed=5, start=datetime(2026, 11, 1, tzinfo=UTC), days=2, growth_rate=0.0)
         made = generate_files(options, folder)
+        append_hostile_listens(made.files["listen_events"])
         append_faulty_listens(made.files["listen_events"])
         land_files(self.lake.store, [EventFile(path, name) for name, path in made.files.items()])
         self.hourly = self.run("hourly_spine", *HOURS)

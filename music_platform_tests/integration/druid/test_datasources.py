@@ -94,6 +94,18 @@ def test_late_events_and_an_hour_that_became_empty(served: Served) -> None:
     assert served.rows("streams", hour) == {hour: before[hour]}
 
 
+def test_an_hour_in_which_nothing_happened_is_served_as_such(served: Served) -> None:
+    hour = "2026-11-03-05:00"
+    run = served.run("hourly_spine", hour, hour)
+    assert run.success
+    found = {
+        f"{check.asset_key.to_user_string()} {check.check_name}": check for check in run.get_asset_check_evaluations()
+    }
+    assert {f"druid/streams {name}" for name in (ROWS_CHECK, COLUMNS_CHECK, QUERIES_CHECK)} <= set(found)
+    assert {name: check.description for name, check in found.items() if not check.passed} == {}
+    assert served.rows("streams", hour) == {hour: 0}
+
+
 def test_rows_that_druid_lost_are_found_and_named(served: Served) -> None:
     hour = served.busiest_hours(DAYS[0])[0]
     served.druid.mark_unused("streams", interval_of(STREAMS, hour, hour))

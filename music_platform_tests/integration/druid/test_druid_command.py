@@ -15,7 +15,7 @@ from music_platform.local_druid.local_druid import LocalDruid
 from music_platform.settings import Settings, current_settings, process_environment
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
-COMMAND = [sys.executable, "-c", "from music_platform.cli.main import app; app()"]
+COMMAND = [sys.executable, "-c", "from music_platform.cli.process import music_platform; music_platform()"]
 
 
 def command(settings: Settings, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

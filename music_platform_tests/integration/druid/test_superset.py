@@ -5,6 +5,7 @@ What is seen stands in artifacts/superset, at the width of a desk and of a phone
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import stat
@@ -333,6 +334,21 @@ def test_a_dashboard_renders_at_both_widths(shown: Shown, page: Page, errors: li
             " || title.scrollHeight > title.clientHeight).map(title => title.innerText)"
         )
         assert cut == [], "titles are cut off"
+
+
+def test_html_in_a_title_is_shown_as_text(shown: Shown, page: Page, errors: list[str]) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_dashboard(shown, page, DASHBOARDS[0])
+    songs = page.locator(".dashboard-component-chart-holder").filter(has_text="Top songs").first
+    drawn = songs.inner_text()  # of the text that is seen, Superset writes the tags in its own way
+    assert re.search(r"<a href=\W*http://127\.0\.0\.1:9\W*>Win</a>", drawn), drawn
+    assert "<img src" in drawn
+    assert songs.locator("td a, td img").count() == 0
+    assert page.locator("a[href*='127.0.0.1:9']").count() == 0
+    assert page.locator("img[src='x']").count() == 0
+    assert [url for url in asked if url.endswith("/x") or url.startswith("http://127.0.0.1:9/")] == []
+    assert errors == []
 
 
 def test_a_filter_by_state_changes_the_numbers(shown: Shown, page: Page, errors: list[str]) -> None:

@@ -79,6 +79,21 @@ def test_a_fault_is_told(
     assert any(told in problem for problem in problems), problems
 
 
+def test_no_chart_draws_the_html_of_events(files: dict[str, str]) -> None:
+    charts = {name: yaml.safe_load(text) for name, text in files.items() if name.startswith("charts/")}
+    tables = {name for name, chart in charts.items() if chart["viz_type"] == "table"}
+    assert _SONGS in tables
+    assert {charts[name]["params"]["allow_render_html"] for name in tables} == {False}
+    for name in tables:
+        for change in (
+            lambda chart: chart["params"].pop("allow_render_html"),
+            lambda chart: chart["params"].update(allow_render_html=True),
+            lambda chart: chart["params"].pop("allow_render_html") or chart.update(viz_type="pivot_table_v2"),
+        ):
+            problems = problems_of_bundle(changed(files, name, change), DATASOURCES)
+            assert f"{name} draws the HTML that stands in events: set allow_render_html to false" in problems
+
+
 def test_a_chart_on_no_dashboard_is_told(files: dict[str, str]) -> None:
     del files[_LISTENING]
     assert f"{_SONGS} is on no dashboard" in problems_of_bundle(files, DATASOURCES)

@@ -1,0 +1,68 @@
+"""How a command's process begins and ends: the entry of `music-platform`, and of Dagster's commands under `./run`.
+
+Python takes itself apart at its end while threads of Arrow and of the embedded engine still run. One that needs Python just
+then aborts the process, after all its work was done (docs/decisions/0013-how-processes-end.md). So these processes end with
+their exit code as soon as everything that was registered for the end of Python has run.
+
+Only what Python brings is imported before the end is registered: what is registered first runs last.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import runpy
+import sys
+from collections.abc import Callable
+
+_INTERRUPTED = 130  # as shells have it
+_CANNOT_FLUSH = 120  # as Python has it
+
+_exit_code = 0
+
+
+def music_platform() -> None:
+    """`music-platform`, as a process."""
+
+    def command() -> None:
+        from music_platform.cli.main import app
+
+        app()
+
+    run_to_the_end(command)
+
+
+def run_to_the_end(command: Callable[[], object]) -> None:
+    """Call a command and let the process end with its exit code; the code is that which Python itself would give."""
+    global _exit_code
+    atexit.register(_end)
+    try:
+        command()
+    except SystemExit as ended:
+        _exit_code = _code_of(ended)
+        raise
+    except BaseException as error:
+        _exit_code = _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+        raise
+
+
+def _code_of(ended: SystemExit) -> int:
+    if ended.code is None or isinstance(ended.code, int):
+        return (ended.code or 0) & 0xFF
+    return 1  # a text, which Python prints
+
+
+def _end() -> None:
+    code = _exit_code
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):  # whoever read it is gone, or it was closed
+            code = code or _CANNOT_FLUSH
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.argv = sys.argv[1:]
+    run_to_the_end(lambda: runpy.run_path(sys.argv[0], run_name="__main__"))
