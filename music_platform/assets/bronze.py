@@ -16,7 +16,7 @@ from music_platform.contracts.tables import BRONZE
 from music_platform.io_managers.partition_sets import LandedPartitions, StagedPartitions
 from music_platform.transforms.bronze import bronze_events
 
-TRANSFORM_VERSION = "1"  # raise it when the same objects come to give other rows
+TRANSFORM_VERSION = "2"  # raise it when the same objects come to give other rows
 
 
 def bronze_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:

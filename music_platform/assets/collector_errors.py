@@ -16,7 +16,7 @@ from music_platform.contracts.table import Layer
 from music_platform.io_managers.partition_sets import LandedPartitions, StagedPartitions
 from music_platform.transforms.collector_errors import collector_errors
 
-TRANSFORM_VERSION = "1"  # raise it when the same error records come to give other rows
+TRANSFORM_VERSION = "2"  # raise it when the same error records come to give other rows
 
 
 def collector_errors_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:

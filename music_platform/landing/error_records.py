@@ -20,6 +20,7 @@ from music_platform.contracts.collector_errors import (
     TS_EPOCH_MILLISECONDS,
 )
 from music_platform.contracts.events import EVENT_TYPES
+from music_platform.exact_json import json_text, read_json
 from music_platform.landing.event_lines import TAG_PREFIX, HourLines, refuse_constant, sort_block
 
 _TEXT = rb'"(?:[^"\\]|\\.)*"'
@@ -85,7 +86,7 @@ def judge(record: ErrorRecord) -> Judgement:
     if event_type is None:
         return Judgement(TAG_KNOWN, f"tag {_shorten(record.tag)}")
     try:
-        parsed = json.loads(record.raw.decode("utf-8"), parse_constant=refuse_constant)
+        parsed = read_json(record.raw.decode("utf-8"), refuse_constant=refuse_constant)
     except UnicodeDecodeError as error:
         return Judgement(JSON_OBJECT, f"byte 0x{record.raw[error.start]:02x} at position {error.start} is not UTF-8")
     except RecursionError:
@@ -110,7 +111,7 @@ def _about_ts(elements: list[dict[str, Any]]) -> str:
 
 
 def _shorten(value: Any) -> str:
-    text = json.dumps(value)
+    text = json_text(value)
     return text if len(text) <= _LONGEST_VALUE_TOLD else f"{text[:_LONGEST_VALUE_TOLD]}…"
 
 
