@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from music_platform.contracts.collector_errors import JSON_OBJECT, TS_EPOCH_MILLISECONDS
+from music_platform.landing.blanks import is_blank, without_marks
 
 LEAST_TS, MOST_TS = 10**12, 10**13 - 1  # what Fluentd takes for epoch milliseconds: the years 2001 to 2286
 HOUR_MS = 3_600_000
@@ -66,7 +67,10 @@ class HourLines:
 
 @dataclass
 class SortedBlock:
-    """A block's lines by hour, ascending and within an hour in the order of the block, and its error records."""
+    """A block's lines by hour, ascending and within an hour in the order of the block, and its error records.
+
+    ``lines`` counts those that are not blank.
+    """
 
     lines: int
     by_hour: list[HourLines] = field(default_factory=list)
@@ -81,9 +85,10 @@ def hour_time(hour: int) -> datetime:
 def sort_block(block: bytes, event_type: str, arrival: datetime) -> SortedBlock:
     """Sort a block of whole lines, the last with its line feed, into hours. Records are separated by line feeds only.
 
-    A carriage return before the line feed goes, as in the collector; nothing else of a line changes. ``arrival`` is what
-    error records give as their `__time`.
+    A carriage return before the line feed goes, as in the collector, and so does a byte order mark at the beginning; nothing
+    else of a line changes. Blank lines are nothing. ``arrival`` is what error records give as their `__time`.
     """
+    block = without_marks(block)
     if b"\r" in block:  # one byte is found ten times as fast as two
         block = block.replace(b"\r\n", b"\n")
     codes = np.frombuffer(block, dtype=np.uint8)
@@ -92,7 +97,7 @@ def sort_block(block: bytes, event_type: str, arrival: datetime) -> SortedBlock:
     plain = pc.call_function("match_substring_regex", [lines], pc.MatchSubstringOptions(_PLAIN_RECORD)).to_numpy(
         zero_copy_only=False
     )
-    result = SortedBlock(lines=len(lines))
+    result = SortedBlock(lines=len(lines))  # less the blank ones among those that are not plain
     hours = np.full(len(lines), -1, dtype=np.int64)  # -1: not landed as it stands
     plain_rows = np.flatnonzero(plain)
     if len(plain_rows):
@@ -103,6 +108,9 @@ def sort_block(block: bytes, event_type: str, arrival: datetime) -> SortedBlock:
     rewritten: list[HourLines] = []
     for row in np.flatnonzero(~plain):
         line = block[offsets[row] : offsets[row + 1] - 1]
+        if is_blank(line):
+            result.lines -= 1
+            continue
         for outcome in _sort_line(line, event_type, arrival):
             if isinstance(outcome, bytes):
                 result.errors.append(outcome)

@@ -40,7 +40,7 @@ Progress = Callable[[int, int], None]
 class LandingSummary:
     """What became of the input.
 
-    ``lines`` were read; ``error_records`` of them (one for each element of a broken array) are in ``errors/``.
+    ``lines`` that are not blank were read; ``error_records`` of them (one for each element of a broken array) are in ``errors/``.
     ``objects_unchanged`` were in the lake already. ``bytes_read`` counts uncompressed text, ``bytes_written`` what the
     written objects take. The hours are those of the earliest and the latest event.
     """

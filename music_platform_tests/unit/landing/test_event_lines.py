@@ -21,7 +21,7 @@ _HOUR = _TS // HOUR_MS
 def _sort(*lines: bytes) -> tuple[dict[int, list[bytes]], list[bytes]]:
     block = b"".join(line + b"\n" for line in lines)
     result = sort_block(block, "page_view_events", _ARRIVAL)
-    assert result.lines == block.count(b"\n")
+    assert result.lines == sum(bool(line.strip()) for line in block.replace(b"\xef\xbb\xbf", b"").split(b"\n"))
     hours = [group.hour for group in result.by_hour]
     assert hours == sorted(hours)
     by_hour: dict[int, list[bytes]] = defaultdict(list)
@@ -100,7 +100,7 @@ def _lines(draw: st.DrawFn) -> bytes:
 )
 @example([b'{"ts":01793491201000}', b'{"ts":17934912010000}', b'{"ts":179349120100}', b'{"ts":1793491201000.5}'])
 def test_every_line_goes_where_the_exact_parser_says(lines: list[bytes]) -> None:
-    lines = [line for line in lines if not line.startswith(b"[")]
+    lines = [line for line in lines if line.strip() and not line.startswith(b"[")]
     expected: dict[int, list[bytes]] = defaultdict(list)
     errors = 0
     for line in lines:
@@ -156,7 +156,7 @@ def _origin(record: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"   ", b"null", b"42", b"not json", b'{"ts":', b'{"a":NaN,"ts":1793491201000}', b'\xef\xbb\xbf{"ts":1793491201000}',
+    [b"null", b"42", b"not json", b'{"ts":', b'{"a":NaN,"ts":1793491201000}',
      b'{"ts":1793491201000,"a":"raw\ttab"}', b"[]", b"[" * 100_000, b'"quote \\" and \\\\"', b"{'ts':1793491201000}"],
     ids=lambda line: repr(line[:20]),
 )  # fmt: skip
@@ -210,6 +210,21 @@ def test_every_digit_of_an_element_stays(element: bytes) -> None:
 
 def test_a_carriage_return_before_the_line_feed_goes() -> None:
     assert _sort(b'{"ts":1793491201000}\r', b"\r")[0] == {_HOUR: [b'{"ts":1793491201000}']}
+
+
+@pytest.mark.parametrize("blank", [b"", b"   ", b"\t", b"\r", b" \r", b"\x0b\x0c", b"\xef\xbb\xbf", b"\xef\xbb\xbf \r", b" \xef\xbb\xbf\t"])
+def test_blank_lines_are_nothing(blank: bytes) -> None:
+    event = b'{"ts":1793491201000}'
+    assert _sort(blank, event, blank, blank, event, blank) == ({_HOUR: [event, event]}, [])
+
+
+def test_a_byte_order_mark_before_a_record_goes() -> None:
+    mark = b"\xef\xbb\xbf"
+    inside = '{"ts":1793491201000,"a":"\ufeffx\ufeff"}'.encode()
+    lines = [mark + inside, inside, mark + mark + inside + b"\r", b" " + mark + b" " + inside, mark + b"[" + inside + b"]"]
+    landed, errors = _sort(*lines, mark + b"broken", mark + b'{"ts":5}')
+    assert landed == {_HOUR: [inside, inside, inside, b" " + inside, inside]}
+    assert [_origin(error) for error in errors] == [{"message": "broken"}, {"ts": 5}]
 
 
 def test_an_empty_block_has_nothing() -> None:
