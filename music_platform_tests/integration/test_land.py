@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import lzma
@@ -163,6 +164,9 @@ def test_compression_and_threads_do_not_matter(local_store: ObjectStore, tmp_pat
         "listen_events.jsonl": content,
         "listen_events.jsonl.gz": gzip.compress(content[:half]) + gzip.compress(content[half:]),
         "listen_events.xz": lzma.compress(content),
+        "listen_events.jsonl.bz2": bz2.compress(content[:half]) + bz2.compress(content[half:]),
+        "listen_events.jsonl.zst": gzip.compress(b"\xef\xbb\xbf" + content),
+        "listen_events.gz": b"\xef\xbb\xbf" + content,
         "listen_events.json": gzip.compress(content),  # what the first bytes say counts, not the suffix
     }
     for name, variant in variants.items():
