@@ -53,7 +53,9 @@ class WrittenNumber:
     @staticmethod
     def _is_beyond(number: Decimal) -> bool:
         # By its digits first: 1e999999999 is not to be written out.
-        return number != 0 and (number.adjusted() >= _DIGITS_OF_LARGEST_EXACT or number.copy_abs() > LARGEST_EXACT_FRACTION)
+        return number != 0 and (
+            number.adjusted() >= _DIGITS_OF_LARGEST_EXACT or number.copy_abs() > LARGEST_EXACT_FRACTION
+        )
 
 
 def read_json(text: str, *, refuse_constant: Callable[[str], Any], with_pairs: bool = False) -> Any:

@@ -30,9 +30,9 @@ def land(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Files of JSON lines, plain, .gz, .xz, .bz2 or .zst; - for standard input. A folder stands for the files directly in it "
-            "that are named after an event type (listen_events.jsonl.gz); what else lies there, hidden files apart, is not "
-            "landed, but named.",
+            help="Files of JSON lines, plain, .gz, .xz, .bz2 or .zst; - for standard input. A folder stands for the files "
+            "directly in it that are named after an event type (listen_events.jsonl.gz); what else lies there, hidden files "
+            "apart, is not landed, but named.",
             show_default=False,
         ),
     ],
@@ -70,7 +70,9 @@ def inputs_told(paths: list[Path], event_type: str | None = None) -> list[EventF
     inputs = event_files(paths, event_type)
     left_out = left_out_of_folders(paths)
     if left_out:
-        warn(f"not landed, because not named after an event type: {_names(left_out)}. Give files themselves, with --event-type.")
+        warn(
+            f"not landed, because not named after an event type: {_names(left_out)}. Give files themselves, with --event-type."
+        )
     return inputs
 
 

@@ -158,7 +158,12 @@ _DEVICE = (
     _field("zip", _STRING, "zip", "US postal code; leading zeros count.", pattern="^[0-9]{5}$"),
     _field("state", _STRING, "state", "US state or territory, postal abbreviation.", pattern="^[A-Z]{2}$"),
     _field(
-        "userAgent", _STRING, "user_agent", "User agent header of the device.", is_text=True, max_length=_LONGEST_USER_AGENT
+        "userAgent",
+        _STRING,
+        "user_agent",
+        "User agent header of the device.",
+        is_text=True,
+        max_length=_LONGEST_USER_AGENT,
     ),
     _field(
         "lon", _DOUBLE, "longitude", "Longitude of the listener's place.", unit="degrees", minimum=-180, maximum=180

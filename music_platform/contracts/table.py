@@ -7,7 +7,6 @@ metadata, the data dictionary) stands in schemas.py and dictionary.py.
 from dataclasses import dataclass
 from enum import StrEnum
 
-
 # Unicode's White_Space, Cc and Default_Ignorable_Code_Point, the blank of Braille, and quotation marks with the backslash that
 # escapes one. As ranges, because the engines know different versions of Unicode.
 _BLANK_RANGES = (

@@ -243,9 +243,7 @@ def _encoding_without_mark(begin: bytes) -> ForeignFormat | None:
             zeros = b"".join(unit[other::width] for other in range(width) if other != place)
             if len(characters) > 1 and not zeros.strip(b"\0") and all(0x09 <= code < 0x7F for code in characters):
                 encoding = f"UTF-{width * 8}{order}"
-                return ForeignFormat(
-                    f"{encoding} without a byte order mark", f"iconv -f {encoding} -t UTF-8 {{file}}"
-                )
+                return ForeignFormat(f"{encoding} without a byte order mark", f"iconv -f {encoding} -t UTF-8 {{file}}")
     return None
 
 

@@ -50,7 +50,8 @@ class LineParser:
 
     Blocks of lines go through Arrow's JSON reader. It refuses a block as soon as one line in it is unusual (broken, a
     field of another type, an unknown or repeated key); the block is then halved until only the unusual lines are left, and
-    those are read one by one. Whole numbers such as ``49.0`` are spelled as integers before a block is given up. Both ways give the same values for the same line.
+    those are read one by one. Whole numbers such as ``49.0`` are spelled as integers before a block is halved. All ways
+    give the same values for the same line.
     """
 
     def __init__(self, event: EventContract) -> None:
@@ -108,8 +109,10 @@ class LineParser:
         table = self._read_block(content)
         if table is None and self._whole_number.search(content):
             table = self._read_block(pa.py_buffer(self._whole_number.sub(rb"\1", content.to_pybytes())))
-        if table is None or table.num_rows != len(lines) or any(
-            pc.any(pc.invert(pc.is_finite(table.column(key)))).as_py() for key in self._double_keys
+        if (
+            table is None
+            or table.num_rows != len(lines)
+            or any(pc.any(pc.invert(pc.is_finite(table.column(key)))).as_py() for key in self._double_keys)
         ):
             return None
         try:  # Arrow's reader lets bytes through that are not UTF-8

@@ -54,8 +54,9 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
         *(column.name for column in contract.columns),
         F.substring_index("broken_rules", ",", 1).alias("rule"),
         "broken_rules",
-        F.when(~F.col("_obeys_all"), F.coalesce(F.concat("_fault", F.lit(": "), "_fault_detail"), "_breaches"))
-        .alias("detail"),
+        F.when(~F.col("_obeys_all"), F.coalesce(F.concat("_fault", F.lit(": "), "_fault_detail"), "_breaches")).alias(
+            "detail"
+        ),
         "raw",
         "_object",
         "_line_number",

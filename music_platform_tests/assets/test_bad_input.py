@@ -89,7 +89,9 @@ def hour(tmp_path_factory: pytest.TempPathFactory) -> BadHour:
         (b"{}", "event_time_present", None),
     ]
     lines = [to_line(record) for record in good]
-    lines[101] = b"\xef\xbb\xbf" + lines[101].replace(b'"userId":5,', b'"userId":5.0,').replace(b"1790000000000", b"1.79e12")
+    lines[101] = b"\xef\xbb\xbf" + lines[101].replace(b'"userId":5,', b'"userId":5.0,').replace(
+        b"1790000000000", b"1.79e12"
+    )
     mixed = [line for pair in zip(lines, [entry[0] for entry in bad], strict=False) for line in pair] + lines[
         len(bad) :
     ]

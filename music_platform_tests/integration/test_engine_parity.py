@@ -60,7 +60,8 @@ EDGE_TEXTS = (
     "Björk", "日本", "\u00c3\u00a8 日", "é\u0085x", "\u00c2\u0085", "\u00c3\u00c3\u00a8", "\u00c0\u0080", "\u00ed\u00a0\u0080",
     "\u00f0\u009f\u0098\u0080", "\u00f4\u00bf\u00bf\u00bf", "\u00c3\u00a8\u00c3", "\U0001f600", "\ufffe", "\u0000", "a\u001fb",
     "It\u0019s", "\u001cq\u001d", "1\u00132", "\u007f\u0080\u009f", "a\u0085b\u2028c\u2029", '"', '""', '"a"', '"a \\"b\\" c"',
-    "73301\n", "TX\n", '"a\u2028b\u0085"', '"a\nb"', '"a"\n', 'a "b"', '"Alpha" and "Omega"', '"Yes", "No"', '"\\""', '"""', '" "', '"abc\\"', '"abc\\\\"', '"a\\\\"b"',
+    "73301\n", "TX\n", '"a\u2028b\u0085"', '"a\nb"', '"a"\n', 'a "b"',
+    '"Alpha" and "Omega"', '"Yes", "No"', '"\\""', '"""', '" "', '"abc\\"', '"abc\\\\"', '"a\\\\"b"',
     "\u200b\ufeff\u2060", "\u00ad\u3000", "'\u2019\u00ab", "\u2800\u3164\ufe0f", "\U000e0020", "\ufffd", "x" * 1_000, "x" * 1_001,
     "\U0001f600" * 1_000, "\u00e9" * 201, '"' + '\\"x' * 20_000 + '"', "\\", "a,b: {}", "null", "x" * 100_000,
 )  # fmt: skip
@@ -91,7 +92,8 @@ EDGE_LINES = (
     *(b'{"ts":%b,"userId":%b,"x":%b}' % (number, number, number) for number in (
         b"49.0", b"1.7935776e12", b"-0.0", b"49.5", b"9007199254740992.0", b"9007199254740993.0", b"1.79e+30", b"1e-400",
     )),
-    b'\xef\xbb\xbf{"ts":1}', b"\xef\xbb\xbf", b'{"unknown":{"a":[1,2.50,"\xc3\xa9\xe2\x80\xa8"]}}\r', b'{"SessionId":1,"sessionid":2}', b"x" * 1_200_000,
+    b'\xef\xbb\xbf{"ts":1}', b"\xef\xbb\xbf",
+    b'{"unknown":{"a":[1,2.50,"\xc3\xa9\xe2\x80\xa8"]}}\r', b'{"SessionId":1,"sessionid":2}', b"x" * 1_200_000,
 )  # fmt: skip
 
 

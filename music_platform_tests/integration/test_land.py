@@ -82,8 +82,12 @@ def test_the_same_lines_lie_where_fluentd_put_them(shared_folder: Path, store: O
         place: Counter(_REWRITTEN_BY_FLUENTD.get(line, line) for line in lines)
         for place, lines in landed_lines(store).items()
     } == expected
-    blank = sum(not line.strip() for line in sent[:-1].split(b"\n"))  # error records of the collector, and nothing to us
-    their_errors = [record for record in their_errors if json.loads(record.decode("utf-8", "replace")).get("message", "x").strip()]
+    blank = sum(
+        not line.strip() for line in sent[:-1].split(b"\n")
+    )  # error records of the collector, and nothing to us
+    their_errors = [
+        record for record in their_errors if json.loads(record.decode("utf-8", "replace")).get("message", "x").strip()
+    ]
     assert (summary.lines, blank) == (sent.count(b"\n") - blank, 2)
     assert summary.error_records == len(their_errors) == 17 - blank
 

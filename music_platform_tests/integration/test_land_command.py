@@ -114,7 +114,7 @@ def test_nothing_lands_where_one_file_is_of_a_format_that_is_not_read(
 def test_standard_input_is_looked_at_too(command: Callable[..., Any], store: ObjectStore, tmp_path: Path) -> None:
     event_file(tmp_path, event_line(FIRST_TS), "listen_events.jsonl")
     arguments = (tmp_path / "listen_events.jsonl", "-", "--event-type", "listen_events")
-    result = command(*arguments, stdin=b'PK\x03\x04 of an archive')
+    result = command(*arguments, stdin=b"PK\x03\x04 of an archive")
     assert result.exit_code == 1
     assert "standard input is a ZIP archive" in result.output
     assert list(store.list("")) == []
@@ -150,7 +150,9 @@ def test_a_file_without_an_event_is_an_error(
     event_file(tmp_path, b"no event\n" * 40_000, "listen_events.jsonl")  # longer than what is looked at first
     long = command(tmp_path)
     assert long.exit_code == 1
-    assert f"not one line is an event in '{tmp_path}/listen_events.jsonl'; the lines are error records now" in long.output
+    assert (
+        f"not one line is an event in '{tmp_path}/listen_events.jsonl'; the lines are error records now" in long.output
+    )
     assert len(error_records(store)) == 40_000
 
 

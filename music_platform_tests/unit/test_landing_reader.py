@@ -158,7 +158,9 @@ def test_blank_lines_are_no_rows_but_count_in_line_numbers() -> None:
 
 def test_byte_order_marks_before_lines_go_and_one_alone_is_a_blank_line() -> None:
     mark = b"\xef\xbb\xbf"
-    content = gzip.compress(mark + b"a\n" + mark + b"\n" + mark + mark + b"b" + mark + b"\n") + gzip.compress(mark + b"c\r\n \n\xef")
+    content = gzip.compress(mark + b"a\n" + mark + b"\n" + mark + mark + b"b" + mark + b"\n") + gzip.compress(
+        mark + b"c\r\n \n\xef"
+    )
     rows = _rows(content)
     assert [(row["line"], row["_line_number"]) for row in rows] == [
         (b"a\n", 1), (b"b" + mark + b"\n", 3), (b"c\r\n", 4), (b"\xef\n", 6),
@@ -316,7 +318,9 @@ def test_objects_come_from_the_lake(local_settings: Callable[[], Settings]) -> N
 
 pieces_of_lines = st.lists(
     st.one_of(
-        st.sampled_from([b"", b" ", b"\r", b"\t", b"\x0b", b"\x0c", b"\xc2\x85", b"\x1c", b"\xef\xbb\xbf", b"{}", b'{"a":1}']),
+        st.sampled_from(
+            [b"", b" ", b"\r", b"\t", b"\x0b", b"\x0c", b"\xc2\x85", b"\x1c", b"\xef\xbb\xbf", b"{}", b'{"a":1}']
+        ),
         st.binary(max_size=12),
     ),
     max_size=12,

@@ -212,7 +212,9 @@ def test_a_carriage_return_before_the_line_feed_goes() -> None:
     assert _sort(b'{"ts":1793491201000}\r', b"\r")[0] == {_HOUR: [b'{"ts":1793491201000}']}
 
 
-@pytest.mark.parametrize("blank", [b"", b"   ", b"\t", b"\r", b" \r", b"\x0b\x0c", b"\xef\xbb\xbf", b"\xef\xbb\xbf \r", b" \xef\xbb\xbf\t"])
+@pytest.mark.parametrize(
+    "blank", [b"", b"   ", b"\t", b"\r", b" \r", b"\x0b\x0c", b"\xef\xbb\xbf", b"\xef\xbb\xbf \r", b" \xef\xbb\xbf\t"]
+)
 def test_blank_lines_are_nothing(blank: bytes) -> None:
     event = b'{"ts":1793491201000}'
     assert _sort(blank, event, blank, blank, event, blank) == ({_HOUR: [event, event]}, [])
@@ -221,7 +223,13 @@ def test_blank_lines_are_nothing(blank: bytes) -> None:
 def test_a_byte_order_mark_before_a_record_goes() -> None:
     mark = b"\xef\xbb\xbf"
     inside = '{"ts":1793491201000,"a":"\ufeffx\ufeff"}'.encode()
-    lines = [mark + inside, inside, mark + mark + inside + b"\r", b" " + mark + b" " + inside, mark + b"[" + inside + b"]"]
+    lines = [
+        mark + inside,
+        inside,
+        mark + mark + inside + b"\r",
+        b" " + mark + b" " + inside,
+        mark + b"[" + inside + b"]",
+    ]
     landed, errors = _sort(*lines, mark + b"broken", mark + b'{"ts":5}')
     assert landed == {_HOUR: [inside, inside, inside, b" " + inside, inside]}
     assert [_origin(error) for error in errors] == [{"message": "broken"}, {"ts": 5}]

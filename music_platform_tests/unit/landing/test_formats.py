@@ -203,8 +203,9 @@ def test_sqlite_and_a_tar_of_any_age_are_known(tmp_path: Path) -> None:
         b"[" + b",".join(LINES.splitlines()) + b"]",
         *(first + b"\n" + LINES for first in (
             b"garbage", b'{"ts":', b"[", b'{"a":"unterminated', b"[{", b"<html>", b"<?xml?>", b"ts,song", b"a\tb", b"ORC",
-            b"PAR1", b'{"a":1} trailing', b'{"a":1}{"b":2}', b"[1,2", b'{"events": [', b"]", b"null", b"\xff\xfe\xfd", b"\0\0\0\0",
-            b"BZh9 is no magic", b"{'ts': 1}", b'"text"', b"#fields,a,b", LINES[:40], b'{"ts":1}', b"[]", b"{}", b"x" * 300_000,
+            b"PAR1", b'{"a":1} trailing', b'{"a":1}{"b":2}', b"[1,2", b'{"events": [', b"]", b"null", b"\xff\xfe\xfd",
+            b"\0\0\0\0", b"BZh9 is no magic", b"{'ts': 1}", b'"text"', b"#fields,a,b", LINES[:40], b'{"ts":1}', b"[]", b"{}",
+            b"x" * 300_000,
         )),
         b'{"ts":\n' + LINES.splitlines()[0],
         b"ts,song\n1,2\n" + LINES,
@@ -229,7 +230,7 @@ def test_a_short_file_without_event_is_refused_with_the_reason(tmp_path: Path, c
     assert reason in message
 
 
-@given(content=st.binary(max_size=200) | st.text("[]{}\",:\\\n t1", max_size=60).map(str.encode))
+@given(content=st.binary(max_size=200) | st.text('[]{}",:\\\n t1', max_size=60).map(str.encode))
 @settings(deadline=None)
 def test_arbitrary_content_is_read_or_refused(content: bytes) -> None:
     try:

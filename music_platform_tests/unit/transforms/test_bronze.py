@@ -152,10 +152,18 @@ def test_lone_surrogates_never_raise(text: str) -> None:
         (b'{"ts":1.5}', "wrong_type", "ts: expected bigint, found number 1.5"),
         (b'{"ts":1.0000000000000000001}', "wrong_type", "ts: expected bigint, found number 1.0000000000000000001"),
         (b'{"ts":1e-400}', "wrong_type", "ts: expected bigint, found number 1e-400"),
-        (b'{"ts":1.79e+30}', "wrong_type", "ts: expected bigint, found number 1.79e+30, beyond 9007199254740992 (2^53)"),
+        (
+            b'{"ts":1.79e+30}',
+            "wrong_type",
+            "ts: expected bigint, found number 1.79e+30, beyond 9007199254740992 (2^53)",
+        ),
         (b'{"ts":9007199254740993.0}', "wrong_type", "found number 9007199254740993.0, beyond 9007199254740992 (2^53)"),
         (b'{"ts":-9.007199254740993e15}', "wrong_type", "found number -9.007199254740993e15, beyond 9007199254740992"),
-        (b'{"ts":1e99999999999999999999}', "wrong_type", "found number 1e99999999999999999999, beyond 9007199254740992"),
+        (
+            b'{"ts":1e99999999999999999999}',
+            "wrong_type",
+            "found number 1e99999999999999999999, beyond 9007199254740992",
+        ),
         (b'{"ts":true}', "wrong_type", "ts: expected bigint, found boolean true"),
         (b'{"ts":9223372036854775808}', "wrong_type", "ts: expected bigint, found number 9223372036854775808"),
         (b'{"ts":-9223372036854775809}', "wrong_type", "ts: expected bigint, found number -9223372036854775809"),
@@ -243,7 +251,10 @@ def test_numbers_keep_their_value() -> None:
 
 
 INTEGER_KEYS = [
-    (event, field.key) for event in EVENT_CONTRACTS.values() for field in event.fields if field.key_type is ColumnType.LONG
+    (event, field.key)
+    for event in EVENT_CONTRACTS.values()
+    for field in event.fields
+    if field.key_type is ColumnType.LONG
 ]
 
 
@@ -263,13 +274,15 @@ def test_a_whole_number_is_an_integer_however_it_is_written(event: EventContract
 @settings(deadline=None)
 def test_what_other_programs_write_for_an_integer_is_read_back_exactly(number: int, exponent: int) -> None:
     power = f"{number * 10 ** max(exponent, 0)}e{-max(exponent, 0)}"
-    [as_float, as_power] = parse(AUTH_EVENTS, b'{"ts":%b}' % repr(float(number)).encode(), b'{"ts":%b}' % power.encode())
+    [as_float, as_power] = parse(
+        AUTH_EVENTS, b'{"ts":%b}' % repr(float(number)).encode(), b'{"ts":%b}' % power.encode()
+    )
     assert as_float["ts"] == as_power["ts"] == number
 
 
 def test_whole_numbers_as_pandas_writes_them_do_not_slow_a_block_down() -> None:
     spelled = b'"userId":49.0,"registration":1793577600000.0,"itemInSession": 7.00,"ts":-0.0'
-    lines = [b'{%b}' % spelled, b'{"city":"\\"ts\\":1.0,\\"ts\\":2.0,","ts":5}', b'{"lon":7.0,"ts":6.0}']
+    lines = [b"{%b}" % spelled, b'{"city":"\\"ts\\":1.0,\\"ts\\":2.0,","ts":5}', b'{"lon":7.0,"ts":6.0}']
     rows = FastParser(AUTH_EVENTS).parse(lines_of(lines)).to_pylist()
     assert [row["ts"] for row in rows] == [0, 5, 6]
     assert (rows[0]["userId"], rows[0]["registration"], rows[0]["itemInSession"]) == (49, 1793577600000, 7)

@@ -79,7 +79,9 @@ def breaches(event: EventContract) -> dict[str, dict[str, Any]]:
         changes[f"{name}_present"] = {field.key: None}
         changes[f"{name}_allowed"] = {field.key: 999 if field.key_type is ColumnType.LONG else "another"}
         changes[f"{name}_pattern"] = {field.key: "7330"}
-        changes[f"{name}_range"] = {field.key: 2**62 if column.type is ColumnType.TIMESTAMP else (column.minimum or 0) - 1}
+        changes[f"{name}_range"] = {
+            field.key: 2**62 if column.type is ColumnType.TIMESTAMP else (column.minimum or 0) - 1
+        }
         changes[f"{name}_not_blank"] = {field.key: "\u3000"}
         changes[f"{name}_length"] = {field.key: "x" * 20_000}
     return {rule.name: changes[rule.name] for rule in silver_contract(event).rules}
@@ -120,8 +122,10 @@ def test_the_values_at_the_edges_of_a_rule_obey_it(spark: SparkSession) -> None:
     edges = [
         {"ts": HOUR_MILLISECONDS}, {"ts": HOUR_MILLISECONDS + HOUR_LENGTH_MILLISECONDS - 1}, {"lon": -180}, {"lon": 180},
         {"lat": 90}, {"zip": "00000"}, {"itemInSession": 0}, {"sessionId": 1}, {"userId": 0}, {"duration": 0},
-        {"duration": 86_400}, {"registration": -2_208_988_800_000}, {"registration": 7_258_118_399_999}, {"itemInSession": 2**31 - 1},
-        {"song": "x" * 1_000}, {"song": "?"}, {"song": "\U0001f600"}, {"city": "\u00a0é"}, {"registration": HOUR_MILLISECONDS + 10**9}, {"sessionId": 2**63 - 1},
+        {"duration": 86_400}, {"registration": -2_208_988_800_000}, {"registration": 7_258_118_399_999},
+        {"itemInSession": 2**31 - 1},
+        {"song": "x" * 1_000}, {"song": "?"}, {"song": "\U0001f600"}, {"city": "\u00a0é"},
+        {"registration": HOUR_MILLISECONDS + 10**9}, {"sessionId": 2**63 - 1},
     ]  # fmt: skip
     rows = judge_records(spark, LISTEN_EVENTS, *(good_record(LISTEN_EVENTS, **edge) for edge in edges))
     assert [row["broken_rules"] for row in rows] == [None] * len(edges)
@@ -166,8 +170,11 @@ def test_text_is_repaired_in_text_columns_only(spark: SparkSession) -> None:
 
 
 BLANK_TEXTS = (
-    "", " ", "\t\n\r", "\u00a0", "\u3000", "\u200b", "\ufeff", "\u2060", "\u2003\u2009", "\u00ad", "\u200e\u202e", "\u0085", "\u0000",
-    "\u0007\u001b", "\u009f", '"', '""', '\"\"\"', '" "', '"\\""', '"\u00a0"', "''", "\u201c\u201d", "\u00ab\u00bb", "\u2800", "\u3164", "\ufe0f",
+    "", " ", "\t\n\r", "\u00a0", "\u3000", "\u200b", "\ufeff", "\u2060", "\u2003\u2009", "\u00ad", "\u200e\u202e",
+    "\u0085", "\u0000",
+    "\u0007\u001b", "\u009f", '"', '""', '\"\"\"', '" "', '"\\""', '"\u00a0"', "''", "\u201c\u201d",
+    "\u00ab\u00bb",
+    "\u2800", "\u3164", "\ufe0f",
     "\u00c2\u00a0",  # mojibake of a no-break space
 )  # fmt: skip
 TEXT_FIELDS = [(event, field) for event in EVENT_CONTRACTS.values() for field in event.fields if field.is_text]
@@ -176,7 +183,9 @@ TEXT_FIELDS = [(event, field) for event in EVENT_CONTRACTS.values() for field in
 @pytest.mark.parametrize(
     ("event", "field"), TEXT_FIELDS, ids=[f"{event.name}-{field.key}" for event, field in TEXT_FIELDS]
 )
-def test_a_blank_text_is_quarantined_by_a_rule_of_its_own(spark: SparkSession, event: EventContract, field: EventField) -> None:
+def test_a_blank_text_is_quarantined_by_a_rule_of_its_own(
+    spark: SparkSession, event: EventContract, field: EventField
+) -> None:
     records = [good_record(event, **{field.key: text}) for text in BLANK_TEXTS]
     rows = judge_records(spark, event, *records)
     if field.key == "tag":  # may be absent, and so a blank one is
@@ -200,13 +209,17 @@ def test_what_a_row_broke_is_shown_with_its_values(spark: SparkSession) -> None:
         "longitude_range: lon is -1e+300": {"lon": -1e300},
         "level_allowed: level is \"Paid\"": {"level": "Paid"},
         "zip_present: zip is absent; state_pattern: state is \"Texas\"": {"zip": None, "state": "Texas"},
-        "event_in_landed_hour: ts is 1793512800000 (2026-11-01 06:00:00 UTC)": {"ts": HOUR_MILLISECONDS + HOUR_LENGTH_MILLISECONDS},
+        "event_in_landed_hour: ts is 1793512800000 (2026-11-01 06:00:00 UTC)": {
+            "ts": HOUR_MILLISECONDS + HOUR_LENGTH_MILLISECONDS
+        },
         "duration_seconds_range: duration is -0.25": {"duration": -0.25},
     }  # fmt: skip
     rows = judge_records(spark, LISTEN_EVENTS, *(good_record(LISTEN_EVENTS, **change) for change in changes.values()))
     assert [row["detail"] for row in rows] == list(changes)
     [incomplete] = judge_records(spark, AUTH_EVENTS, good_record(AUTH_EVENTS, lastName=None, gender=None))
-    assert incomplete["detail"].startswith("user_block_whole: userId is 5, lastName is absent, firstName is \"Jane\", gender is absent,")
+    assert incomplete["detail"].startswith(
+        'user_block_whole: userId is 5, lastName is absent, firstName is "Jane", gender is absent,'
+    )
 
 
 ANY_VALUE = (
@@ -221,7 +234,9 @@ def test_every_quarantined_row_names_what_it_broke_and_shows_it(
     spark: SparkSession, event: EventContract, data: st.DataObject
 ) -> None:
     changes = data.draw(
-        st.lists(st.dictionaries(st.sampled_from(event.keys), ANY_VALUE, min_size=1, max_size=2), min_size=5, max_size=15)
+        st.lists(
+            st.dictionaries(st.sampled_from(event.keys), ANY_VALUE, min_size=1, max_size=2), min_size=5, max_size=15
+        )
     )
     rows = judge_records(spark, event, *(good_record(event, **change) for change in changes))
     for change, row in zip(changes, rows, strict=True):
