@@ -180,7 +180,7 @@ def value_rules(contract: TableContract) -> Sequence[Rule]:
     names = {column.name for column in contract.columns}
     own = {rule.name: rule for rule in column_rules(contract.columns)}
     for rule in contract.rules:
-        if not any(word in rule.condition for word in ("_fault", "landed_hour") if word not in names):
+        if not any(word in rule.condition for word in ("_fault", "_record", "landed_hour") if word not in names):
             own.setdefault(rule.name, rule)
     return tuple(own.values())
 

@@ -18,7 +18,7 @@ from music_platform.io_managers.landed_partitions import LandedPartitions
 from music_platform.io_managers.partition_sets import StagedPartitions
 from music_platform.transforms.collector_errors import collector_errors
 
-TRANSFORM_VERSION = "1"  # raise it when the same error records come to give other rows
+TRANSFORM_VERSION = "2"  # raise it when the same error records come to give other rows
 
 
 def collector_errors_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:

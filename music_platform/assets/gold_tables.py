@@ -140,12 +140,14 @@ _TABLES = (
         lambda frames: dimensions.dim_songs(frames.previous, frames["listen_events"], frames.catalogue(), frames.day),
         _silver("listen_events"),
         carries_forward=True,
+        version="2",
     ),
     GoldTable(
         DIM_ARTISTS,
         lambda frames: dimensions.dim_artists(frames.previous, frames["listen_events"], frames.catalogue(), frames.day),
         _silver("listen_events"),
         carries_forward=True,
+        version="2",
     ),
     GoldTable(
         DIM_LOCATIONS,

@@ -6,7 +6,7 @@ Options, progress, messages and exit codes belong here; how lines become objects
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,8 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Display
 
 from music_platform.cli.console import console, error_console, failures_told, settings_of_command, warn
-from music_platform.landing.event_files import EventFile, event_files, left_out_of_folders
+from music_platform.landing.event_files import EventFile, LandingInputError, event_files, left_out_of_folders
+from music_platform.landing.examination import examined
 from music_platform.landing.layout import ERRORS_PREFIX
 from music_platform.landing.unread import describe_lines_without_partition
 from music_platform.landing.writer import LandingSummary, Progress, land_files
@@ -31,9 +32,9 @@ def land(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Eventsim's files, plain, .gz or .xz; - for standard input. A folder stands for the files directly in it "
-            "that are named after an event type (listen_events.jsonl.gz); what else lies there, hidden files apart, is not "
-            "landed, but named.",
+            help="Files of JSON lines, plain, .gz, .xz, .bz2 or .zst; - for standard input. A folder stands for the files "
+            "directly in it that are named after an event type (listen_events.jsonl.gz); what else lies there, hidden files "
+            "apart, is not landed, but named.",
             show_default=False,
         ),
     ],
@@ -46,17 +47,23 @@ def land(
         ),
     ] = None,
 ) -> None:
-    """Land files of events in the lake exactly as Fluentd does, by the hour of each event. Twice changes nothing."""
+    """Land files of events in the lake exactly as Fluentd does, by the hour of each event. Twice changes nothing.
+
+    All files are looked at before the first is landed. The exit code is 1 where one cannot be read or is of a format that is
+    not read, where one holds lines but no event, and where all are empty.
+    """
     began = time.monotonic()
     settings = settings_of_command()
     with failures_told():
         inputs = inputs_told(files, event_type)
         store = ObjectStore.from_settings(settings)
-        with _shown_progress(inputs) as progress:
-            summary = land_files(store, inputs, progress)
+        with examined(inputs) as files_to_land, _shown_progress(inputs) as progress:
+            summary = land_files(store, files_to_land, progress)
     _tell(summary, store, time.monotonic() - began)
     for message in describe_lines_without_partition(summary.lines_by_hour, settings.start, datetime.now(UTC)):
         warn(message)
+    with failures_told():
+        _require_events(summary)
 
 
 def inputs_told(paths: list[Path], event_type: str | None = None) -> list[EventFile]:
@@ -67,11 +74,27 @@ def inputs_told(paths: list[Path], event_type: str | None = None) -> list[EventF
     inputs = event_files(paths, event_type)
     left_out = left_out_of_folders(paths)
     if left_out:
-        names = ", ".join(f"'{path}'" for path in left_out[:_MOST_NAMES_TOLD])
-        if len(left_out) > _MOST_NAMES_TOLD:
-            names += f" and {len(left_out) - _MOST_NAMES_TOLD:,} more"
-        warn(f"not landed, because not named after an event type: {names}. Give files themselves, with --event-type.")
+        warn(
+            f"not landed, because not named after an event type: {_names(left_out)}. Give files themselves, with --event-type."
+        )
     return inputs
+
+
+def _require_events(summary: LandingSummary) -> None:
+    """Name the files without an event; a file that is empty beside others is a quiet hour's, and so only a warning."""
+    if summary.without_event:
+        raise LandingInputError(
+            f"not one line is an event in {_names(summary.without_event)}; the lines are error records now"
+        )
+    if len(summary.empty) == summary.files:
+        raise LandingInputError(f"no event was landed, for there is no line in {_names(summary.empty)}")
+    if summary.empty:
+        warn(f"no line in {_names(summary.empty)}")
+
+
+def _names(files: Sequence[str | Path]) -> str:
+    names = ", ".join(f"'{file}'" for file in files[:_MOST_NAMES_TOLD])
+    return names + (f" and {len(files) - _MOST_NAMES_TOLD:,} more" if len(files) > _MOST_NAMES_TOLD else "")
 
 
 def tell_error_records(summary: LandingSummary, store: ObjectStore) -> None:

@@ -8,9 +8,9 @@ key.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from music_platform.contracts.table import Column, ColumnType, Rule
+from music_platform.contracts.table import Column, ColumnType, Rule, column_rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,35 @@ class EventField:
     key_type: ColumnType
     column: Column
     is_text: bool = False
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of the field, by which silver judges its column.
+
+        A column that holds less than its key does (a moment, a short integer) is judged by the key's own value, in the struct
+        ``_record`` of the pass from bronze: a value beyond what the column holds is there, and out of range.
+        """
+        rules = column_rules((self.column,))
+        if self.column.type is self.key_type:
+            return rules
+        value, name = f"_record.{self.key}", self.column.name
+        if self.column.type is ColumnType.TIMESTAMP:
+            least, most = EARLIEST_MILLISECONDS, LATEST_MILLISECONDS
+            description = f"`{self.key}` lies in the years 1900 to 2199."
+        else:
+            least, most = int(self.column.minimum or 0), int(self.column.maximum or _LARGEST_INTEGER)
+            description = f"`{self.key}` lies between {least} and {most}."
+        in_range = Rule(
+            name=f"{name}_range",
+            condition=f"{value} IS NULL OR ({value} >= {least} AND {value} <= {most})",
+            description=description,
+        )
+        present = f"{name}_present"
+        return (
+            *(replace(rule, condition=f"{value} IS NOT NULL") for rule in rules if rule.name == present),
+            in_range,
+            *(rule for rule in rules if rule.name not in (present, in_range.name)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +84,14 @@ class EventContract:
 _STRING, _LONG, _INTEGER = ColumnType.STRING, ColumnType.LONG, ColumnType.INTEGER
 _DOUBLE, _BOOLEAN, _TIMESTAMP = ColumnType.DOUBLE, ColumnType.BOOLEAN, ColumnType.TIMESTAMP
 
+# Characters. Of a million real titles and artists the longest has fewer than 500, of real places and names fewer than 100;
+# web servers refuse headers of more than 8,000 bytes.
+LONGEST_TITLE, _LONGEST_NAME, _LONGEST_USER_AGENT = 1_000, 200, 4_000
+
+# Engines agree on timestamps between these (1900 and 2199); beyond, some overflow, each in its own way.
+EARLIEST_MILLISECONDS, LATEST_MILLISECONDS = -2_208_988_800_000, 7_258_118_399_999
+_LARGEST_INTEGER = 2**31 - 1
+
 _LEVELS = ("free", "paid")
 _PAGES = (
     "NextSong", "Home", "Login", "Logout", "Downgrade", "Help", "Settings", "About", "Upgrade", "Save Settings", "Error",
@@ -76,7 +113,10 @@ def _field(
     minimum: float | None = None,
     maximum: float | None = None,
     is_text: bool = False,
+    is_not_blank: bool | None = None,
+    max_length: int | None = None,
 ) -> EventField:
+    """A field; a free text must not be blank unless ``is_not_blank`` says otherwise, also where it can be absent."""
     column = Column(
         name=name,
         type=column_type or key_type,
@@ -87,6 +127,8 @@ def _field(
         pattern=pattern,
         minimum=minimum,
         maximum=maximum,
+        is_not_blank=is_text if is_not_blank is None else is_not_blank,
+        max_length=max_length,
     )
     return EventField(key=key, key_type=key_type, column=column, is_text=is_text)
 
@@ -104,16 +146,25 @@ _TAG = _field(
     "tag",
     _STRING,
     "tag",
-    "Label that the producer was started with; absent when it had none.",
+    "Label that the producer was started with; absent when it had none. A blank one reads as absent.",
     nullable=True,
     is_text=True,
+    is_not_blank=False,
+    max_length=_LONGEST_NAME,
 )
 
 _DEVICE = (
-    _field("city", _STRING, "city", "City of the listener.", is_text=True),
+    _field("city", _STRING, "city", "City of the listener.", is_text=True, max_length=_LONGEST_NAME),
     _field("zip", _STRING, "zip", "US postal code; leading zeros count.", pattern="^[0-9]{5}$"),
     _field("state", _STRING, "state", "US state or territory, postal abbreviation.", pattern="^[A-Z]{2}$"),
-    _field("userAgent", _STRING, "user_agent", "User agent header of the device.", is_text=True),
+    _field(
+        "userAgent",
+        _STRING,
+        "user_agent",
+        "User agent header of the device.",
+        is_text=True,
+        max_length=_LONGEST_USER_AGENT,
+    ),
     _field(
         "lon", _DOUBLE, "longitude", "Longitude of the listener's place.", unit="degrees", minimum=-180, maximum=180
     ),
@@ -124,8 +175,10 @@ _DEVICE = (
 def _user_block(*, nullable: bool) -> tuple[EventField, ...]:
     return (
         _field("userId", _LONG, "user_id", "Listener; absent when anonymous.", nullable=nullable, minimum=0),
-        _field("lastName", _STRING, "last_name", "Family name of the listener.", nullable=nullable, is_text=True),
-        _field("firstName", _STRING, "first_name", "Given name of the listener.", nullable=nullable, is_text=True),
+        _field("lastName", _STRING, "last_name", "Family name of the listener.", nullable=nullable, is_text=True,
+               max_length=_LONGEST_NAME),
+        _field("firstName", _STRING, "first_name", "Given name of the listener.", nullable=nullable, is_text=True,
+               max_length=_LONGEST_NAME),
         _field("gender", _STRING, "gender", "Gender as registered.", nullable=nullable, allowed=("F", "M")),
         _field(
             "registration", _LONG, "registered_at", "When the listener registered; can lie after the event.",
@@ -136,8 +189,9 @@ def _user_block(*, nullable: bool) -> tuple[EventField, ...]:
 
 def _song_block(*, nullable: bool) -> tuple[EventField, ...]:
     return (
-        _field("artist", _STRING, "artist", "Name of the artist.", nullable=nullable, is_text=True),
-        _field("song", _STRING, "song", "Title of the song.", nullable=nullable, is_text=True),
+        _field("artist", _STRING, "artist", "Name of the artist.", nullable=nullable, is_text=True,
+               max_length=LONGEST_TITLE),
+        _field("song", _STRING, "song", "Title of the song.", nullable=nullable, is_text=True, max_length=LONGEST_TITLE),
         _field(
             "duration", _DOUBLE, "duration_seconds", "Length of the song.", nullable=nullable, unit="seconds",
             minimum=0, maximum=86_400,

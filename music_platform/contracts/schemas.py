@@ -48,6 +48,10 @@ def other_constraints(column: Column) -> list[str]:
         constraints.append(f">= {column.minimum:g}")
     if column.maximum is not None:
         constraints.append(f"<= {column.maximum:g}")
+    if column.is_not_blank:
+        constraints.append("not blank")
+    if column.max_length is not None:
+        constraints.append(f"at most {column.max_length:,} characters")
     return constraints
 
 
@@ -55,5 +59,7 @@ def fingerprint(contract: TableContract) -> str:
     """16 hex digits that change when a column or a rule of the table changes; the table's code version."""
     text = repr([(column.name, str(column.type), column.nullable, column.allowed, column.pattern, column.minimum,
                   column.maximum) for column in contract.columns])  # fmt: skip
+    text += repr([(column.name, column.is_not_blank, column.max_length) for column in contract.columns
+                  if column.is_not_blank or column.max_length is not None])  # fmt: skip
     text += repr([(rule.name, rule.condition) for rule in contract.rules])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,6 +7,23 @@ metadata, the data dictionary) stands in schemas.py and dictionary.py.
 from dataclasses import dataclass
 from enum import StrEnum
 
+# Unicode's White_Space, Cc and Default_Ignorable_Code_Point, the blank of Braille, and quotation marks with the backslash that
+# escapes one. As ranges, because the engines know different versions of Unicode.
+_BLANK_RANGES = (
+    (0x00, 0x20), (0x22, 0x22), (0x27, 0x27), (0x5C, 0x5C), (0x60, 0x60), (0x7F, 0xA0), (0xAB, 0xAB), (0xAD, 0xAD), (0xB4, 0xB4),
+    (0xBB, 0xBB), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x1680, 0x1680), (0x17B4, 0x17B5), (0x180B, 0x180F),
+    (0x2000, 0x200F), (0x2018, 0x201F), (0x2028, 0x202F), (0x2039, 0x203A), (0x205F, 0x206F), (0x2800, 0x2800), (0x3000, 0x3000),
+    (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFF02, 0xFF02), (0xFF07, 0xFF07), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFFB),
+    (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+VISIBLE_CHARACTER = "[^" + "".join(rf"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _BLANK_RANGES) + "]"
+"""A pattern of one character that shows something, as SQL text of Spark and Sail."""
+
+
+def is_visible(column: str) -> str:
+    """The condition, in SQL, that a text is not blank; null for null."""
+    return f"{column} RLIKE '{VISIBLE_CHARACTER}'"
+
 
 class Layer(StrEnum):
     """The layers of the lake, in the order in which data passes through them."""
@@ -38,7 +55,10 @@ class ColumnType(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column. ``allowed`` and ``pattern`` bind values that are present; null is governed by ``nullable`` alone."""
+    """One column. Null is governed by ``nullable`` alone; everything else binds values that are present.
+
+    ``is_not_blank``: a text shows something (``VISIBLE_CHARACTER``). ``max_length`` counts characters.
+    """
 
     name: str
     type: ColumnType
@@ -49,6 +69,8 @@ class Column:
     pattern: str | None = None
     minimum: float | None = None
     maximum: float | None = None
+    is_not_blank: bool = False
+    max_length: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +153,22 @@ def column_rules(columns: tuple[Column, ...]) -> tuple[Rule, ...]:
                     name=f"{name}_range",
                     condition=f"{name} IS NULL OR ({' AND '.join(bounds)})",
                     description=f"`{' AND '.join(bounds)}`.",
+                )
+            )
+        if column.is_not_blank:
+            rules.append(
+                Rule(
+                    name=f"{name}_not_blank",
+                    condition=f"{name} IS NULL OR {is_visible(name)}",
+                    description=f"`{name}` holds a character that is no white space, control, invisible or quotation mark.",
+                )
+            )
+        if column.max_length is not None:
+            rules.append(
+                Rule(
+                    name=f"{name}_length",
+                    condition=f"{name} IS NULL OR char_length({name}) <= {column.max_length}",
+                    description=f"`{name}` has at most {column.max_length:,} characters.",
                 )
             )
     return tuple(rules)

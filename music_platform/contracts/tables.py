@@ -9,7 +9,7 @@ from music_platform.contracts.columns import EVENT_ID, LINEAGE_COLUMNS, USER_AGE
 from music_platform.contracts.dimensions import DIMENSIONS
 from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
 from music_platform.contracts.facts import FACTS
-from music_platform.contracts.table import Column, ColumnType, Layer, Rule, TableContract, column_rules
+from music_platform.contracts.table import Column, ColumnType, Layer, Rule, TableContract
 
 FAULTS: dict[str, str] = {
     "not_utf8": "The line holds a byte that is not UTF-8.",
@@ -99,13 +99,13 @@ def silver_contract(event: EventContract) -> TableContract:
             columns.append(_NEW_LEVEL)
         if field.column.name == "user_agent":
             columns.extend(USER_AGENT_COLUMNS)
-    event_columns = tuple(field.column for field in event.fields)
+    field_rules = tuple(rule for field in event.fields for rule in field.rules)
     return TableContract(
         layer=Layer.SILVER,
         name=event.name,
         description=f"{event.description} Typed, text repaired, each event once, rows that break a rule in quarantine.",
         columns=tuple(columns),
-        rules=(NO_FAULT, *column_rules(event_columns), *event.rules, IN_LANDED_HOUR),
+        rules=(NO_FAULT, *field_rules, *event.rules, IN_LANDED_HOUR),
         partition_column="event_time",
         sort_columns=("event_time", "event_id"),
         unique_columns=("event_id",),
@@ -125,8 +125,8 @@ def quarantine_contract(event: EventContract) -> TableContract:
             Column(
                 name="detail",
                 type=ColumnType.STRING,
-                nullable=True,
-                description="Where and what exactly, when the line itself could not be read.",
+                description="What exactly: of a line that could not be read the fault, where and what; else each broken rule "
+                "with the values, as they came, of the fields that it binds.",
             ),
             Column(
                 name="raw",

@@ -20,6 +20,8 @@ from music_platform.contracts.collector_errors import (
     TS_EPOCH_MILLISECONDS,
 )
 from music_platform.contracts.events import EVENT_TYPES
+from music_platform.exact_json import json_text, read_json
+from music_platform.landing.blanks import is_blank, without_marks
 from music_platform.landing.event_lines import TAG_PREFIX, HourLines, refuse_constant, sort_block
 
 _TEXT = rb'"(?:[^"\\]|\\.)*"'
@@ -84,10 +86,13 @@ def judge(record: ErrorRecord) -> Judgement:
     event_type = record.event_type
     if event_type is None:
         return Judgement(TAG_KNOWN, f"tag {_shorten(record.tag)}")
+    raw = without_marks(record.raw)
+    if is_blank(raw):
+        return Judgement(JSON_OBJECT, "a blank line")
     try:
-        parsed = json.loads(record.raw.decode("utf-8"), parse_constant=refuse_constant)
+        parsed = read_json(raw.decode("utf-8"), refuse_constant=refuse_constant)
     except UnicodeDecodeError as error:
-        return Judgement(JSON_OBJECT, f"byte 0x{record.raw[error.start]:02x} at position {error.start} is not UTF-8")
+        return Judgement(JSON_OBJECT, f"byte 0x{raw[error.start]:02x} at position {error.start} is not UTF-8")
     except RecursionError:
         return Judgement(JSON_OBJECT, "nested too deeply")
     except ValueError as error:
@@ -97,7 +102,7 @@ def judge(record: ErrorRecord) -> Judgement:
     if strangers or not elements:
         return Judgement(JSON_OBJECT, f"found {_shorten(strangers[0])}" if strangers else "an empty array")
     # A body may go over several lines. In JSON line feeds stand between values only.
-    line = record.raw.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
+    line = raw.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
     block = sort_block(line, event_type, _ANY_TIME)
     if block.errors:
         return Judgement(TS_EPOCH_MILLISECONDS, _about_ts(elements))
@@ -110,7 +115,7 @@ def _about_ts(elements: list[dict[str, Any]]) -> str:
 
 
 def _shorten(value: Any) -> str:
-    text = json.dumps(value)
+    text = json_text(value)
     return text if len(text) <= _LONGEST_VALUE_TOLD else f"{text[:_LONGEST_VALUE_TOLD]}…"
 
 

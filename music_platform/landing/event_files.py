@@ -1,6 +1,6 @@
 """Files of event lines, plain or compressed: finding them, telling their type, reading them in blocks of whole lines.
 
-What a line means stands in event_lines.py.
+What a file is by its content stands in formats.py, what a line means in event_lines.py.
 """
 
 from __future__ import annotations
@@ -14,36 +14,39 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from isal import igzip, isal_zlib
+import pyarrow as pa
+from isal import isal_zlib
 
 from music_platform.contracts.events import EVENT_TYPES
-from music_platform.errors import MusicPlatformError
+from music_platform.landing.formats import ByteStream, LandingInputError, decoded, read_fully
 
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 # isal's error is typed as an instance in its stubs.
-_READ_FAILURES: tuple[Any, ...] = (OSError, EOFError, zlib.error, isal_zlib.error, lzma.LZMAError)
-_GZIP_MAGIC = b"\x1f\x8b"
-_XZ_MAGIC = b"\xfd7zXZ\x00"
-_FILE_NAME = re.compile(rf"({'|'.join(EVENT_TYPES)})(\.jsonl|\.json)?(\.gz|\.xz)?")
+_READ_FAILURES: tuple[Any, ...] = (
+    OSError, EOFError, zlib.error, isal_zlib.error, lzma.LZMAError, pa.ArrowException, UnicodeDecodeError,
+)  # fmt: skip
+_FILE_NAME = re.compile(rf"({'|'.join(EVENT_TYPES)})(\.jsonl|\.json)?(\.gz|\.xz|\.bz2|\.zst)?")
 _NAME_OF_TYPE = re.compile(rf"({'|'.join(EVENT_TYPES)})(?![a-z])")  # such as listen_events_2026.jsonl
 
 
-class LandingInputError(MusicPlatformError):
-    """An input file is missing, of unknown type, or cannot be read to its end."""
+OpenedFile = tuple[ByteStream, Callable[[], int]]
+"""A file's content as UTF-8, and a function that tells how far it is read as stored."""
 
 
 @dataclass(frozen=True)
 class EventFile:
-    """One input: a file of lines of one event type, plain or compressed with gzip or xz. No path: standard input.
+    """One input: a file of lines of one event type, plain or compressed. No path: standard input.
 
-    ``shown_as`` is the name for messages of a file that stands for something else, such as an object of the lake.
+    ``shown_as`` is the name for messages of a file that stands for something else, such as an object of the lake. ``begun`` is
+    what ``opened`` gave for an input that can be read once only and has been looked at already.
     """
 
     path: Path | None
     event_type: str
     shown_as: str = ""
+    begun: OpenedFile | None = None
 
     @property
     def name(self) -> str:
@@ -55,15 +58,18 @@ class EventFile:
 def event_files(paths: Iterable[Path], event_type: str | None = None) -> list[EventFile]:
     """The inputs that paths name: files, folders (all event files directly in them) and ``-`` for standard input.
 
-    The type is told by the name (``listen_events``, with .jsonl or .json and .gz or .xz behind it). ``event_type`` says it
-    for files of other names; those in a folder have to be given themselves. Raises LandingInputError that names what is
-    missing, what cannot be told, and a file whose name begins with another type than ``event_type``.
+    The type is told by the name (``listen_events``, with .jsonl or .json and .gz, .xz, .bz2 or .zst behind it).
+    ``event_type`` says it for files of other names; those in a folder have to be given themselves. Raises LandingInputError
+    that names what is missing, what cannot be told, standard input that is given twice, and a file whose name begins with
+    another type than ``event_type``.
     """
     if event_type is not None and event_type not in EVENT_TYPES:
         raise LandingInputError(f"there is no event type '{event_type}'; it is one of {', '.join(EVENT_TYPES)}")
     found: list[EventFile] = []
     for path in paths:
         if path == Path("-"):
+            if any(file.path is None for file in found):
+                raise LandingInputError("standard input is given twice; it can be read once only")
             found.append(EventFile(None, _known_type(path, event_type)))
         elif path.is_dir():
             inside = [file for file in sorted(path.iterdir()) if _is_event_file(file)]
@@ -115,22 +121,25 @@ def _known_type(path: Path, event_type: str | None) -> str:
 
 
 @contextmanager
-def opened(file: EventFile) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
-    """A file's decompressed stream, and a function that tells how far it is read as stored."""
+def opened(file: EventFile) -> Iterator[OpenedFile]:
+    """A file opened and, by what its content says, decompressed and as UTF-8.
+
+    Raises LandingInputError for a file that cannot be read, and for a format that is not read.
+    """
+    if file.begun is not None:
+        yield file.begun
+        return
     try:
         raw = sys.stdin.buffer if file.path is None else file.path.open("rb")
     except OSError as error:
         raise LandingInputError(f"cannot read {file.name}: {error.strerror}") from error
     try:
         counted = _CountedStream(raw)
-        buffered = io.BufferedReader(counted, 1 << 20)
-        start = buffered.peek(len(_XZ_MAGIC))
-        stream: BinaryIO = buffered
-        if start.startswith(_GZIP_MAGIC):
-            stream = igzip.IGzipFile(fileobj=buffered, mode="rb")  # type: ignore[assignment]
-        elif start.startswith(_XZ_MAGIC):
-            stream = lzma.LZMAFile(buffered)  # type: ignore[assignment]  # noqa: SIM115 - closed with the file below it
-        yield stream, lambda: counted.position
+        try:
+            content = decoded(counted, file.name, file.path, file.event_type)
+        except _READ_FAILURES as error:
+            raise LandingInputError(f"cannot read {file.name}: {error}; nothing of it was landed") from error
+        yield content, lambda: counted.position
     finally:
         if file.path is not None:
             raw.close()
@@ -139,7 +148,7 @@ def opened(file: EventFile) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
 class _CountedStream(io.RawIOBase):
     """Counts what is read of a stream; standard input cannot tell its position."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
         self.position = 0
 
@@ -147,12 +156,12 @@ class _CountedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        count = self._stream.readinto(buffer)  # type: ignore[attr-defined]
+        count = self._stream.readinto(buffer)
         self.position += count
         return count
 
 
-def blocks(stream: BinaryIO, file: EventFile, block_bytes: int) -> Iterator[bytes]:
+def blocks(stream: ByteStream, file: EventFile, block_bytes: int) -> Iterator[bytes]:
     """Blocks of whole lines, about ``block_bytes`` long.
 
     Where they end depends on the content alone, not on how much each read happens to give. A last line without a line feed
@@ -161,7 +170,7 @@ def blocks(stream: BinaryIO, file: EventFile, block_bytes: int) -> Iterator[byte
     rest = b""
     while True:
         try:
-            read = _read_fully(stream, block_bytes)
+            read = read_fully(stream, block_bytes)
         except _READ_FAILURES as error:
             raise LandingInputError(
                 f"cannot read {file.name} to its end: {error}. Some of its hours may be landed; land it again when repaired."
@@ -180,11 +189,3 @@ def blocks(stream: BinaryIO, file: EventFile, block_bytes: int) -> Iterator[byte
         rest = read[end:]
     if rest:
         yield rest + b"\n"
-
-
-def _read_fully(stream: BinaryIO, size: int) -> bytes:
-    parts = []
-    while size and (part := stream.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from music_platform.errors import LandedObjectGoneError
+from music_platform.landing.blanks import BYTE_ORDER_MARK, is_blank, without_marks
 from music_platform.resources.object_store import ObjectStore
 
 LINES_SCHEMA = pa.schema(
@@ -40,7 +41,8 @@ _BATCH_ROWS = 256 * 1024  # lines of a few bytes take more memory for what is kn
 _KEPT_OF_A_FAULT_BYTES = 64 * 1024
 _KEPT_OF_A_LONG_LINE_BYTES = 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
-_BLANKS = np.frombuffer(b" \t\n\r\v\f", dtype=np.uint8)  # what bytes.strip() takes for one
+# What a blank line or a byte order mark begins with.
+_BLANKS = np.frombuffer(b" \t\n\r\v\f" + BYTE_ORDER_MARK[:1], dtype=np.uint8)
 _GZIP_ERRORS: tuple[Any, ...] = (isal_zlib.IsalError, zlib.error)
 
 
@@ -157,7 +159,7 @@ def count_lines(content: bytes) -> int:
     """Rows that a landed object must become in bronze: its lines that are not blank, and its fault if it has one."""
     rows = 0
     for piece in decode(content):
-        rows += 1 if isinstance(piece, ObjectFault) else sum(bool(line.strip()) for line in piece.split(b"\n"))
+        rows += 1 if isinstance(piece, ObjectFault) else sum(not is_blank(line) for line in piece.split(b"\n"))
     return rows
 
 
@@ -302,16 +304,16 @@ class _PendingLines:
         self._objects: list[tuple[str, datetime, int]] = []  # key, hour, rows
 
     def add_lines(self, block: bytes, landed: LandedObject, first_line_number: int) -> int:
-        """Take a block of whole lines; returns how many lines it has, blank ones included."""
+        """Take a block of whole lines without byte order marks before them; returns how many it has, blank ones included."""
         characters = np.frombuffer(block, dtype=np.uint8)
         ends = np.flatnonzero(characters == ord("\n")) + 1
         lengths = np.diff(ends, prepend=0)
         numbers = np.arange(first_line_number, first_line_number + len(lengths))
         if np.isin(characters[ends - lengths], _BLANKS).any():  # a line that may be blank
-            lines = block.split(b"\n")[:-1]
-            kept = np.array([bool(line.strip()) for line in lines], dtype=bool)
+            lines = without_marks(block).split(b"\n")[:-1]
+            kept = np.array([not is_blank(line) for line in lines], dtype=bool)
             block = b"".join(line + b"\n" for line, keep in zip(lines, kept, strict=True) if keep)
-            lengths, numbers = lengths[kept], numbers[kept]
+            lengths, numbers = np.array([len(line) + 1 for line in lines], dtype=np.int64)[kept], numbers[kept]
         self._append(block, lengths, numbers, landed)
         return len(ends)
 

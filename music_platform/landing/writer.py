@@ -40,7 +40,8 @@ Progress = Callable[[int, int], None]
 class LandingSummary:
     """What became of the input.
 
-    ``lines`` were read; ``error_records`` of them (one for each element of a broken array) are in ``errors/``.
+    ``lines`` that are not blank were read; ``error_records`` of them (one for each element of a broken array) are in
+    ``errors/``. ``empty`` names the files without a line, ``without_event`` those with lines of which none is an event.
     ``objects_unchanged`` were in the lake already. ``bytes_read`` counts uncompressed text, ``bytes_written`` what the
     written objects take. The hours are those of the earliest and the latest event; ``lines_by_hour`` counts the events.
     """
@@ -55,6 +56,8 @@ class LandingSummary:
     first_hour: datetime | None = None
     last_hour: datetime | None = None
     lines_by_hour: dict[datetime, int] = field(default_factory=dict)
+    empty: tuple[str, ...] = ()
+    without_event: tuple[str, ...] = ()
 
 
 def land_files(
@@ -106,15 +109,17 @@ class _Landing:
     def land(self, file: EventFile, summary: LandingSummary) -> LandingSummary:
         """Land one file wholly and add it to the summary."""
         writing = _Writing(self._pool, self._write)
+        lines_before, has_event = summary.lines, False
         with opened(file) as (stream, position):
             chunks = _OpenChunks(self._now)
             sorting: deque[tuple[int, int, Future[SortedBlock]]] = deque()
             reported = 0
 
             def take_sorted() -> None:
-                nonlocal summary, reported
+                nonlocal summary, reported, has_event
                 size, consumed, future = sorting.popleft()
                 block = future.result()
+                has_event = has_event or bool(block.by_hour)
                 for chunk in chunks.add(block):
                     writing.start(chunk, file.event_type)
                 summary = _with_block(summary, block, size)
@@ -133,6 +138,9 @@ class _Landing:
             for chunk in chunks.take_all():
                 writing.start(chunk, file.event_type)
         written, unchanged, stored = writing.finish()
+        if not has_event:
+            name = "empty" if summary.lines == lines_before else "without_event"
+            summary = replace(summary, **{name: (*getattr(summary, name), file.name)})
         return replace(
             summary,
             objects_written=summary.objects_written + written,

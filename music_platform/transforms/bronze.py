@@ -9,11 +9,10 @@ The parser runs in the engine's Python workers, so that both engines read the sa
 
 from __future__ import annotations
 
-import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,11 +25,11 @@ from music_platform.contracts.events import EventContract
 from music_platform.contracts.schemas import arrow_schema, spark_schema
 from music_platform.contracts.table import ColumnType
 from music_platform.contracts.tables import bronze_contract
+from music_platform.exact_json import LARGEST_EXACT_FRACTION, Pairs, WrittenNumber, json_text, read_json
 
 _FEWEST_LINES_TO_SPLIT = 64
 _KEPT_OF_A_LINE_CHARACTERS = 1024 * 1024
 _LARGEST_LONG = 2**63 - 1
-_LONGEST_INTEGER_DIGITS = 400  # beyond the range of a double; Python refuses to read integers of some thousand digits
 _DEEPEST_NESTING = 100  # Python's own limit moves with its release and with the stack
 
 
@@ -51,7 +50,8 @@ class LineParser:
 
     Blocks of lines go through Arrow's JSON reader. It refuses a block as soon as one line in it is unusual (broken, a
     field of another type, an unknown or repeated key); the block is then halved until only the unusual lines are left, and
-    those are read one by one. Both ways give the same values for the same line.
+    those are read one by one. Whole numbers such as ``49.0`` are spelled as integers before a block is halved. All ways
+    give the same values for the same line.
     """
 
     def __init__(self, event: EventContract) -> None:
@@ -59,6 +59,10 @@ class LineParser:
         self._types = {field.key: field.key_type for field in event.fields}
         self._key_schema = pa.schema([self._schema.field(field.key) for field in event.fields])
         self._double_keys = [key for key, key_type in self._types.items() if key_type is ColumnType.DOUBLE]
+        long_keys = "|".join(key for key, key_type in self._types.items() if key_type is ColumnType.LONG)
+        # 49.0 as the value of an integer's key, as pandas writes it. Within a text the second quote would have a backslash
+        # before it; in a nested object Arrow refuses the block anyway. 15 digits are exact whoever wrote them.
+        self._whole_number = re.compile(rf'("(?:{long_keys})":[ ]?-?[0-9]{{1,15}})\.0+(?=[,}}])'.encode())
 
     def parse(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """A batch in ``LINES_SCHEMA`` to a batch in the bronze schema, row by row the same lines."""
@@ -102,18 +106,13 @@ class LineParser:
         starts, ends = offsets[:-1] - offsets[0], offsets[1:] - offsets[0]
         if not self._each_line_is_one_object(characters, starts, ends):
             return None
-        try:
-            table = pyarrow.json.read_json(
-                pa.BufferReader(content),
-                read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(characters) + 1),
-                parse_options=pyarrow.json.ParseOptions(
-                    explicit_schema=self._key_schema, unexpected_field_behavior="error"
-                ),
-            )
-        except (pa.ArrowInvalid, UnicodeDecodeError):
-            return None
-        if table.num_rows != len(lines) or any(
-            pc.any(pc.invert(pc.is_finite(table.column(key)))).as_py() for key in self._double_keys
+        table = self._read_block(content)
+        if table is None and self._whole_number.search(content):
+            table = self._read_block(pa.py_buffer(self._whole_number.sub(rb"\1", content.to_pybytes())))
+        if (
+            table is None
+            or table.num_rows != len(lines)
+            or any(pc.any(pc.invert(pc.is_finite(table.column(key)))).as_py() for key in self._double_keys)
         ):
             return None
         try:  # Arrow's reader lets bytes through that are not UTF-8
@@ -127,6 +126,18 @@ class LineParser:
         for name in ("_rescued", "_raw", "_fault", "_fault_detail"):
             table = table.append_column(name, empty)
         return table
+
+    def _read_block(self, content: pa.Buffer) -> pa.Table | None:
+        try:
+            return pyarrow.json.read_json(
+                pa.BufferReader(content),
+                read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(content) + 1),
+                parse_options=pyarrow.json.ParseOptions(
+                    explicit_schema=self._key_schema, unexpected_field_behavior="error"
+                ),
+            )
+        except (pa.ArrowInvalid, UnicodeDecodeError):
+            return None
 
     @staticmethod
     def _each_line_is_one_object(characters: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> bool:
@@ -148,19 +159,13 @@ class LineParser:
         except UnicodeDecodeError as error:
             return _faulty(line, "not_utf8", f"byte 0x{line[error.start]:02x} at position {error.start}")
         try:
-            pairs = json.loads(
-                text,
-                object_pairs_hook=_Pairs,
-                parse_int=_read_integer,
-                parse_float=_read_fraction,
-                parse_constant=_refuse_constant,
-            )
+            pairs = read_json(text, refuse_constant=_refuse_constant, with_pairs=True)
             repeated = _repeated_keys(pairs)
         except RecursionError:
             return _faulty(line, "not_json", _NESTED_TOO_DEEPLY)
         except ValueError as error:
             return _faulty(line, "not_json", str(error))
-        if not isinstance(pairs, _Pairs):
+        if not isinstance(pairs, Pairs):
             return _faulty(line, "not_an_object", f"a JSON {_json_type(pairs)}")
         if repeated:
             return _faulty(line, "duplicate_key", f"{', '.join(map(_shorten, sorted(repeated)))} more than once")
@@ -176,9 +181,9 @@ class LineParser:
                 row[key] = _as_type(value, key_type)
                 if row[key] is None:
                     rescued[key] = value
-                    mismatches.append(f"{key}: expected {key_type}, found {_json_type(value)} {_shorten(value)}")
+                    mismatches.append(f"{key}: {_mismatch(value, key_type)}")
         if rescued:
-            row["_rescued"] = _to_json(_Pairs(rescued.items()))
+            row["_rescued"] = json_text(rescued)
         if mismatches:
             row |= _faulty(line, "wrong_type", "; ".join(mismatches))
         return row
@@ -193,26 +198,6 @@ class LineParser:
 _NESTED_TOO_DEEPLY = f"nested more than {_DEEPEST_NESTING} deep"
 
 
-class _Pairs(list):
-    """An object's keys and values, repeated keys included."""
-
-
-@dataclass(frozen=True)
-class _HugeNumber:
-    """A number beyond the range of a double, as it is written."""
-
-    text: str
-
-
-def _read_integer(text: str) -> int | _HugeNumber:
-    return int(text) if len(text) <= _LONGEST_INTEGER_DIGITS else _HugeNumber(text)
-
-
-def _read_fraction(text: str) -> float | _HugeNumber:
-    number = float(text)
-    return number if math.isfinite(number) else _HugeNumber(text)
-
-
 def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON value")
 
@@ -223,7 +208,7 @@ def _repeated_keys(value: Any, depth: int = 1) -> set[str]:
         return set()
     if depth > _DEEPEST_NESTING:
         raise ValueError(_NESTED_TOO_DEEPLY)
-    if not isinstance(value, _Pairs):
+    if not isinstance(value, Pairs):
         return set().union(*(_repeated_keys(item, depth + 1) for item in value))
     times = Counter(key for key, _ in value)
     repeated = {key for key, number in times.items() if number > 1} if len(times) < len(value) else set()
@@ -243,14 +228,16 @@ def _as_type(value: Any, key_type: ColumnType) -> Any:
         return value if isinstance(value, str) and _is_valid_text(value) else None
     if key_type is ColumnType.BOOLEAN:
         return value if isinstance(value, bool) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | WrittenNumber):
         return None
     if key_type is ColumnType.LONG:
-        return value if isinstance(value, int) and -_LARGEST_LONG - 1 <= value <= _LARGEST_LONG else None
+        whole = value if isinstance(value, int) else value.as_integer()
+        return whole if whole is not None and -_LARGEST_LONG - 1 <= whole <= _LARGEST_LONG else None
     try:
-        return float(value) + 0.0  # never -0.0
+        number = float(value if isinstance(value, int) else value.text)
     except OverflowError:
         return None
+    return number + 0.0 if math.isfinite(number) else None  # never -0.0
 
 
 def _is_valid_text(value: str) -> bool:
@@ -263,26 +250,21 @@ def _is_valid_text(value: str) -> bool:
 
 
 def _json_type(value: Any) -> str:
-    names = {str: "string", bool: "boolean", int: "number", float: "number", _HugeNumber: "number", _Pairs: "object",
-             list: "array"}  # fmt: skip
+    names = {str: "string", bool: "boolean", int: "number", WrittenNumber: "number", Pairs: "object", list: "array"}
     return names.get(type(value), "null")
 
 
+def _mismatch(value: Any, key_type: ColumnType) -> str:
+    """What is wrong with a value that is not of the column's type."""
+    found = f"expected {key_type}, found {_json_type(value)} {_shorten(value)}"
+    if key_type is ColumnType.LONG and isinstance(value, WrittenNumber) and value.is_inexact:
+        found += f", beyond {LARGEST_EXACT_FRACTION} (2^53), up to which a number with a fraction or exponent is exact"
+    return found
+
+
 def _shorten(value: Any) -> str:
-    text = _to_json(value)
+    text = json_text(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-def _to_json(value: Any) -> str:
-    """The value as JSON text that can be stored as UTF-8, every key and digit of it kept."""
-    if isinstance(value, _Pairs):
-        return f"{{{','.join(f'{_to_json(key)}:{_to_json(item)}' for key, item in value)}}}"
-    if isinstance(value, list):
-        return f"[{','.join(map(_to_json, value))}]"
-    if isinstance(value, _HugeNumber):
-        return value.text
-    text = json.dumps(value, ensure_ascii=False)
-    return text if _is_valid_text(text) else json.dumps(value)
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:

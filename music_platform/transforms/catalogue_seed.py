@@ -11,6 +11,8 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
+from music_platform.contracts.events import LONGEST_TITLE
+from music_platform.contracts.table import is_visible
 from music_platform.errors import MusicPlatformError
 from music_platform.transforms.keys import artist_key, song_key
 from music_platform.transforms.text import repair_texts
@@ -64,7 +66,8 @@ def _checked(row: dict[str, str | None], where: str) -> dict[str, str | None]:
 def catalogue_tracks(catalogue: DataFrame) -> DataFrame:
     """The catalogue's tracks: keys, repaired texts, typed values; what the catalogue does not know is null.
 
-    Of tracks that agree in artist, title and length, and so in their key, the one with the smallest track_id stays.
+    Of tracks that agree in artist, title and length, and so in their key, the one with the smallest track_id stays. A track
+    whose artist or title is blank or longer than a listen's may be is left out: no listen can be of it.
     """
     given = set(catalogue.columns)
     absent = F.lit(None).cast("string")
@@ -72,17 +75,19 @@ def catalogue_tracks(catalogue: DataFrame) -> DataFrame:
         *REQUIRED_COLUMNS, *(F.col(name) if name in given else absent.alias(name) for name in OPTIONAL_COLUMNS)
     )
     repaired = repair_texts(named, _TEXTS)
+    for name in ("artist_name", "title"):
+        repaired = repaired.filter(f"{is_visible(name)} AND char_length({name}) <= {LONGEST_TITLE}")
     duration, year = F.col("duration").try_cast("double"), F.col("year").try_cast("int")
     latitude, longitude = F.col("artist_latitude").try_cast("double"), F.col("artist_longitude").try_cast("double")
     typed = repaired.select(
-        F.coalesce("artist_name", F.lit("")).alias("artist"),  # a CSV reader can take an empty text for null
-        F.coalesce("title", F.lit("")).alias("title"),
+        F.col("artist_name").alias("artist"),
+        "title",
         F.when(duration.between(0, _LONGEST_DURATION_SECONDS), duration).alias("duration_seconds"),
         F.when(year.between(1, _LATEST_YEAR), year).alias("year"),  # 0 stands for unknown
         latitude.alias("latitude"),
         longitude.alias("longitude"),
-        *(_known(F.col(name)).alias(name) for name in ("track_id", "song_id", "release", "artist_id")),
-        _known(F.col("artist_location")).alias("location"),
+        *(_known(name).alias(name) for name in ("track_id", "song_id", "release", "artist_id")),
+        _known("artist_location").alias("location"),
     )
     # 0 degrees in both stands for unknown, in some copies NaN does.
     place_known = F.col("latitude").between(-90, 90) & F.col("longitude").between(-180, 180)
@@ -100,5 +105,5 @@ def catalogue_tracks(catalogue: DataFrame) -> DataFrame:
     return keyed.withColumn("_row", F.row_number().over(by_key)).filter(F.col("_row") == 1).drop("_row")
 
 
-def _known(text: Column) -> Column:
-    return F.when(text != "", text)
+def _known(name: str) -> Column:
+    return F.when(F.expr(is_visible(name)), F.col(name))

@@ -6,9 +6,10 @@ Every bronze row gets exactly one destination, so that the counts of silver, dup
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.events import EventContract
-from music_platform.contracts.table import ColumnType
+from music_platform.contracts.events import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, EventContract
+from music_platform.contracts.table import ColumnType, is_visible
 from music_platform.contracts.tables import silver_contract
+from music_platform.transforms.breaches import describe_breaches
 from music_platform.transforms.text import USER_AGENT_PARTS, parse_user_agent, repair_texts
 
 DESTINATION_COLUMN = "_destination"
@@ -16,8 +17,6 @@ SILVER, QUARANTINE, DUPLICATE = "silver", "quarantine", "duplicate"
 
 _SEPARATOR = "\u001f"
 _ABSENT = "\u0000"
-# Engines agree on timestamps between these (1900 and 2200); beyond, some overflow, each in its own way. Those read null.
-_EARLIEST_MILLISECONDS, _LATEST_MILLISECONDS = -2_208_988_800_000, 7_258_118_399_999
 
 
 def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
@@ -34,6 +33,8 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
         _record(event).alias("_record"),
     )
     typed = repair_texts(typed, [field.column.name for field in event.fields if field.is_text])
+    optional = [field.column.name for field in event.fields if field.is_text and not field.column.is_not_blank]
+    typed = typed.withColumns({name: F.when(F.expr(is_visible(name)), F.col(name)) for name in optional})
     typed = typed.withColumn("_agent", parse_user_agent(F.col("user_agent")))
     typed = typed.withColumns({part: F.col(f"_agent.{part}") for part in USER_AGENT_PARTS})
     obeys_all = F.expr(" AND ".join(f"coalesce({rule.condition}, false)" for rule in contract.rules))
@@ -43,12 +44,20 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
     # Judged before the window, so that the record's raw form need not travel to it with every row.
     judged = typed.withColumn("_obeys_all", obeys_all)
     judged = judged.withColumn("broken_rules", F.when(~F.col("_obeys_all"), names_of_broken))
+    judged = judged.withColumn("raw", F.when(~F.col("_obeys_all"), F.coalesce("_raw", _rebuilt_record())))
+    # Only of rows that could be read: of the others the fault says all.
+    is_read = F.col("_fault").isNull()
+    judged = judged.withColumn(
+        "_breaches", describe_breaches(event, F.when(is_read, F.col("broken_rules")), F.when(is_read, F.col("raw")))
+    )
     judged = judged.select(
         *(column.name for column in contract.columns),
         F.substring_index("broken_rules", ",", 1).alias("rule"),
         "broken_rules",
-        F.when(~F.col("_obeys_all"), F.concat("_fault", F.lit(": "), "_fault_detail")).alias("detail"),
-        F.when(~F.col("_obeys_all"), F.coalesce("_raw", _rebuilt_record())).alias("raw"),
+        F.when(~F.col("_obeys_all"), F.coalesce(F.concat("_fault", F.lit(": "), "_fault_detail"), "_breaches")).alias(
+            "detail"
+        ),
+        "raw",
         "_object",
         "_line_number",
         "landed_hour",
@@ -93,7 +102,7 @@ def _silver_columns(event: EventContract) -> list[Column]:
         name, wanted = field.column.name, field.column.type
         value = F.col(field.key)
         if wanted is ColumnType.TIMESTAMP:
-            value = F.timestamp_millis(F.when(value.between(_EARLIEST_MILLISECONDS, _LATEST_MILLISECONDS), value))
+            value = F.timestamp_millis(F.when(value.between(EARLIEST_MILLISECONDS, LATEST_MILLISECONDS), value))
         elif wanted is not field.key_type:
             value = value.try_cast(str(wanted))
         columns.append(value.alias(name))

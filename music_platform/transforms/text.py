@@ -61,10 +61,17 @@ def repair_mojibake(text: Column) -> Column:
 
 
 def unwrap_quotes(text: Column) -> Column:
-    """Text wrapped in double quotes without them, and its inner ``\\"`` as plain quotes."""
-    wrapped = text.startswith('"') & text.endswith('"') & (F.length(text) >= 2)
-    inner = F.replace(F.substring(text, F.lit(2), F.length(text) - 2), F.lit('\\"'), F.lit('"'))
-    return F.when(wrapped, inner).otherwise(text)
+    """Text wrapped in double quotes without them, and its inner ``\\"`` as plain quotes.
+
+    Quotes wrap a text where every quote between them is escaped, and the last one is not: ``"Alpha" and "Omega"`` is not
+    wrapped, nor is ``"Alpha\\"``.
+    """
+    inner = F.substring(text, F.lit(2), F.length(text) - 2)
+    # What is left without escaped backslashes and escaped quotes tells; a pattern would exhaust Java's stack.
+    bare = F.replace(F.replace(inner, F.lit("\\\\"), F.lit("")), F.lit('\\"'), F.lit(""))
+    wraps = ~bare.contains('"') & ~bare.endswith("\\")
+    unwrapped = F.when(wraps, F.replace(inner, F.lit('\\"'), F.lit('"'))).otherwise(text)
+    return F.when(text.startswith('"') & text.endswith('"') & (F.length(text) >= 2), unwrapped).otherwise(text)
 
 
 def repair_controls(text: Column) -> Column:

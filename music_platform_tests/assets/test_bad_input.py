@@ -58,8 +58,8 @@ def hour(tmp_path_factory: pytest.TempPathFactory) -> BadHour:
     platform = LocalPlatform(Settings(lake=str(tmp_path_factory.mktemp("bad_hour") / "lake")))
     good = [_record(item) for item in range(100)]
     good += [
-        _record(100, song="a\u0085b\u2028c\u2029d", artist="\u0085"),
-        _record(101, song=MEGABYTE),
+        _record(100, song="a\u0085b\u2028c\u2029d", artist="\u0085x"),
+        _record(101, song="x" * 1_000, userId=5, registration=1_790_000_000_000),
         _record(102, unknown={"a": [1, 2.5, "\u2028"]}, Level="also unknown"),
         _record(103, tag=None, ts=milliseconds(HOUR, minute=0)),
         _record(104, ts=milliseconds(NEXT_HOUR, minute=0) - 1),
@@ -78,18 +78,24 @@ def hour(tmp_path_factory: pytest.TempPathFactory) -> BadHour:
         (to_line(_record(206) | {"level": None}), "level_present", None),
         (to_line(_record(207, sessionId=None, SessionId=7)), "session_id_present", None),
         (to_line(_record(208, userAgent=None)), "user_agent_present", None),
-        (to_line(_record(209, status=2**40)), "status_present", None),
-        (to_line(_record(210, ts=2**62)), "event_time_present", None),
+        (to_line(_record(209, status=2**40)), "status_range", None),
+        (to_line(_record(210, ts=2**62)), "event_time_range", None),
+        (to_line(_record(215, song="\u3000")), "song_not_blank", None),
+        (to_line(_record(216, song=MEGABYTE)), "song_length", None),
+        (to_line(_record(217)).replace(b'"userId":5,', b'"userId":5.5,'), "line_readable", "wrong_type"),
         (to_line(_record(211, ts=milliseconds(NEXT_HOUR))), "event_in_landed_hour", None),
         (to_line(_record(212, ts=milliseconds(HOUR) - 86_400_000)), "event_in_landed_hour", None),
         (to_line(_record(213, page="Home")), "song_block_exactly_on_next_song", None),
         (b"{}", "event_time_present", None),
     ]
     lines = [to_line(record) for record in good]
+    lines[101] = b"\xef\xbb\xbf" + lines[101].replace(b'"userId":5,', b'"userId":5.0,').replace(
+        b"1790000000000", b"1.79e12"
+    )
     mixed = [line for pair in zip(lines, [entry[0] for entry in bad], strict=False) for line in pair] + lines[
         len(bad) :
     ]
-    platform.land(EVENT_TYPE, HOUR, gzip_lines([*mixed, lines[7], b"", b"  ", b"\x0b"]), chunk=1)
+    platform.land(EVENT_TYPE, HOUR, gzip_lines([*mixed, lines[7], b"", b"  ", b"\x0b", b"\xef\xbb\xbf"]), chunk=1)
     platform.land(EVENT_TYPE, HOUR, gzip.compress(b"\r\n".join(lines[:10])), chunk=2)  # the same ten again
     platform.land(EVENT_TYPE, HOUR, gzip_lines(lines), chunk=3)  # the whole object again
     in_truncated = [_record(item) for item in range(1000, 3000)]
@@ -123,7 +129,8 @@ def test_every_good_line_is_in_silver_once(hour: BadHour) -> None:
     assert sorted(row["item_in_session"] for row in rows) == sorted(record["itemInSession"] for record in hour.good)
     by_item = {row["item_in_session"]: row for row in rows}
     assert by_item[100]["song"] == "a\u0085b\u2028c\u2029d"
-    assert by_item[101]["song"] == MEGABYTE
+    assert by_item[101]["song"] == "x" * 1_000
+    assert (by_item[101]["user_id"], by_item[101]["registered_at"].timestamp()) == (5, 1_790_000_000)
     assert by_item[102]["level"] == "paid"
     rescued = [row for row in hour.platform.rows(f"bronze/{EVENT_TYPE}", HOUR) if row["itemInSession"] == 102]
     assert json.loads(rescued[0]["_rescued"]) == {"unknown": {"a": [1, 2.5, "\u2028"]}, "Level": "also unknown"}
@@ -131,8 +138,11 @@ def test_every_good_line_is_in_silver_once(hour: BadHour) -> None:
 
 def test_every_bad_line_is_in_quarantine_with_its_reason(hour: BadHour) -> None:
     rows = hour.platform.rows(f"quarantine/{EVENT_TYPE}", HOUR)
-    reasons = Counter((row["rule"], row["detail"] and row["detail"].split(":")[0]) for row in rows)
+    reasons = Counter(
+        (row["rule"], row["detail"].split(":")[0] if row["rule"] == "line_readable" else None) for row in rows
+    )
     assert reasons == hour.bad
+    assert all(row["detail"].startswith(f"{row['rule']}: ") for row in rows if row["rule"] != "line_readable")
     assert all(row["_object"].startswith(f"landing/{EVENT_TYPE}/dt=2026-11-01/hour=05/") for row in rows)
 
 
@@ -143,6 +153,7 @@ def test_the_reasons_name_column_and_value(hour: BadHour) -> None:
         "wrong_type: sessionId: expected bigint, found number 9223372036854775808",
         "wrong_type: lon: expected double, found number 1e999",
         "wrong_type: zip: expected string, found number 7",
+        "wrong_type: userId: expected bigint, found number 5.5",
     }
     [duplicate] = hour.quarantined("line_readable", "duplicate_key")
     assert duplicate["detail"] == 'duplicate_key: "city" more than once'

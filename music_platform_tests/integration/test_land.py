@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import lzma
@@ -83,8 +84,14 @@ def test_the_same_lines_lie_where_fluentd_put_them(shared_folder: Path, store: O
         place: Counter(_REWRITTEN_BY_FLUENTD.get(line, line) for line in lines)
         for place, lines in landed_lines(store).items()
     } == expected
-    assert summary.lines == sent.count(b"\n")
-    assert summary.error_records == len(their_errors) == 17
+    blank = sum(
+        not line.strip() for line in sent[:-1].split(b"\n")
+    )  # error records of the collector, and nothing to us
+    their_errors = [
+        record for record in their_errors if json.loads(record.decode("utf-8", "replace")).get("message", "x").strip()
+    ]
+    assert (summary.lines, blank) == (sent.count(b"\n") - blank, 2)
+    assert summary.error_records == len(their_errors) == 17 - blank
 
     def comparable(record: bytes) -> dict[str, Any]:
         parsed = json.loads(record.decode("utf-8", "surrogateescape"))
@@ -209,6 +216,9 @@ def test_compression_and_threads_do_not_matter(local_store: ObjectStore, tmp_pat
         "listen_events.jsonl": content,
         "listen_events.jsonl.gz": gzip.compress(content[:half]) + gzip.compress(content[half:]),
         "listen_events.xz": lzma.compress(content),
+        "listen_events.jsonl.bz2": bz2.compress(content[:half]) + bz2.compress(content[half:]),
+        "listen_events.jsonl.zst": gzip.compress(b"\xef\xbb\xbf" + content),
+        "listen_events.gz": b"\xef\xbb\xbf" + content,
         "listen_events.json": gzip.compress(content),  # what the first bytes say counts, not the suffix
     }
     for name, variant in variants.items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import typer
 from landed_files import (
     FIRST_TS,
     HOUR_MS,
+    error_records,
     event_file,
     event_line,
     hour_place,
@@ -111,3 +114,78 @@ def test_the_command_refuses_what_it_cannot_land(
     result = command(*arguments)
     assert result.exit_code == 1
     assert message in result.output
+
+
+def test_nothing_lands_where_one_file_is_of_a_format_that_is_not_read(
+    command: Callable[..., Any], store: ObjectStore, tmp_path: Path
+) -> None:
+    event_file(tmp_path, event_line(FIRST_TS), "auth_events.jsonl")
+    event_file(tmp_path, b"[\n" + event_line(FIRST_TS) + b"]\n", "listen_events.json")
+    for arguments in ([tmp_path], [tmp_path / "auth_events.jsonl", tmp_path / "listen_events.json"]):
+        result = command(*arguments)
+        assert result.exit_code == 1
+        assert f"{tmp_path}/listen_events.json is one JSON array over several lines" in result.output
+        assert list(store.list("")) == []
+
+
+def test_standard_input_is_looked_at_too(command: Callable[..., Any], store: ObjectStore, tmp_path: Path) -> None:
+    event_file(tmp_path, event_line(FIRST_TS), "listen_events.jsonl")
+    arguments = (tmp_path / "listen_events.jsonl", "-", "--event-type", "listen_events")
+    result = command(*arguments, stdin=b"PK\x03\x04 of an archive")
+    assert result.exit_code == 1
+    assert "standard input is a ZIP archive" in result.output
+    assert list(store.list("")) == []
+    whole = event_line(FIRST_TS + HOUR_MS, 1) * 10_000
+    result = command(*arguments, stdin=whole)
+    assert result.exit_code == 0, result.output
+    assert landed_lines(store) == {
+        hour_place(0): [event_line(FIRST_TS)[:-1]], hour_place(1): [event_line(FIRST_TS + HOUR_MS, 1)[:-1]] * 10_000
+    }  # fmt: skip
+    twice = command("-", "-", "--event-type", "listen_events", stdin=whole)
+    assert (twice.exit_code, "standard input is given twice" in twice.output) == (1, True)
+
+
+def test_a_named_pipe_is_read_once(command: Callable[..., Any], store: ObjectStore, tmp_path: Path) -> None:
+    pipe = tmp_path / "listen_events"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(gzip.compress(event_line(FIRST_TS) * 5_000)))
+    writer.start()
+    result = command(pipe)
+    writer.join()
+    assert result.exit_code == 0, result.output
+    assert landed_lines(store) == {hour_place(0): [event_line(FIRST_TS)[:-1]] * 5_000}
+
+
+def test_a_file_without_an_event_is_an_error(
+    command: Callable[..., Any], store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_file(tmp_path, b"no event\n" * 3, "listen_events.jsonl")
+    short = command(tmp_path)
+    assert short.exit_code == 1
+    assert "holds no event; nothing was landed. Of its 3 lines the first breaks the rule json_object" in short.output
+    assert list(store.list("")) == []
+    event_file(tmp_path, b"no event\n" * 40_000, "listen_events.jsonl")  # longer than what is looked at first
+    long = command(tmp_path)
+    assert long.exit_code == 1
+    assert (
+        f"not one line is an event in '{tmp_path}/listen_events.jsonl'; the lines are error records now" in long.output
+    )
+    assert len(error_records(store)) == 40_000
+
+
+def test_an_empty_file_is_an_error_by_itself_and_a_warning_beside_others(
+    command: Callable[..., Any], store: ObjectStore, tmp_path: Path
+) -> None:
+    event_file(tmp_path, b"", "auth_events.jsonl")
+    event_file(tmp_path, b"\n \r\n\xef\xbb\xbf", "status_change_events.jsonl")
+    alone = command(tmp_path)
+    assert alone.exit_code == 1
+    assert f"no line in '{tmp_path}/auth_events.jsonl', '{tmp_path}/status_change_events.jsonl'" in alone.output
+    event_file(tmp_path, event_line(FIRST_TS) + b"\n\r\n", "listen_events.jsonl")
+    beside = command(tmp_path)
+    assert beside.exit_code == 0, beside.output
+    assert f"no line in '{tmp_path}/auth_events.jsonl', '{tmp_path}/status_change_events.jsonl'" in beside.stderr
+    assert "1 lines of 3 files" in beside.output
+    assert "0 error records" in beside.output
+    assert list(landed_lines(store)) == [hour_place(0)]
+    assert command("-", "--event-type", "auth_events").exit_code == 1

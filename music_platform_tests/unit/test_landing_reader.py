@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from music_platform.errors import LandedObjectGoneError
 from music_platform.landing import reader
+from music_platform.landing.blanks import without_marks
 from music_platform.landing.layout import landed_key
 from music_platform.landing.reader import (
     LINES_SCHEMA,
@@ -153,6 +154,18 @@ def test_a_wrong_checksum_is_a_fault_after_all_lines() -> None:
 def test_blank_lines_are_no_rows_but_count_in_line_numbers() -> None:
     rows = _rows(gzip.compress(b"\n  \na\n\r\n\t\n\x0b\nb\n\x0c\n"))
     assert [(row["line"], row["_line_number"]) for row in rows] == [(b"a\n", 3), (b"b\n", 7)]
+
+
+def test_byte_order_marks_before_lines_go_and_one_alone_is_a_blank_line() -> None:
+    mark = b"\xef\xbb\xbf"
+    content = gzip.compress(mark + b"a\n" + mark + b"\n" + mark + mark + b"b" + mark + b"\n") + gzip.compress(
+        mark + b"c\r\n \n\xef"
+    )
+    rows = _rows(content)
+    assert [(row["line"], row["_line_number"]) for row in rows] == [
+        (b"a\n", 1), (b"b" + mark + b"\n", 3), (b"c\r\n", 4), (b"\xef\n", 6),
+    ]  # fmt: skip
+    assert count_lines(content) == len(rows)
 
 
 def test_what_str_takes_for_a_line_break_splits_nothing() -> None:
@@ -305,7 +318,9 @@ def test_objects_come_from_the_lake(local_settings: Callable[[], Settings]) -> N
 
 pieces_of_lines = st.lists(
     st.one_of(
-        st.sampled_from([b"", b" ", b"\r", b"\t", b"\x0b", b"\x0c", b"\xc2\x85", b"\x1c", b"{}", b'{"a":1}']),
+        st.sampled_from(
+            [b"", b" ", b"\r", b"\t", b"\x0b", b"\x0c", b"\xc2\x85", b"\x1c", b"\xef\xbb\xbf", b"{}", b'{"a":1}']
+        ),
         st.binary(max_size=12),
     ),
     max_size=12,
@@ -318,7 +333,8 @@ def test_rows_equal_counted_lines_of_good_objects(content: bytes, at_end: bytes)
     compressed = gzip.compress(content + at_end)
     rows = _rows(compressed)
     assert len(rows) == count_lines(compressed)
-    wanted = [line + b"\n" for line in (content + at_end).split(b"\n") if line.strip()]
+    lines = [without_marks(line) for line in (content + at_end).split(b"\n")]
+    wanted = [line + b"\n" for line in lines if line.strip()]
     assert [row["line"] for row in rows] == wanted
 
 

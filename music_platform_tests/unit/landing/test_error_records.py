@@ -50,9 +50,7 @@ def test_other_lines_are_no_error_records(line: bytes) -> None:
     assert parse_error_record(line) is None
 
 
-@pytest.mark.parametrize(
-    "line", [b"no json", b'{"a":1}', b'{"ts":"1793491201000"}', b"[1]", b"", b'{"ts":1,"b":"\xff"}']
-)
+@pytest.mark.parametrize("line", [b"no json", b'{"a":1}', b'{"ts":"1793491201000"}', b"[1]", b'{"ts":1,"b":"\xff"}'])
 def test_what_land_refuses_comes_back_and_is_judged_alike(line: bytes) -> None:
     [record] = sort_block(line + b"\n", "page_view_events", _TIME).errors
     found = parse_error_record(record.rstrip(b"\n"))
@@ -68,11 +66,17 @@ def test_what_land_refuses_comes_back_and_is_judged_alike(line: bytes) -> None:
         (b'{"ts":NaN}', "json_object", "NaN is not JSON"),
         (b'{"ts":1793491201000,"a":"\xff"}', "json_object", "byte 0xff at position 25"),
         (b"42", "json_object", "found 42"),
+        (b" \r", "json_object", "a blank line"),
+        (b"\xef\xbb\xbf", "json_object", "a blank line"),
+        (b'\xef\xbb\xbf{"ts":1793491201000,"a":"\xff"}', "json_object", "byte 0xff at position 25"),
         (b"[]", "json_object", "an empty array"),
         (b'[{"ts":1793491201000},"x"]', "json_object", 'found "x"'),
         (b"[" * 100_000, "json_object", "nested too deeply"),
         (b'{"ts":1793491201}', "ts_epoch_milliseconds", "ts: 1793491201"),
         (b'{"ts":"abc"}', "ts_epoch_milliseconds", 'ts: "abc"'),
+        (b'{"ts":1.79e+30}', "ts_epoch_milliseconds", "ts: 1.79e+30"),
+        (b'{"ts":9.0071992547409930}', "ts_epoch_milliseconds", "ts: 9.0071992547409930"),
+        (b"[1.50]", "json_object", "found 1.50"),
         (b'{"page":"Home"}', "ts_epoch_milliseconds", "no ts"),
         (b'{"ts":1793491201000,"a":"line\nfeed"}', "json_object", "control character"),
     ],
@@ -96,6 +100,9 @@ def test_a_tag_that_is_no_event_type_goes_before_all_else(tag: str) -> None:
     ("raw", "lines"),
     [
         (_GOOD, [_GOOD]),
+        (b"\xef\xbb\xbf" + _GOOD, [_GOOD]),
+        (b"\xef\xbb\xbf[" + _GOOD + b"," + _GOOD + b"]", [_GOOD, _GOOD]),
+        (b'{"ts":1.793491201e12,"userId":49.0}', [b'{"ts":1.793491201e12,"userId":49.0}']),
         (b'{"ts":1793491201000,\r\n "page":"Home"}', [b'{"ts":1793491201000,   "page":"Home"}']),
         (b'[{"ts":1793491201000},\n{"ts":1793494801000}]', [b'{"ts":1793491201000}', b'{"ts":1793494801000}']),
     ],

@@ -139,5 +139,7 @@ def real_silver(spark: SparkSession, shared_folder: Path, event_type: str) -> pa
     silver = silver_or_quarantine(bronze_events(frame, event), event)
     names = [column.name for column in SILVER[event_type].columns]
     table = silver.filter(F.col(DESTINATION_COLUMN) == "silver").select(*names).toArrow()
-    assert table.num_rows == len(lines)
+    assert len(lines) - table.num_rows == (
+        3 if event_type in ("listen_events", "page_view_events") else 0
+    )  # without a title
     return table.cast(arrow_schema(SILVER[event_type].columns))

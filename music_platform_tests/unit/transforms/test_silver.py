@@ -31,6 +31,7 @@ from music_platform.contracts.events import (
     PAGE_VIEW_EVENTS,
     STATUS_CHANGE_EVENTS,
     EventContract,
+    EventField,
 )
 from music_platform.contracts.schemas import arrow_schema
 from music_platform.contracts.table import ColumnType
@@ -78,7 +79,11 @@ def breaches(event: EventContract) -> dict[str, dict[str, Any]]:
         changes[f"{name}_present"] = {field.key: None}
         changes[f"{name}_allowed"] = {field.key: 999 if field.key_type is ColumnType.LONG else "another"}
         changes[f"{name}_pattern"] = {field.key: "7330"}
-        changes[f"{name}_range"] = {field.key: (column.minimum or 0) - 1}
+        changes[f"{name}_range"] = {
+            field.key: 2**62 if column.type is ColumnType.TIMESTAMP else (column.minimum or 0) - 1
+        }
+        changes[f"{name}_not_blank"] = {field.key: "\u3000"}
+        changes[f"{name}_length"] = {field.key: "x" * 20_000}
     return {rule.name: changes[rule.name] for rule in silver_contract(event).rules}
 
 
@@ -107,7 +112,9 @@ def test_each_broken_rule_leads_to_quarantine_by_its_name(spark: SparkSession, e
         assert row["rule"] == rule
         assert row["broken_rules"].split(",")[0] == rule
         assert json.loads(row["raw"]) == record, rule
-        assert (row["detail"] is not None) == (rule == "line_readable")
+        [key] = changes[rule]
+        assert key in row["detail"]
+        assert row["detail"].startswith("wrong_type: " if rule == "line_readable" else f"{rule}: ")
     assert broken[list(changes).index("line_readable")]["detail"] == "wrong_type: tag: expected string, found number 7"
 
 
@@ -115,7 +122,10 @@ def test_the_values_at_the_edges_of_a_rule_obey_it(spark: SparkSession) -> None:
     edges = [
         {"ts": HOUR_MILLISECONDS}, {"ts": HOUR_MILLISECONDS + HOUR_LENGTH_MILLISECONDS - 1}, {"lon": -180}, {"lon": 180},
         {"lat": 90}, {"zip": "00000"}, {"itemInSession": 0}, {"sessionId": 1}, {"userId": 0}, {"duration": 0},
-        {"duration": 86_400}, {"city": ""}, {"registration": HOUR_MILLISECONDS + 10**9}, {"sessionId": 2**63 - 1},
+        {"duration": 86_400}, {"registration": -2_208_988_800_000}, {"registration": 7_258_118_399_999},
+        {"itemInSession": 2**31 - 1},
+        {"song": "x" * 1_000}, {"song": "?"}, {"song": "\U0001f600"}, {"city": "\u00a0é"},
+        {"registration": HOUR_MILLISECONDS + 10**9}, {"sessionId": 2**63 - 1},
     ]  # fmt: skip
     rows = judge_records(spark, LISTEN_EVENTS, *(good_record(LISTEN_EVENTS, **edge) for edge in edges))
     assert [row["broken_rules"] for row in rows] == [None] * len(edges)
@@ -134,7 +144,9 @@ def test_numbers_beyond_what_a_column_holds_are_quarantined(spark: SparkSession)
     columns = {"ts": "event_time", "registration": "registered_at", "itemInSession": "item_in_session"}
     for change, record, row in zip(changes, records, rows, strict=True):
         [key] = change
-        assert row["rule"] == f"{columns[key]}_present"
+        assert row["rule"] == f"{columns[key]}_range"
+        assert f"{columns[key]}_present" not in row["broken_rules"].split(",")
+        assert row["detail"].startswith(f"{columns[key]}_range: {key} is {change[key]}")
         assert json.loads(row["raw"]) == record
     assert good[DESTINATION_COLUMN] == "silver"
 
@@ -155,6 +167,86 @@ def test_text_is_repaired_in_text_columns_only(spark: SparkSession) -> None:
     assert repaired["city"] == "Austin"
     assert (repaired["last_name"], repaired["first_name"], repaired["tag"]) == ("Björk", "日本\u0085", "a")
     assert unrepaired["broken_rules"] == "auth_allowed,zip_pattern"
+
+
+BLANK_TEXTS = (
+    "", " ", "\t\n\r", "\u00a0", "\u3000", "\u200b", "\ufeff", "\u2060", "\u2003\u2009", "\u00ad", "\u200e\u202e",
+    "\u0085", "\u0000",
+    "\u0007\u001b", "\u009f", '"', '""', '\"\"\"', '" "', '"\\""', '"\u00a0"', "''", "\u201c\u201d",
+    "\u00ab\u00bb",
+    "\u2800", "\u3164", "\ufe0f",
+    "\u00c2\u00a0",  # mojibake of a no-break space
+)  # fmt: skip
+TEXT_FIELDS = [(event, field) for event in EVENT_CONTRACTS.values() for field in event.fields if field.is_text]
+
+
+@pytest.mark.parametrize(
+    ("event", "field"), TEXT_FIELDS, ids=[f"{event.name}-{field.key}" for event, field in TEXT_FIELDS]
+)
+def test_a_blank_text_is_quarantined_by_a_rule_of_its_own(
+    spark: SparkSession, event: EventContract, field: EventField
+) -> None:
+    records = [good_record(event, **{field.key: text}) for text in BLANK_TEXTS]
+    rows = judge_records(spark, event, *records)
+    if field.key == "tag":  # may be absent, and so a blank one is
+        assert {(row[DESTINATION_COLUMN], row["tag"]) for row in rows} == {("silver", None)}
+        return
+    for text, record, row in zip(BLANK_TEXTS, records, rows, strict=True):
+        assert row[DESTINATION_COLUMN] == "quarantine", ascii(text)
+        assert row["broken_rules"] == f"{field.column.name}_not_blank"
+        assert row["detail"].startswith(f'{field.column.name}_not_blank: {field.key} is "')
+        assert row["detail"].isprintable()
+        assert json.loads(row["raw"]) == record
+
+
+def test_what_a_row_broke_is_shown_with_its_values(spark: SparkSession) -> None:
+    changes = {
+        "song_not_blank: song is \"\\u00a0\"": {"song": "\u00a0"},
+        f'song_length: song is "{"é" * 79}… (20,000 characters)': {"song": "é" * 20_000},
+        "registered_at_range: registration is 9999999999999": {"registration": 9_999_999_999_999},
+        "item_in_session_range: itemInSession is 2147483648": {"itemInSession": 2**31},
+        "latitude_range: lat is 95.5": {"lat": 95.5},
+        "longitude_range: lon is -1e+300": {"lon": -1e300},
+        "level_allowed: level is \"Paid\"": {"level": "Paid"},
+        "zip_present: zip is absent; state_pattern: state is \"Texas\"": {"zip": None, "state": "Texas"},
+        "event_in_landed_hour: ts is 1793512800000 (2026-11-01 06:00:00 UTC)": {
+            "ts": HOUR_MILLISECONDS + HOUR_LENGTH_MILLISECONDS
+        },
+        "duration_seconds_range: duration is -0.25": {"duration": -0.25},
+    }  # fmt: skip
+    rows = judge_records(spark, LISTEN_EVENTS, *(good_record(LISTEN_EVENTS, **change) for change in changes.values()))
+    assert [row["detail"] for row in rows] == list(changes)
+    [incomplete] = judge_records(spark, AUTH_EVENTS, good_record(AUTH_EVENTS, lastName=None, gender=None))
+    assert incomplete["detail"].startswith(
+        'user_block_whole: userId is 5, lastName is absent, firstName is "Jane", gender is absent,'
+    )
+
+
+ANY_VALUE = (
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6) | st.sampled_from(["", "\u3000", "x" * 5_000, 10**13, 2**31, -1, 1e308, [], {}])
+)  # fmt: skip
+
+
+@given(event=st.sampled_from(list(EVENT_CONTRACTS.values())), data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_every_quarantined_row_names_what_it_broke_and_shows_it(
+    spark: SparkSession, event: EventContract, data: st.DataObject
+) -> None:
+    changes = data.draw(
+        st.lists(
+            st.dictionaries(st.sampled_from(event.keys), ANY_VALUE, min_size=1, max_size=2), min_size=5, max_size=15
+        )
+    )
+    rows = judge_records(spark, event, *(good_record(event, **change) for change in changes))
+    for change, row in zip(changes, rows, strict=True):
+        if row[DESTINATION_COLUMN] != "quarantine":
+            continue
+        assert row["detail"].strip()
+        assert any(key in row["detail"] for key in change)
+        if not row["detail"].startswith("wrong_type"):
+            for rule, told in zip(row["broken_rules"].split(","), row["detail"].split("; "), strict=False):
+                assert told.startswith(f"{rule}: ")
 
 
 @pytest.mark.parametrize("event", EVENT_CONTRACTS.values(), ids=lambda event: event.name)
@@ -196,6 +288,7 @@ def test_event_id_is_that_of_the_record_and_not_of_its_spelling(spark: SparkSess
         json.dumps(dict(reversed(record.items())), indent=None, separators=(" , ", " : ")).encode(),
         to_line(record | {"lon": 0}),
         to_line(record).replace(b'"lon":0.0', b'"lon":-0.0'),
+        to_line(record).replace(b'"userId":5', b'"userId":5.0').replace(b"1790000000000", b"1.79e12"),
         to_line(record | {"tag": None}),
     ]
     rows = judge(spark, LISTEN_EVENTS, *(lines_of([line], object_key=str(at)) for at, line in enumerate(spellings)))

@@ -1,0 +1,59 @@
+"""Looking at all files of a command before the first one is landed: formats that are not read, and files without an event.
+
+How formats are told stands in formats.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from music_platform.landing.error_records import judge, parse_error_record
+from music_platform.landing.event_files import EventFile, LandingInputError, OpenedFile, opened
+from music_platform.landing.event_lines import sort_block
+from music_platform.landing.formats import READ_FORMATS, WINDOW_BYTES, Rejoined, read_fully
+
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # of error records that are thrown away
+
+
+@contextmanager
+def examined(files: Iterable[EventFile]) -> Iterator[list[EventFile]]:
+    """The files, each looked at; standard input and pipes, which can be read once only, stay open until the end.
+
+    Raises LandingInputError for a file that cannot be read, whose format is not read, or that is short and holds lines of
+    which not one is an event.
+    """
+    with ExitStack() as kept:
+        yield [_examined(file, kept) for file in files]
+
+
+def _examined(file: EventFile, kept: ExitStack) -> EventFile:
+    if file.path is not None and file.path.is_file():
+        with opened(file) as content:
+            _begin_of(file, content)
+        return file
+    stream, position = content = kept.enter_context(opened(file))
+    return replace(file, begun=(Rejoined(_begin_of(file, content), stream), position))
+
+
+def _begin_of(file: EventFile, content: OpenedFile) -> bytes:
+    """The first bytes of a file's content; where these are all, there must be an event in them, or no line at all."""
+    begin = read_fully(content[0], WINDOW_BYTES)
+    if len(begin) < WINDOW_BYTES:
+        block = sort_block(begin.removesuffix(b"\n") + b"\n", file.event_type, _ANY_TIME)
+        if block.errors and not block.by_hour:
+            raise LandingInputError(
+                f"{file.name} holds no event; nothing was landed. Of its {block.lines:,} lines the first breaks the rule "
+                f"{_reason(block.errors[0])}. Read are {READ_FORMATS}."
+            )
+    return begin
+
+
+def _reason(line: bytes) -> str:
+    record = parse_error_record(line.removesuffix(b"\n"))
+    if record is None:
+        return "json_object"
+    judgement = judge(record)
+    return f"{judgement.rule} ({judgement.detail})"
