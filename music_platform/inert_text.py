@@ -10,6 +10,7 @@ import unicodedata
 _SHOWN_BY_CODE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _CODE_SPAN = re.compile(r"(?<!`)`[^`\n]+`(?!`)")
 _MARKUP = re.compile(r"""[\[\]<>*~\\&`\n]|://|www\.|@|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])""", re.IGNORECASE)
+_CODE = re.compile(r"(?P<fence>`+)(?P<end>[ \n])(?P<text>.*)(?P=end)(?P=fence)", re.DOTALL)
 _LEAST_FENCE = 3
 _FOR_CHAT = str.maketrans({"<": "＜", ">": "＞", "[": "［", "]": "］", "@": "＠", "`": "\u2018", "*": "＊"})
 
@@ -32,20 +33,22 @@ def inert(text: str, *, keep: str = "", longest: int | None = None) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """Markdown that shows the text as it is: a block of code where anything of it, outside of code spans, could be markup."""
+    """Markdown that shows the text as it is: as code, where anything of it outside of code spans could be markup."""
     text = inert(text, keep="\n")
     if not _MARKUP.search(_CODE_SPAN.sub("", text)):
         return text
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    if "\n" not in text:
+        fence = "`" * (longest + 1)  # a span: unlike a block, the page breaks its line
+        return f"{fence} {text} {fence}"
     fence = "`" * max(_LEAST_FENCE, longest + 1)
     return f"{fence}\n{text}\n{fence}"
 
 
 def from_markdown(markdown: str) -> str:
     """The text of which ``in_markdown`` made this."""
-    first, *lines = markdown.split("\n")
-    is_block = len(lines) >= 2 and len(first) >= _LEAST_FENCE and not first.strip("`") and lines[-1] == first
-    return "\n".join(lines[:-1]) if is_block else markdown
+    found = _CODE.fullmatch(markdown)
+    return found["text"] if found is not None else markdown
 
 
 def in_chat(text: str) -> str:

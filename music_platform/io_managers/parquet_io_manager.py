@@ -9,6 +9,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
+from music_platform.contracts.columns import KEY_PATTERN
 from music_platform.contracts.pipeline import PIPELINE
 from music_platform.contracts.table import Column, ColumnType, Layer, Personal, TableContract
 from music_platform.contracts.tables import TABLES
@@ -152,7 +153,11 @@ def previewed_columns(contract: TableContract) -> list[Column]:
     """
     if contract.layer is not Layer.GOLD:
         return []
-    shown = [column for column in contract.columns if column.personal is Personal.NONE]
+    shown = [
+        column
+        for column in contract.columns
+        if column.personal is Personal.NONE and column.pattern != KEY_PATTERN  # a hash tells nobody anything
+    ]
     return shown if any(column.type is not ColumnType.TIMESTAMP for column in shown) else []
 
 
