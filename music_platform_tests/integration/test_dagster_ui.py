@@ -73,8 +73,8 @@ class Stranger:
                 self.end_headers()
                 self.wfile.write((page or "").encode())
 
-            def log_message(self, *_: object) -> None:
-                """Nothing: pytest shows what was asked where a test fails."""
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Log nothing: what was asked stands in ``asked``."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
