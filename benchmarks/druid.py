@@ -143,9 +143,11 @@ def _bring(definitions: dg.Definitions, local: LocalDruid, name: str, partitions
     elapsed = time.monotonic() - started
     [made] = [event for event in result.get_asset_materialization_events() if event.asset_key == key][:1]
     phases = ("ingestion_seconds", "loading_seconds", "counting_seconds")
-    metadata = made.step_materialization_data.materialization.metadata
-    told = ", ".join(f"{phase.removesuffix('_seconds')} {metadata[phase].value} s" for phase in phases)
-    print(f"{name} {partitions[0]}: {elapsed:.1f} s ({told})", flush=True)
+    metadata = made.step_materialization_data.materialization.metadata  # of a range only the run's log tells the phases
+    told = "".join(
+        f", {phase.removesuffix('_seconds')} {metadata[phase].value} s" for phase in phases if phase in metadata
+    )
+    print(f"{name} {partitions[0]}: {elapsed:.1f} s{told}", flush=True)
     return elapsed, _processor_seconds(local) - before
 
 

@@ -17,6 +17,8 @@ from typing import Any, Self
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from music_platform.host_names import host_and_port
+
 _S3_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"  # goes before the other two, and concerns S3 alone
 _ENDPOINT_VARIABLES = (_S3_ENDPOINT_VARIABLE, "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 # As obstore takes them, the first that is set.
@@ -244,6 +246,11 @@ class Settings(BaseSettings):
     compaction_days: int = Field(
         default=2, gt=0, description="How many closed days the daily compaction of small files goes back."
     )
+    ui_allowed_hosts: str = Field(
+        default="",
+        description="Host names by which Dagster's UI is reached, separated by commas, beside localhost and the address that it "
+        "listens on. Requests under other names are refused.",
+    )
     webhook_url: SecretStr = Field(
         default=SecretStr(""),
         description="URL to which failed runs and failed checks are posted as JSON; empty posts nothing.",
@@ -271,6 +278,14 @@ class Settings(BaseSettings):
                 f"'{lake}' has {' '.join(special)}, with which the engine would read other objects or none"
             )
         return lake
+
+    @field_validator("ui_allowed_hosts")
+    @classmethod
+    def _ui_hosts_are_names(cls, value: str) -> str:
+        for host in _listed(value):
+            if host_and_port(host) is None:
+                raise ValueError(f"'{host}' is no host name: write exact names, without scheme, path or *")
+        return value
 
     @model_validator(mode="after")
     def _queue_tells_of_a_bucket(self) -> Self:
@@ -338,6 +353,11 @@ class Settings(BaseSettings):
         return options
 
     @property
+    def ui_hosts(self) -> list[str]:
+        """The names of ``ui_allowed_hosts``, without ports and brackets."""
+        return [found[0] for host in _listed(self.ui_allowed_hosts) if (found := host_and_port(host)) is not None]
+
+    @property
     def batch_rows_of_a_step(self) -> int:
         """Each step's share of ``batch_rows``, as if all that may run at once did."""
         return max(self.batch_rows // self.steps_at_once, 1)
@@ -356,6 +376,10 @@ class Settings(BaseSettings):
     def s3_endpoint_url(self) -> str:
         """The endpoint, also that of AWS, so that none in the environment takes its place."""
         return self.s3_endpoint or f"https://s3.{self.s3_region}.amazonaws.com"
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def process_environment(*, without: tuple[str, ...] = (), **changes: str) -> dict[str, str]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from music_platform.inert_text import in_markdown
+
 _MOST_PROBLEMS_TOLD = 20
 
 
@@ -29,7 +31,7 @@ class CheckOutcome:
             asset_key=self.table.split("/"),
             check_name=self.check,
             severity=dg.AssetCheckSeverity.ERROR if self.is_blocking else dg.AssetCheckSeverity.WARN,
-            description=self.description,
+            description=in_markdown(self.description),  # it names objects, whose names others choose
             metadata=dict(self.numbers),
         )
 

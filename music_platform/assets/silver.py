@@ -132,7 +132,7 @@ def _publish_unselected(
                 asset_key=staged.contract.asset_key,
                 description="Published with the other table of the same pass.",
                 partition=partition,
-                metadata=metadata,
+                metadata=metadata[partition],
                 tags={} if version is None else {"dagster/data_version": version.value},
             )
         )

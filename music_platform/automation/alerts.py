@@ -17,6 +17,7 @@ from dagster._core.storage.asset_check_execution_record import (
 )
 
 from music_platform.automation.run_tags import PARTITION, RANGE_END, RANGE_START
+from music_platform.inert_text import from_markdown, in_chat, inert
 from music_platform.settings import Settings
 
 RUN_FAILURES, CHECK_FAILURES = "report_failed_runs", "report_failed_checks"
@@ -27,10 +28,15 @@ _MOST_FAILURES_OF_A_CHECK = 100
 
 
 def notify(webhook_url: str, payload: dict[str, Any], log: logging.Logger) -> bool:
-    """Log a failure and post it as JSON; whether it was delivered. ``text`` is the line that chat systems show."""
-    log.error(payload["text"])
+    """Log a failure and post it as JSON; whether it was delivered.
+
+    ``text`` is the line that chat systems show, without what they would take for links, mentions or markup. The other fields
+    hold what is the case, character by character: who shows them escapes them.
+    """
+    log.error(inert(payload["text"], keep="\n"))
     if not webhook_url:
         return False
+    payload = payload | {"text": in_chat(payload["text"])}
     try:
         request = urllib.request.Request(
             webhook_url, json.dumps(payload).encode(), {"Content-Type": "application/json"}, method="POST"
@@ -128,7 +134,7 @@ def _time_of(record: AssetCheckExecutionRecord) -> float:
 def _payload_of_check(record: AssetCheckExecutionRecord) -> dict[str, Any]:
     evaluation = record.event.asset_check_evaluation if record.event is not None else None
     severity = evaluation.severity.value if evaluation is not None else dg.AssetCheckSeverity.ERROR.value
-    description = (evaluation.description if evaluation is not None else None) or ""
+    description = from_markdown((evaluation.description if evaluation is not None else None) or "")
     asset = record.key.asset_key.to_user_string()
     return {
         "event": "check_failed",

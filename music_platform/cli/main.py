@@ -17,6 +17,7 @@ from music_platform.cli import (
     results,
     status,
     superset,
+    webserver,
 )
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.command("demo")(demo.demo)
 app.command("results")(results.results)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
+app.command("webserver")(webserver.webserver)
 app.command("dictionary")(dictionary.dictionary)
 app.command("lineage")(lineage.lineage)
 app.add_typer(landing.app, name="landing")

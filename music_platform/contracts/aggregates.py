@@ -17,7 +17,7 @@ from music_platform.contracts.columns import (
     time_column,
 )
 from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS
-from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Rule, TableContract
+from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Personal, Rule, TableContract
 
 TOP_RANKS = 1000
 
@@ -45,7 +45,12 @@ LEAST_SCORE = 0.01  # a single play falls below it after 200 days
 
 _USER_KEY = replace(USER_KEY, description="Listener in dim_users.")
 _PLAYED_SECONDS = Column(
-    name="played_seconds", type=ColumnType.DOUBLE, description="Listened, where it is known.", unit="seconds", minimum=0
+    name="played_seconds",
+    type=ColumnType.DOUBLE,
+    description="Listened, where it is known.",
+    unit="seconds",
+    minimum=0,
+    personal=Personal.NONE,
 )
 _PLAYS = count_column("plays", "Songs started.")
 _LISTENERS = count_column("listeners", "Distinct listeners.")
@@ -67,11 +72,19 @@ _RANKED = Rule(
 
 
 def _rank(name: str, description: str) -> Column:
-    return Column(name=name, type=ColumnType.LONG, description=description, minimum=1)
+    return Column(name=name, type=ColumnType.LONG, description=description, minimum=1, personal=Personal.NONE)
 
 
 def _share(name: str, description: str, *, nullable: bool = False) -> Column:
-    return Column(name=name, type=ColumnType.DOUBLE, description=description, nullable=nullable, minimum=0, maximum=1)
+    return Column(
+        name=name,
+        type=ColumnType.DOUBLE,
+        description=description,
+        nullable=nullable,
+        minimum=0,
+        maximum=1,
+        personal=Personal.NONE,
+    )
 
 
 USER_ACTIVITY = TableContract(
@@ -92,8 +105,8 @@ USER_ACTIVITY = TableContract(
             description="When the listener registered, the earliest moment that their page views tell; can lie after the day. "
             "Null where user_id is.",
         ),
-        time_column("first_active_at", "First page view or play."),
-        time_column("last_active_at", "Last page view or play up to the day's end."),
+        time_column("first_active_at", "First page view or play.", personal=Personal.NONE),
+        time_column("last_active_at", "Last page view or play up to the day's end.", personal=Personal.NONE),
         replace(FACT_PLAYS.column("level"), description="Subscription level at the last event."),
         count_column("day_page_views", "Page views on the day."),
         count_column("day_plays", "Songs started on the day."),
@@ -168,7 +181,7 @@ RETENTION_COHORTS = TableContract(
     columns=(
         DAY,
         time_column("registration_week", "Monday on which the week of registration begins; null for listeners whose "
-                    "registration is not known.", nullable=True),
+                    "registration is not known.", nullable=True, personal=Personal.NONE),
         Column(
             name="weeks_since_registration",
             type=ColumnType.LONG,
@@ -176,6 +189,7 @@ RETENTION_COHORTS = TableContract(
             description="Calendar weeks from registration_week to the day's own; null where it is. Negative where the "
             "producer dates a registration after the listener's events: those listeners are kept, so that cohorts add up.",
             unit="weeks",
+            personal=Personal.NONE,
         ),
         count_column("users", "Listeners of the cohort known by the day's end."),
         count_column("active_users", "Those with an event in the 7 days that end with the day."),
@@ -230,8 +244,8 @@ def _top_table(members: str, key: Column, *names: Column) -> TableContract:
     )
 
 
-_ARTIST = text_column("artist", "Name of the artist.")
-TOP_SONGS = _top_table("songs", SONG_KEY, text_column("title", "Title of the song."), _ARTIST)
+_ARTIST = text_column("artist", "Name of the artist.", personal=Personal.NONE)
+TOP_SONGS = _top_table("songs", SONG_KEY, text_column("title", "Title of the song.", personal=Personal.NONE), _ARTIST)
 TOP_ARTISTS = _top_table("artists", ARTIST_KEY, _ARTIST)
 
 HOURLY_PLAYS = TableContract(
@@ -239,7 +253,7 @@ HOURLY_PLAYS = TableContract(
     name="hourly_plays",
     description="Plays by hour, state and subscription level; an hour without plays has no row.",
     columns=(
-        time_column("hour_time", "The hour, by its first moment."),
+        time_column("hour_time", "The hour, by its first moment.", personal=Personal.NONE),
         FACT_PLAYS.column("state"),
         FACT_PLAYS.column("level"),
         _PLAYS,
@@ -270,13 +284,20 @@ LEVEL_FUNNEL = TableContract(
     + ".",
     columns=(
         DAY,
-        Column(name="stage", type=ColumnType.STRING, description="Stage of the funnel.", allowed=tuple(STAGES)),
+        Column(
+            name="stage",
+            type=ColumnType.STRING,
+            description="Stage of the funnel.",
+            allowed=tuple(STAGES),
+            personal=Personal.NONE,
+        ),
         Column(
             name="stage_order",
             type=ColumnType.LONG,
             description="Place of the stage in the funnel.",
             minimum=1,
             maximum=len(STAGES),
+            personal=Personal.NONE,
         ),
         count_column("users", "Distinct listeners."),
         count_column("sessions", "Distinct sessions."),
@@ -342,13 +363,14 @@ USER_SONG_INTERACTIONS = TableContract(
         replace(_PLAYS, description="Songs started since the pair entered the table.", minimum=1),
         replace(_PLAYED_SECONDS, description="Listened since the pair entered the table, where it is known."),
         _SKIPS,
-        time_column("last_played_at", "Last play."),
+        time_column("last_played_at", "Last play.", personal=Personal.NONE),
         Column(
             name="score",
             type=ColumnType.DOUBLE,
             description=f"Sum over the plays of their weight, halved for every {SCORE_HALF_LIFE_DAYS} days from the play to the "
             f"day's end; the weight is {SKIPPED_PLAY_WEIGHT} where the song was skipped, else {PLAY_WEIGHT}.",
             minimum=LEAST_SCORE,
+            personal=Personal.NONE,
         ),
         DAY,
     ),

@@ -4,7 +4,7 @@ Contract and rules only; how a record is judged stands in music_platform.landing
 """
 
 from music_platform.contracts.columns import LINEAGE_COLUMNS, text_column, time_column
-from music_platform.contracts.table import Column, ColumnType, Layer, TableContract
+from music_platform.contracts.table import Column, ColumnType, Layer, Personal, TableContract
 
 ERROR_RECORD_READABLE = "error_record_readable"
 TAG_KNOWN = "tag_known"
@@ -34,17 +34,27 @@ COLLECTOR_ERRORS = TableContract(
             description="Rule that the record breaks by the rules of now: "
             + " ".join(f"`{name}`: {meaning}" for name, meaning in COLLECTOR_RULES.items()),
             allowed=tuple(COLLECTOR_RULES),
+            personal=Personal.NONE,
         ),
-        text_column("detail", "What exactly: the tag, the value, or the parser's message.", nullable=True),
+        text_column(
+            "detail",
+            "What exactly: the tag, the value, or the parser's message.",
+            nullable=True,
+            personal=Personal.DIRECT,
+        ),
         text_column(
             "raw",
             "The line as it came in, or the record's JSON where the collector had parsed it; the whole line of errors/ where "
             "that is no error record. Bytes that are not UTF-8 read `\\xNN`.",
+            personal=Personal.DIRECT,
         ),
-        text_column("tag", "Tag with which the record came in.", nullable=True),
-        text_column("reason", "What the collector itself gave as the reason.", nullable=True),
+        text_column("tag", "Tag with which the record came in.", nullable=True, personal=Personal.DIRECT),
+        text_column("reason", "What the collector itself gave as the reason.", nullable=True, personal=Personal.DIRECT),
         time_column(
-            "collected_at", "When the record was collected, by the clock of whoever collected it.", nullable=True
+            "collected_at",
+            "When the record was collected, by the clock of whoever collected it.",
+            nullable=True,
+            personal=Personal.NONE,
         ),
         *LINEAGE_COLUMNS,
     ),

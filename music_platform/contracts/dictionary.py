@@ -13,6 +13,10 @@ _HEAD = """# Data dictionary
 Generated from the contracts by `music-platform dictionary --write docs/data-dictionary.md`; do not edit it.
 
 All times are UTC. Hourly tables lie in `<lake>/<layer>/<table>/date=YYYY-MM-DD/hour=HH/`.
+
+What a column says of a listener: `direct` names one, or is a line or part of one as it came in; `quasi` describes one, and
+several together single one out; `link` joins rows to one listener, session or event; `none` says nothing of who it is. Only
+columns of `none` are shown in Dagster's previews. Texts of `none` are producers' texts all the same: never markup.
 """
 
 
@@ -37,12 +41,13 @@ def _table_section(contract: TableContract) -> str:
         f"Partitioned {contract.cadence} by `{contract.partition_column}`; sorted by {order}; unique by {unique}.",
         "",
     ]
-    lines += ["| Column | Type | Null | Meaning | Constraints |", "| --- | --- | --- | --- | --- |"]
+    lines += ["| Column | Type | Null | Personal | Meaning | Constraints |", "| --- | --- | --- | --- | --- | --- |"]
     for column in contract.columns:
         constraints = "; ".join(other_constraints(column)).replace("|", "\\|")
         meaning = describe_column(column).replace("|", "\\|")
         lines.append(
-            f"| `{column.name}` | {column.type} | {'yes' if column.nullable else 'no'} | {meaning} | {constraints} |"
+            f"| `{column.name}` | {column.type} | {'yes' if column.nullable else 'no'} | {column.personal} | {meaning} "
+            f"| {constraints} |"
         )
     if contract.rules:
         lines += ["", "Rules; a row that breaks one goes to quarantine:", "", "| Rule | Meaning |", "| --- | --- |"]

@@ -22,7 +22,7 @@ from music_platform.contracts.columns import (
     time_column,
 )
 from music_platform.contracts.events import LISTEN_EVENTS
-from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Rule, TableContract
+from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Personal, Rule, TableContract
 
 _USER_ID, _FIRST_NAME, _LAST_NAME, _REGISTERED_AT = LISTEN_EVENTS.columns(
     "user_id", "first_name", "last_name", "registered_at"
@@ -33,18 +33,28 @@ _STATE = replace(_EVENT_STATE, pattern=f"^([A-Z]{{2}}|{UNKNOWN})$")
 _ZIP = replace(_EVENT_ZIP, pattern=f"^([0-9]{{5}}|{UNKNOWN})$")
 
 _IS_IN_CATALOGUE = Column(
-    name="is_in_catalogue", type=ColumnType.BOOLEAN, description="Whether the catalogue of songs knows it."
+    name="is_in_catalogue",
+    type=ColumnType.BOOLEAN,
+    description="Whether the catalogue of songs knows it.",
+    personal=Personal.NONE,
 )
 _PLAYS = count_column("plays", "Plays so far.")
 
 
 def _calendar_column(name: str, description: str, minimum: int, maximum: int) -> Column:
-    return Column(name=name, type=ColumnType.INTEGER, description=description, minimum=minimum, maximum=maximum)
+    return Column(
+        name=name,
+        type=ColumnType.INTEGER,
+        description=description,
+        minimum=minimum,
+        maximum=maximum,
+        personal=Personal.NONE,
+    )
 
 
 _FIRST_AND_LAST_PLAYED = (
-    time_column("first_played_at", "First play so far; null before one.", nullable=True),
-    time_column("last_played_at", "Last play so far; null before one.", nullable=True),
+    time_column("first_played_at", "First play so far; null before one.", nullable=True, personal=Personal.NONE),
+    time_column("last_played_at", "Last play so far; null before one.", nullable=True, personal=Personal.NONE),
 )
 _PLAYED_RULES = (
     Rule(
@@ -72,25 +82,27 @@ DIM_USERS = TableContract(
     "all days and the open ones of the last.",
     columns=(
         replace(USER_KEY, description="Listener, the same in all versions; all zeros for the unknown member."),
-        key_column("user_version_key", "This version: listener and `valid_from`."),
+        key_column("user_version_key", "This version: listener and `valid_from`.", personal=Personal.LINK),
         replace(_USER_ID, description="Listener by the producer's number; null for the unknown member.", nullable=True),
         _FIRST_NAME,
         _LAST_NAME,
         Column(
-            name="gender", type=ColumnType.STRING, description="Gender as registered.", allowed=("F", "M", UNKNOWN)
+            name="gender", type=ColumnType.STRING, description="Gender as registered.", allowed=("F", "M", UNKNOWN),
+            personal=Personal.QUASI,
         ),
         replace(_REGISTERED_AT, description="When the listener registered, as the version's first event says.",
                 nullable=True),
         Column(name="level", type=ColumnType.STRING, description="Subscription level while the version is valid.",
-               allowed=("free", "paid", UNKNOWN)),
+               allowed=("free", "paid", UNKNOWN), personal=Personal.NONE),
         replace(LOCATION_KEY, description="Place of the listener in dim_locations."),
         _CITY,
         _STATE,
         time_column("valid_from", "First instant of the version; the first event seen of a listener for the first version, "
-                     "1900-01-01 for the unknown member."),
+                     "1900-01-01 for the unknown member.", personal=Personal.NONE),
         time_column("valid_to", "First instant after the version: `valid_from` of the next one; null while it is open.",
-                     nullable=True),
-        Column(name="is_current", type=ColumnType.BOOLEAN, description="Whether the version is open at the day's end."),
+                     nullable=True, personal=Personal.NONE),
+        Column(name="is_current", type=ColumnType.BOOLEAN, description="Whether the version is open at the day's end.",
+               personal=Personal.NONE),
         DAY,
     ),
     partition_column="day",
@@ -126,13 +138,13 @@ DIM_SONGS = TableContract(
     columns=(
         replace(SONG_KEY, description="Song: artist, title and length in milliseconds; all zeros for the unknown member."),
         ARTIST_KEY,
-        text_column("title", "Title of the song."),
-        text_column("artist", "Name of the artist."),
+        text_column("title", "Title of the song.", personal=Personal.NONE),
+        text_column("artist", "Name of the artist.", personal=Personal.NONE),
         replace(_DURATION, nullable=True),
-        text_column("track_id", "Track in the catalogue.", nullable=True),
-        text_column("release", "Album, as the catalogue names it.", nullable=True),
+        text_column("track_id", "Track in the catalogue.", nullable=True, personal=Personal.NONE),
+        text_column("release", "Album, as the catalogue names it.", nullable=True, personal=Personal.NONE),
         Column(name="year", type=ColumnType.INTEGER, description="Year of the release; null where the catalogue has none.",
-               nullable=True, minimum=1, maximum=9999),
+               nullable=True, minimum=1, maximum=9999, personal=Personal.NONE),
         _IS_IN_CATALOGUE,
         *_FIRST_AND_LAST_PLAYED,
         _PLAYS,
@@ -151,12 +163,14 @@ DIM_ARTISTS = TableContract(
     description="Artists by name: those of the catalogue, and those played without being in it.",
     columns=(
         replace(ARTIST_KEY, description="Artist by name; all zeros for the unknown member."),
-        text_column("artist", "Name of the artist."),
+        text_column("artist", "Name of the artist.", personal=Personal.NONE),
         text_column("artist_id", "Artist in the catalogue; of several under one name, one whose place is known.",
-                     nullable=True),
-        text_column("location", "Where the artist comes from, in the catalogue's words.", nullable=True),
-        replace(_LATITUDE, description="Latitude of that place.", nullable=True),
-        replace(_LONGITUDE, description="Longitude of that place.", nullable=True),
+                     nullable=True, personal=Personal.NONE),
+        # The artist's place, which is no listener's.
+        text_column("location", "Where the artist comes from, in the catalogue's words.", nullable=True,
+                     personal=Personal.NONE),
+        replace(_LATITUDE, description="Latitude of that place.", nullable=True, personal=Personal.NONE),
+        replace(_LONGITUDE, description="Longitude of that place.", nullable=True, personal=Personal.NONE),
         _IS_IN_CATALOGUE,
         *_FIRST_AND_LAST_PLAYED,
         _PLAYS,
@@ -178,10 +192,12 @@ DIM_LOCATIONS = TableContract(
         _ZIP,
         _CITY,
         _STATE,
-        text_column("state_name", "Name of the state or territory, `Unknown` for a code without."),
+        text_column("state_name", "Name of the state or territory, `Unknown` for a code without.",
+                     personal=Personal.QUASI),
         replace(_LATITUDE, nullable=True),
         replace(_LONGITUDE, nullable=True),
-        time_column("first_seen_at", "First event from there; 1900-01-01 for the unknown member."),
+        time_column("first_seen_at", "First event from there; 1900-01-01 for the unknown member.",
+                     personal=Personal.NONE),
         DAY,
     ),
     partition_column="day",
@@ -201,23 +217,25 @@ DIM_DATETIME = TableContract(
     description="Hours of a day in UTC, with what the calendar says of them.",
     columns=(
         DATETIME_KEY,
-        time_column("hour_time", "Beginning of the hour."),
+        time_column("hour_time", "Beginning of the hour.", personal=Personal.NONE),
         Column(name="calendar_date", type=ColumnType.STRING, description="Date as YYYY-MM-DD.",
-               pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+               pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", personal=Personal.NONE),
         _calendar_column("year", "Year.", 1900, 9999),
         _calendar_column("quarter", "Quarter of the year.", 1, 4),
         _calendar_column("month", "Month.", 1, 12),
-        text_column("month_name", "Month in English."),
+        text_column("month_name", "Month in English.", personal=Personal.NONE),
         _calendar_column("day_of_month", "Day of the month.", 1, 31),
         _calendar_column("week_of_year", "Week by ISO 8601: weeks begin on Monday, and the first one holds the year's first "
                          "Thursday.", 1, 53),
         _calendar_column("weekday", "Day of the week, from 1 for Monday to 7 for Sunday.", 1, 7),
-        text_column("weekday_name", "Day of the week in English."),
+        text_column("weekday_name", "Day of the week in English.", personal=Personal.NONE),
         _calendar_column("hour", "Hour of the day.", 0, 23),
-        Column(name="is_weekend", type=ColumnType.BOOLEAN, description="Whether the day is a Saturday or a Sunday."),
+        Column(name="is_weekend", type=ColumnType.BOOLEAN, description="Whether the day is a Saturday or a Sunday.",
+               personal=Personal.NONE),
         Column(name="is_us_holiday", type=ColumnType.BOOLEAN, description="Whether the day is a federal holiday of the USA, "
-               "or the working day on which one that falls on a weekend is observed."),
-        text_column("holiday_name", "Name of that holiday; null on other days.", nullable=True),
+               "or the working day on which one that falls on a weekend is observed.", personal=Personal.NONE),
+        text_column("holiday_name", "Name of that holiday; null on other days.", nullable=True,
+                     personal=Personal.NONE),
         DAY,
     ),
     partition_column="day",

@@ -10,7 +10,7 @@ key.
 import hashlib
 from dataclasses import dataclass, replace
 
-from music_platform.contracts.table import Column, ColumnType, Rule, column_rules
+from music_platform.contracts.table import Column, ColumnType, Personal, Rule, column_rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +105,7 @@ def _field(
     name: str,
     description: str,
     *,
+    personal: Personal,
     column_type: ColumnType | None = None,
     nullable: bool = False,
     unit: str | None = None,
@@ -129,19 +130,27 @@ def _field(
         maximum=maximum,
         is_not_blank=is_text if is_not_blank is None else is_not_blank,
         max_length=max_length,
+        personal=personal,
     )
     return EventField(key=key, key_type=key_type, column=column, is_text=is_text)
 
 
-_TS = _field("ts", _LONG, "event_time", "When the event happened.", column_type=_TIMESTAMP, unit="UTC")
+_TS = _field(
+    "ts", _LONG, "event_time", "When the event happened.", column_type=_TIMESTAMP, unit="UTC", personal=Personal.NONE
+)
 _SESSION_ID = _field(
-    "sessionId", _LONG, "session_id", "Session of the listener; restarts at 1 in every run of a producer.", minimum=1
+    "sessionId",
+    _LONG,
+    "session_id",
+    "Session of the listener; restarts at 1 in every run of a producer.",
+    minimum=1,
+    personal=Personal.LINK,
 )
 _ITEM = _field(
     "itemInSession", _LONG, "item_in_session", "Position of the event in its session, from 0; a session that straddles the "
-    "start of the producer begins later.", column_type=_INTEGER, minimum=0
+    "start of the producer begins later.", column_type=_INTEGER, minimum=0, personal=Personal.NONE
 )  # fmt: skip
-_LEVEL = _field("level", _STRING, "level", "Subscription level at the event.", allowed=_LEVELS)
+_LEVEL = _field("level", _STRING, "level", "Subscription level at the event.", allowed=_LEVELS, personal=Personal.NONE)
 _TAG = _field(
     "tag",
     _STRING,
@@ -151,12 +160,30 @@ _TAG = _field(
     is_text=True,
     is_not_blank=False,
     max_length=_LONGEST_NAME,
+    personal=Personal.NONE,
 )
 
 _DEVICE = (
-    _field("city", _STRING, "city", "City of the listener.", is_text=True, max_length=_LONGEST_NAME),
-    _field("zip", _STRING, "zip", "US postal code; leading zeros count.", pattern="^[0-9]{5}$"),
-    _field("state", _STRING, "state", "US state or territory, postal abbreviation.", pattern="^[A-Z]{2}$"),
+    _field(
+        "city",
+        _STRING,
+        "city",
+        "City of the listener.",
+        is_text=True,
+        max_length=_LONGEST_NAME,
+        personal=Personal.QUASI,
+    ),
+    _field(
+        "zip", _STRING, "zip", "US postal code; leading zeros count.", pattern="^[0-9]{5}$", personal=Personal.QUASI
+    ),
+    _field(
+        "state",
+        _STRING,
+        "state",
+        "US state or territory, postal abbreviation.",
+        pattern="^[A-Z]{2}$",
+        personal=Personal.QUASI,
+    ),
     _field(
         "userAgent",
         _STRING,
@@ -164,25 +191,44 @@ _DEVICE = (
         "User agent header of the device.",
         is_text=True,
         max_length=_LONGEST_USER_AGENT,
+        personal=Personal.QUASI,
     ),
     _field(
-        "lon", _DOUBLE, "longitude", "Longitude of the listener's place.", unit="degrees", minimum=-180, maximum=180
+        "lon",
+        _DOUBLE,
+        "longitude",
+        "Longitude of the listener's place.",
+        unit="degrees",
+        minimum=-180,
+        maximum=180,
+        personal=Personal.QUASI,
     ),
-    _field("lat", _DOUBLE, "latitude", "Latitude of the listener's place.", unit="degrees", minimum=-90, maximum=90),
+    _field(
+        "lat",
+        _DOUBLE,
+        "latitude",
+        "Latitude of the listener's place.",
+        unit="degrees",
+        minimum=-90,
+        maximum=90,
+        personal=Personal.QUASI,
+    ),
 )
 
 
 def _user_block(*, nullable: bool) -> tuple[EventField, ...]:
     return (
-        _field("userId", _LONG, "user_id", "Listener; absent when anonymous.", nullable=nullable, minimum=0),
+        _field("userId", _LONG, "user_id", "Listener; absent when anonymous.", nullable=nullable, minimum=0,
+               personal=Personal.DIRECT),
         _field("lastName", _STRING, "last_name", "Family name of the listener.", nullable=nullable, is_text=True,
-               max_length=_LONGEST_NAME),
+               max_length=_LONGEST_NAME, personal=Personal.DIRECT),
         _field("firstName", _STRING, "first_name", "Given name of the listener.", nullable=nullable, is_text=True,
-               max_length=_LONGEST_NAME),
-        _field("gender", _STRING, "gender", "Gender as registered.", nullable=nullable, allowed=("F", "M")),
+               max_length=_LONGEST_NAME, personal=Personal.DIRECT),
+        _field("gender", _STRING, "gender", "Gender as registered.", nullable=nullable, allowed=("F", "M"),
+               personal=Personal.QUASI),
         _field(
             "registration", _LONG, "registered_at", "When the listener registered; can lie after the event.",
-            column_type=_TIMESTAMP, nullable=nullable, unit="UTC",
+            column_type=_TIMESTAMP, nullable=nullable, unit="UTC", personal=Personal.QUASI,
         ),
     )  # fmt: skip
 
@@ -190,17 +236,19 @@ def _user_block(*, nullable: bool) -> tuple[EventField, ...]:
 def _song_block(*, nullable: bool) -> tuple[EventField, ...]:
     return (
         _field("artist", _STRING, "artist", "Name of the artist.", nullable=nullable, is_text=True,
-               max_length=LONGEST_TITLE),
-        _field("song", _STRING, "song", "Title of the song.", nullable=nullable, is_text=True, max_length=LONGEST_TITLE),
+               max_length=LONGEST_TITLE, personal=Personal.NONE),
+        _field("song", _STRING, "song", "Title of the song.", nullable=nullable, is_text=True, max_length=LONGEST_TITLE,
+               personal=Personal.NONE),
         _field(
             "duration", _DOUBLE, "duration_seconds", "Length of the song.", nullable=nullable, unit="seconds",
-            minimum=0, maximum=86_400,
+            minimum=0, maximum=86_400, personal=Personal.NONE,
         ),
     )  # fmt: skip
 
 
 def _auth(*allowed: str) -> EventField:
-    return _field("auth", _STRING, "auth", "Authentication state of the listener at the event.", allowed=allowed)
+    return _field("auth", _STRING, "auth", "Authentication state of the listener at the event.", allowed=allowed,
+                  personal=Personal.NONE)  # fmt: skip
 
 
 _USER_BLOCK_WHOLE = Rule(
@@ -214,7 +262,7 @@ AUTH_EVENTS = EventContract(
     name="auth_events",
     description="Attempts to log in.",
     fields=(_TS, _SESSION_ID, _LEVEL, _ITEM, *_DEVICE, *_user_block(nullable=True),
-            _field("success", _BOOLEAN, "success", "Whether the attempt succeeded."), _TAG),
+            _field("success", _BOOLEAN, "success", "Whether the attempt succeeded.", personal=Personal.NONE), _TAG),
     rules=(
         _USER_BLOCK_WHOLE,
         Rule(
@@ -237,10 +285,11 @@ PAGE_VIEW_EVENTS = EventContract(
     description="Pages that were requested; a song that starts is a view of the page NextSong.",
     fields=(
         _TS, _SESSION_ID,
-        _field("page", _STRING, "page", "Page that was requested.", allowed=_PAGES),
+        _field("page", _STRING, "page", "Page that was requested.", allowed=_PAGES, personal=Personal.NONE),
         _auth("Logged In", "Logged Out", "Guest", "Cancelled"),
-        _field("method", _STRING, "method", "HTTP method.", allowed=("GET", "PUT")),
-        _field("status", _LONG, "status", "HTTP status.", column_type=_INTEGER, allowed=(200, 307, 404)),
+        _field("method", _STRING, "method", "HTTP method.", allowed=("GET", "PUT"), personal=Personal.NONE),
+        _field("status", _LONG, "status", "HTTP status.", column_type=_INTEGER, allowed=(200, 307, 404),
+               personal=Personal.NONE),
         _LEVEL, _ITEM, *_DEVICE, *_user_block(nullable=True), *_song_block(nullable=True), _TAG,
     ),
     rules=(
@@ -264,7 +313,7 @@ STATUS_CHANGE_EVENTS = EventContract(
     description="Changes of the subscription level: free to paid is an upgrade, paid to free a downgrade.",
     fields=(
         _TS, _SESSION_ID, _auth("Logged In", "Logged Out", "Guest", "Cancelled"),
-        _field("level", _STRING, "previous_level", "Level BEFORE the change.", allowed=_LEVELS),
+        _field("level", _STRING, "previous_level", "Level BEFORE the change.", allowed=_LEVELS, personal=Personal.NONE),
         _ITEM, *_DEVICE, *_user_block(nullable=False), _TAG,
     ),
 )  # fmt: skip

@@ -16,13 +16,13 @@ from music_platform.contracts.columns import (
     time_column,
 )
 from music_platform.contracts.events import LISTEN_EVENTS, PAGE_VIEW_EVENTS
-from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Rule, TableContract
+from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Personal, Rule, TableContract
 
 _SECONDS_OF_A_DAY = 86_400
 
 
 _PLACE = LISTEN_EVENTS.columns("city", "state", "latitude", "longitude")
-_STATE_NAME = text_column("state_name", "Name of the state, `Unknown` for a code without.")
+_STATE_NAME = text_column("state_name", "Name of the state, `Unknown` for a code without.", personal=Personal.QUASI)
 PLAYED_SECONDS = Column(
     name="played_seconds",
     type=ColumnType.DOUBLE,
@@ -32,12 +32,14 @@ PLAYED_SECONDS = Column(
     unit="seconds",
     minimum=0,
     maximum=_SECONDS_OF_A_DAY,
+    personal=Personal.NONE,
 )
 IS_SKIPPED = Column(
     name="is_skipped",
     type=ColumnType.BOOLEAN,
     nullable=True,
     description="Whether the session went on before the song's last whole second; null where played_seconds is.",
+    personal=Personal.NONE,
 )
 _PLAYED_WITHIN_DURATION = Rule(
     name="played_within_duration",
@@ -107,25 +109,36 @@ _MEASURES = (
     count_column("songs", "Songs started."),
     count_column("skips", "Songs skipped."),
     Column(name="played_seconds", type=ColumnType.DOUBLE, description="Listened, where it is known.", unit="seconds",
-           minimum=0),
+           minimum=0, personal=Personal.NONE),
     count_column("errors", "Views of the page Error, or with status 404."),
-    Column(name="is_converted", type=ColumnType.BOOLEAN, description="Whether Submit Upgrade was reached."),
-    Column(name="is_downgraded", type=ColumnType.BOOLEAN, description="Whether Submit Downgrade was reached."),
-    Column(name="is_cancelled", type=ColumnType.BOOLEAN, description="Whether Cancellation Confirmation was reached."),
+    Column(name="is_converted", type=ColumnType.BOOLEAN, description="Whether Submit Upgrade was reached.",
+           personal=Personal.NONE),
+    Column(name="is_downgraded", type=ColumnType.BOOLEAN, description="Whether Submit Downgrade was reached.",
+           personal=Personal.NONE),
+    Column(name="is_cancelled", type=ColumnType.BOOLEAN, description="Whether Cancellation Confirmation was reached.",
+           personal=Personal.NONE),
 )  # fmt: skip
 _ENDS = (
     *LISTEN_EVENTS.columns("session_id"),
     replace(USER_KEY, description="Listener in dim_users, as soon as the session knows it; else the unknown member."),
     LOCATION_KEY,
-    time_column("started_at", "First event."),
-    time_column("ended_at", "Last event so far."),
-    text_column("entry_page", "Page of the first event."),
-    text_column("exit_page", "Page of the last event."),
+    time_column("started_at", "First event.", personal=Personal.NONE),
+    time_column("ended_at", "Last event so far.", personal=Personal.NONE),
+    text_column("entry_page", "Page of the first event.", personal=Personal.NONE),
+    text_column("exit_page", "Page of the last event.", personal=Personal.NONE),
     Column(
-        name="level_at_start", type=ColumnType.STRING, description="Level at the first event.", allowed=("free", "paid")
+        name="level_at_start",
+        type=ColumnType.STRING,
+        description="Level at the first event.",
+        allowed=("free", "paid"),
+        personal=Personal.NONE,
     ),
     Column(
-        name="level_at_end", type=ColumnType.STRING, description="Level at the last event.", allowed=("free", "paid")
+        name="level_at_end",
+        type=ColumnType.STRING,
+        description="Level at the last event.",
+        allowed=("free", "paid"),
+        personal=Personal.NONE,
     ),
 )
 
@@ -150,7 +163,7 @@ FACT_SESSIONS = TableContract(
         SESSION_KEY,
         *_ENDS,
         Column(name="duration_seconds", type=ColumnType.DOUBLE, description="From the first event to the last.",
-               unit="seconds", minimum=0),
+               unit="seconds", minimum=0, personal=Personal.NONE),
         *_MEASURES,
     ),
     partition_column="started_at",

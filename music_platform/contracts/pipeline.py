@@ -6,7 +6,7 @@ only where it is served. Contract only; the asset stands in assets/pipeline.py.
 
 from music_platform.contracts.columns import count_column, text_column, time_column
 from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_STREAMS
-from music_platform.contracts.table import Column, ColumnType, Layer, TableContract
+from music_platform.contracts.table import Column, ColumnType, Layer, Personal, TableContract
 from music_platform.contracts.tables import BRONZE, COLLECTOR_ERRORS, QUARANTINE, SILVER
 
 WATCHED: tuple[TableContract, ...] = (
@@ -22,15 +22,23 @@ PIPELINE = TableContract(
     name="pipeline",
     description="One row an hour and hourly table, in quarantine one for each rule: rows, bytes, and when they were published.",
     columns=(
-        time_column("hour_time", "The hour that the table's partition holds: the row's partition."),
+        time_column(
+            "hour_time", "The hour that the table's partition holds: the row's partition.", personal=Personal.NONE
+        ),
         Column(
             name="layer",
             type=ColumnType.STRING,
             description=f"Layer of the table; `{COLLECTOR}` for the collector's errors.",
             allowed=(str(Layer.BRONZE), str(Layer.SILVER), str(Layer.QUARANTINE), COLLECTOR, str(Layer.GOLD)),
+            personal=Personal.NONE,
         ),
-        text_column("table_name", "Name of the table within its layer."),
-        text_column("rule", "First rule that the rows broke, of rows in quarantine; else null.", nullable=True),
+        text_column("table_name", "Name of the table within its layer.", personal=Personal.NONE),
+        text_column(
+            "rule",
+            "First rule that the rows broke, of rows in quarantine; else null.",
+            nullable=True,
+            personal=Personal.NONE,
+        ),
         count_column("row_count", "Rows."),
         count_column("byte_count", "Bytes of the table's files, on the row of the rule with the most rows."),
         Column(
@@ -39,6 +47,7 @@ PIPELINE = TableContract(
             description="From the hour's end to when the partition was last published; zero where that was before the end.",
             unit="seconds",
             minimum=0,
+            personal=Personal.NONE,
         ),
     ),
     partition_column="hour_time",

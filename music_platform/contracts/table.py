@@ -53,6 +53,19 @@ class ColumnType(StrEnum):
     TIMESTAMP = "timestamp"  # microseconds, UTC
 
 
+class Personal(StrEnum):
+    """What the values of a column say of a listener. There is no default: whoever adds a column decides."""
+
+    DIRECT = "direct"
+    """They name the listener, or are a line or part of one as it came in, which can hold whatever the line holds."""
+    QUASI = "quasi"
+    """They describe the listener, and several of them together single one out: place, device, gender, registration."""
+    LINK = "link"
+    """They are the same wherever the listener, the session or the event occurs, so they join rows to a person."""
+    NONE = "none"
+    """They say nothing of who the listener is. They can still be text of a producer: never markup, never a command."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """One column. Null is governed by ``nullable`` alone; everything else binds values that are present.
@@ -63,6 +76,7 @@ class Column:
     name: str
     type: ColumnType
     description: str
+    personal: Personal
     nullable: bool = False
     unit: str | None = None
     allowed: tuple[str | int, ...] = ()

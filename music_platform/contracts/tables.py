@@ -5,11 +5,11 @@ Contracts only; the transforms that fill these tables stand in music_platform.tr
 
 from music_platform.contracts.aggregates import AGGREGATES
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.columns import EVENT_ID, LINEAGE_COLUMNS, USER_AGENT_COLUMNS
+from music_platform.contracts.columns import EVENT_ID, LINEAGE_COLUMNS, USER_AGENT_COLUMNS, text_column
 from music_platform.contracts.dimensions import DIMENSIONS
 from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
 from music_platform.contracts.facts import FACTS
-from music_platform.contracts.table import Column, ColumnType, Layer, Rule, TableContract
+from music_platform.contracts.table import Column, ColumnType, Layer, Personal, Rule, TableContract
 
 FAULTS: dict[str, str] = {
     "not_utf8": "The line holds a byte that is not UTF-8.",
@@ -30,12 +30,14 @@ _FAULT_COLUMNS = (
         type=ColumnType.STRING,
         nullable=True,
         description="Fields that the contract does not know, and values of a wrong type, as a JSON object.",
+        personal=Personal.DIRECT,
     ),
     Column(
         name="_raw",
         type=ColumnType.STRING,
         nullable=True,
         description="The line as it was landed, where it is at fault; bytes that are not UTF-8 read `\\xNN`.",
+        personal=Personal.DIRECT,
     ),
     Column(
         name="_fault",
@@ -43,18 +45,21 @@ _FAULT_COLUMNS = (
         nullable=True,
         allowed=tuple(FAULTS),
         description="What is wrong with the line, null for a good one.",
+        personal=Personal.NONE,
     ),
     Column(
         name="_fault_detail",
         type=ColumnType.STRING,
         nullable=True,
         description="Where and what exactly: the column, the type expected and found, or the parser's message.",
+        personal=Personal.DIRECT,
     ),
 )
 
 _NEW_LEVEL = Column(
-    name="new_level", type=ColumnType.STRING, description="Level AFTER the change.", allowed=("free", "paid")
-)
+    name="new_level", type=ColumnType.STRING, description="Level AFTER the change.", allowed=("free", "paid"),
+    personal=Personal.NONE,
+)  # fmt: skip
 
 NO_FAULT = Rule(
     name="line_readable",
@@ -77,6 +82,7 @@ def bronze_contract(event: EventContract) -> TableContract:
             nullable=True,
             description=f"`{field.key}` of the record as it came ({field.column.name} in silver).",
             unit="milliseconds since 1970, UTC" if field.column.type is ColumnType.TIMESTAMP else field.column.unit,
+            personal=field.column.personal,
         )
         for field in event.fields
     )
@@ -120,18 +126,20 @@ def quarantine_contract(event: EventContract) -> TableContract:
         description=f"Lines of {event.name} that broke a rule of silver; they return when the rule or the data is mended "
         "and their hour is replayed.",
         columns=(
-            Column(name="rule", type=ColumnType.STRING, description="First rule of silver that the row broke."),
-            Column(name="broken_rules", type=ColumnType.STRING, description="All of them, separated by commas."),
+            text_column("rule", "First rule of silver that the row broke.", personal=Personal.NONE),
+            text_column("broken_rules", "All of them, separated by commas.", personal=Personal.NONE),
             Column(
                 name="detail",
                 type=ColumnType.STRING,
                 description="What exactly: of a line that could not be read the fault, where and what; else each broken rule "
                 "with the values, as they came, of the fields that it binds.",
+                personal=Personal.DIRECT,
             ),
             Column(
                 name="raw",
                 type=ColumnType.STRING,
                 description="The line as landed, or the record rebuilt from bronze where every field could be read.",
+                personal=Personal.DIRECT,
             ),
             EVENT_ID,
             *LINEAGE_COLUMNS,

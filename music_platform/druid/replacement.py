@@ -28,8 +28,6 @@ class Replacement:
     """What was done, and how long its phases took, in seconds."""
 
     task_id: str
-    interval: str
-    rows: int
     ingestion_seconds: float
     loading_seconds: float
     counting_seconds: float
@@ -63,8 +61,12 @@ def replace_partitions(
     loaded = time.monotonic()
     _wait_for_counts(what, datasource, gold, druid, origin, load_seconds)
     counted = time.monotonic()
-    tell(f"{what}: {rows:,} rows can be queried")
-    return Replacement(report.task_id, interval, rows, ingested - started, loaded - ingested, counted - loaded)
+    done = Replacement(report.task_id, ingested - started, loaded - ingested, counted - loaded)
+    tell(
+        f"{what}: {rows:,} rows can be queried, after {done.ingestion_seconds:.1f} s of ingestion, "
+        f"{done.loading_seconds:.1f} s of loading and {done.counting_seconds:.1f} s until Druid counted them all"
+    )
+    return done
 
 
 def counts_by_partition(

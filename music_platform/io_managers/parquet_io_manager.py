@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from pyspark.sql import DataFrame
 
+from music_platform.contracts.columns import KEY_PATTERN
 from music_platform.contracts.pipeline import PIPELINE
-from music_platform.contracts.table import TableContract
+from music_platform.contracts.table import Column, ColumnType, Layer, Personal, TableContract
 from music_platform.contracts.tables import TABLES
 from music_platform.errors import ContractError, ManifestCorruptError
-from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, Source, partition_folder
+from music_platform.inert_text import inert
+from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, Source, manifest_key, partition_folder
 from music_platform.io_managers.parquet_reader import batches_of_object
+from music_platform.io_managers.partition_metadata import add_partition_metadata
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.io_managers.publish import Published, publish_partitions
 from music_platform.partitions import describe_partitions, require_forward_range
@@ -23,8 +26,8 @@ from music_platform.resources.spark import SparkResource
 MAY_LACK_PARTITIONS = "may_lack_partitions"
 """Metadata of an input whose first or last partitions need not be published: those of an unfinished day, say."""
 _PREVIEW_ROWS = 5
-_PREVIEW_ROWS_OF_LONG_RANGES = 1  # each partition of the range records it anew
-_LONG_RANGE = 24
+_LONGEST_RANGE_WITH_PREVIEWS = 24
+_LONGEST_CELL = 60
 _CONTRACTS = {**TABLES, PIPELINE.path: PIPELINE}
 
 
@@ -54,14 +57,14 @@ class ParquetLakeIOManager(dg.IOManager):
         partitions = list(context.asset_partition_keys)
         staged = obj if isinstance(obj, StagedPartitions) else self._stage(contract, obj, partitions, context.run_id)
         metadata = self.publish(staged, partitions, context.run_id)
+        rows, unchanged = (sum(entry[name] for entry in metadata.values()) for name in ("rows", "unchanged"))
         context.log.info(
-            f"{contract.path}: published {describe_partitions(partitions)}, {metadata['rows']:,} rows, "
-            f"{metadata['unchanged_partitions']} partitions unchanged"
+            f"{contract.path}: published {describe_partitions(partitions)}, {rows:,} rows, {unchanged} partitions unchanged"
         )
-        context.add_output_metadata(metadata)
+        add_partition_metadata(context.step_context, context.asset_key, metadata)
 
-    def publish(self, staged: StagedPartitions, partitions: Sequence[str], run_id: str) -> dict[str, Any]:
-        """Publish each of the partitions, empty ones explicitly, and return the metadata of the materialization.
+    def publish(self, staged: StagedPartitions, partitions: Sequence[str], run_id: str) -> dict[str, dict[str, Any]]:
+        """Publish each of the partitions, empty ones explicitly, and return the metadata of each one's materialization.
 
         Raises ``ManifestCorruptError``, and publishes nothing, when what they were made from was replaced meanwhile.
         """
@@ -112,38 +115,52 @@ class ParquetLakeIOManager(dg.IOManager):
         staged.write(frame, partitions, self._lake)
         return staged
 
-    def _metadata(self, contract: TableContract, published: dict[str, Published]) -> dict[str, Any]:
-        """Counts from the manifests; a preview from the first rows of one file. The data is not scanned again."""
-        manifests = [entry.manifest for entry in published.values()]
-        rows = sum(manifest.rows for manifest in manifests)
-        counts: dict[str, int] = {}
-        for manifest in manifests:
-            for name, count in manifest.counts.items():
-                counts[name] = counts.get(name, 0) + count
-        metadata: dict[str, Any] = {
-            "rows": rows,  # of all partitions of the run: Dagster gives each of them the same metadata
-            "bytes": sum(manifest.bytes for manifest in manifests),
-            "files": sum(len(manifest.files) for manifest in manifests),
-            "partitions": len(manifests),
-            "unchanged_partitions": sum(entry.is_unchanged for entry in published.values()),
-            "dagster/uri": self._lake.store.url(contract.path),
-            **counts,
+    def _metadata(self, contract: TableContract, published: Mapping[str, Published]) -> dict[str, dict[str, Any]]:
+        """By partition: counts from its manifest; a preview from the first rows of one file. The data is not read again."""
+        previews: dict[str, dg.TableMetadataValue | None] = {}
+        if (shown := previewed_columns(contract)) and len(published) <= _LONGEST_RANGE_WITH_PREVIEWS:
+            made = [entry.manifest for entry in published.values() if entry.manifest.files]
+            found = self._lake.map_requests(lambda manifest: self._preview(manifest, shown), made)
+            previews = {manifest.partition: preview for manifest, preview in zip(made, found, strict=True)}
+        return {
+            partition: {
+                "rows": entry.manifest.rows,
+                "dagster/partition_row_count": entry.manifest.rows,
+                "bytes": entry.manifest.bytes,
+                "files": len(entry.manifest.files),
+                "sources": len(entry.manifest.sources),
+                "unchanged": entry.is_unchanged,
+                "dagster/uri": self._lake.store.url(manifest_key(contract.path, partition)),
+                **entry.manifest.counts,
+                **({"preview": preview} if (preview := previews.get(partition)) else {}),
+            }
+            for partition, entry in published.items()
         }
-        if len(manifests) == 1:
-            metadata["dagster/partition_row_count"] = rows
-            metadata["sources"] = len(manifests[0].sources)
-        sample = next((manifest for manifest in reversed(manifests) if manifest.files), None)
-        if sample is not None:
-            metadata["preview"] = dg.MetadataValue.md(
-                self._preview(sample, _PREVIEW_ROWS if len(manifests) <= _LONG_RANGE else _PREVIEW_ROWS_OF_LONG_RANGES)
-            )
-        return metadata
 
-    def _preview(self, manifest: Manifest, rows: int) -> str:
-        batch = next(batches_of_object(self._lake.store, manifest.keys[0], rows))
-        cells = [[_cell(value) for value in row.values()] for row in batch.to_pylist()]
-        lines = [batch.schema.names, ["---"] * batch.num_columns, *cells]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    def _preview(self, manifest: Manifest, columns: Sequence[Column]) -> dg.TableMetadataValue:
+        """The first rows as cells of plain text. Never Markdown: a title such as ``![](http://...)`` would be an image."""
+        names = [column.name for column in columns]
+        batch = next(batches_of_object(self._lake.store, manifest.keys[0], _PREVIEW_ROWS, names))
+        return dg.MetadataValue.table(
+            records=[dg.TableRecord({name: _cell(row[name]) for name in names}) for row in batch.to_pylist()],
+            schema=dg.TableSchema([dg.TableColumn(column.name, str(column.type)) for column in columns]),
+        )
+
+
+def previewed_columns(contract: TableContract) -> list[Column]:
+    """What previews show of a table: of gold, the columns that say nothing of who a listener is; of other layers nothing.
+
+    Events are kept in Dagster's log for as long as their partition is not made again, whatever becomes of the lake. A table of
+    which moments alone would be left has no preview.
+    """
+    if contract.layer is not Layer.GOLD:
+        return []
+    shown = [
+        column
+        for column in contract.columns
+        if column.personal is Personal.NONE and column.pattern != KEY_PATTERN  # a hash tells nobody anything
+    ]
+    return shown if any(column.type is not ColumnType.TIMESTAMP for column in shown) else []
 
 
 def contract_of(asset_key: dg.AssetKey) -> TableContract:
@@ -155,5 +172,4 @@ def contract_of(asset_key: dg.AssetKey) -> TableContract:
 
 
 def _cell(value: object) -> str:
-    text = "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return "" if value is None else inert(str(value), longest=_LONGEST_CELL)

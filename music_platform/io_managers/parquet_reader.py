@@ -35,10 +35,13 @@ def read_object(store: ObjectStore, key: str, columns: Sequence[str] | None = No
     return read_parquet(cast(BinaryIO, store.open(key)), columns)
 
 
-def batches_of_object(store: ObjectStore, key: str, most_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+def batches_of_object(
+    store: ObjectStore, key: str, most_rows: int = 65_536, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
     """The rows of one object of the lake, at most so many at a time; raises what ``open_parquet`` does."""
+    wanted = None if columns is None else list(columns)
     with open_parquet(store, key) as file:
-        yield from file.iter_batches(batch_size=most_rows, use_threads=False)
+        yield from file.iter_batches(batch_size=most_rows, columns=wanted, use_threads=False)
 
 
 def _open(source: BinaryIO) -> pq.ParquetFile:

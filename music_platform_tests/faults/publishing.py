@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from music_platform.contracts.table import Column, ColumnType, Layer, TableContract
+from music_platform.contracts.table import Column, ColumnType, Layer, Personal, TableContract
 from music_platform.io_managers.manifest import manifest_key, partition_folder, read_manifest
 from music_platform.io_managers.parquet_writer import WrittenPartition, encode
 from music_platform.io_managers.publish import Published, publish_partition
@@ -32,9 +32,13 @@ CONTRACT = TableContract(
     name="generations",
     description="Rows that tell which publish they belong to.",
     columns=(
-        Column(name="event_time", type=ColumnType.TIMESTAMP, description="Within the hour."),
-        Column(name="number", type=ColumnType.LONG, description="0, 1, 2 ... in its generation."),
-        Column(name="generation", type=ColumnType.LONG, description="Which publish wrote the row."),
+        Column(name="event_time", type=ColumnType.TIMESTAMP, description="Within the hour.", personal=Personal.NONE),
+        Column(
+            name="number", type=ColumnType.LONG, description="0, 1, 2 ... in its generation.", personal=Personal.NONE
+        ),
+        Column(
+            name="generation", type=ColumnType.LONG, description="Which publish wrote the row.", personal=Personal.NONE
+        ),
     ),
     partition_column="event_time",
     sort_columns=("number",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,23 @@ import pyarrow as pa
 import pytest
 
 from music_platform.contracts.aggregates import AGGREGATES
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
+from music_platform.contracts.columns import count_column, key_column, text_column, time_column
 from music_platform.contracts.dagster_schema import table_schema
 from music_platform.contracts.dimensions import DIMENSIONS
 from music_platform.contracts.events import EVENT_CONTRACTS, LISTEN_EVENTS, EventContract
+from music_platform.contracts.pipeline import PIPELINE
 from music_platform.contracts.schemas import arrow_schema, fingerprint, spark_schema
-from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Rule, TableContract, column_rules
+from music_platform.contracts.table import (
+    Cadence,
+    Column,
+    ColumnType,
+    Layer,
+    Personal,
+    Rule,
+    TableContract,
+    column_rules,
+)
 from music_platform.contracts.tables import BRONZE, FAULTS, GOLD, QUARANTINE, SILVER, TABLES
 
 EVENTS = pytest.mark.parametrize("event", EVENT_CONTRACTS.values(), ids=lambda event: event.name)
@@ -50,6 +63,45 @@ def test_a_contract_of_gold_is_sound(contract: TableContract) -> None:
         assert contract.unique_columns[0] == contract.partition_column  # many days are checked at once
 
 
+_DIRECT = {
+    "user_id", "userId", "first_name", "firstName", "last_name", "lastName", "_raw", "raw", "_rescued", "_fault_detail",
+    "detail", "reason",
+}  # fmt: skip
+_QUASI = {
+    "zip", "city", "state", "state_name", "latitude", "lat", "longitude", "lon", "location_key", "user_agent", "userAgent",
+    "device", "operating_system", "browser", "gender", "registered_at", "registration",
+}  # fmt: skip
+_LINK = {"user_key", "user_version_key", "session_key", "session_id", "sessionId", "event_id"}
+
+
+@pytest.mark.parametrize("contract", [*TABLES.values(), PIPELINE], ids=lambda contract: contract.path)
+def test_what_a_column_says_of_a_listener_goes_by_its_name(contract: TableContract) -> None:
+    expected = {Personal.DIRECT: set(_DIRECT), Personal.QUASI: set(_QUASI), Personal.LINK: set(_LINK)}
+    if contract is GOLD["dim_artists"]:
+        expected[Personal.QUASI] -= {"latitude", "longitude"}  # the artist's place
+    if contract is COLLECTOR_ERRORS:
+        expected[Personal.DIRECT] |= {"tag"}  # of a record that nothing is known of
+    for personal, names in expected.items():
+        of_contract = {column.name for column in contract.columns}
+        assert {column.name for column in contract.columns if column.personal is personal} == names & of_contract
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Column(name="new", type=ColumnType.STRING, description=""),  # pyright: ignore[reportCallIssue]
+        lambda: text_column("new", ""),  # pyright: ignore[reportCallIssue]
+        lambda: time_column("new", ""),  # pyright: ignore[reportCallIssue]
+        lambda: key_column("new", ""),  # pyright: ignore[reportCallIssue]
+    ],
+    ids=["column", "text", "time", "key"],
+)
+def test_a_column_cannot_be_made_without_saying_what_it_says_of_a_listener(make: Callable[[], Column]) -> None:
+    with pytest.raises(TypeError, match="personal"):
+        make()
+    assert count_column("new", "").personal is Personal.NONE  # how many says nothing of who
+
+
 @CONTRACTS
 def test_schemas_have_the_contract_s_columns_in_order(contract: TableContract) -> None:
     names = [column.name for column in contract.columns]
@@ -63,7 +115,10 @@ def test_schemas_have_the_contract_s_columns_in_order(contract: TableContract) -
 
 
 def test_types_in_each_schema() -> None:
-    columns = tuple(Column(name=str(column_type), type=column_type, description="") for column_type in ColumnType)
+    columns = tuple(
+        Column(name=str(column_type), type=column_type, description="", personal=Personal.NONE)
+        for column_type in ColumnType
+    )
     assert arrow_schema(columns).types == [
         pa.string(), pa.int64(), pa.int32(), pa.float64(), pa.bool_(), pa.timestamp("us", tz="UTC"),
     ]  # fmt: skip
@@ -74,15 +129,17 @@ def test_types_in_each_schema() -> None:
 
 def test_rules_that_a_column_implies() -> None:
     column = Column(
-        name="level", type=ColumnType.STRING, description="", allowed=("free", "paid"), pattern="^[a-z]+", minimum=1, maximum=2.5
+        name="level", type=ColumnType.STRING, description="", allowed=("free", "paid"), pattern="^[a-z]+", minimum=1, maximum=2.5,
+        personal=Personal.NONE,
     )  # fmt: skip
     assert {rule.name: rule.condition for rule in column_rules((column,))}.keys() == {
         "level_present", "level_allowed", "level_pattern", "level_range",
     }  # fmt: skip
-    assert column_rules((Column(name="tag", type=ColumnType.STRING, description="", nullable=True),)) == ()
+    assert column_rules((text_column("tag", "", nullable=True, personal=Personal.NONE),)) == ()
     allowed = column_rules((replace(column, nullable=True, pattern=None, minimum=None, maximum=None),))
     assert [rule.condition for rule in allowed] == ["level IS NULL OR level IN ('free', 'paid')"]
-    numbers = column_rules((Column(name="status", type=ColumnType.INTEGER, description="", allowed=(200, 404)),))
+    status = Column(name="status", type=ColumnType.INTEGER, description="", allowed=(200, 404), personal=Personal.NONE)
+    numbers = column_rules((status,))
     assert numbers[1].condition == "status IS NULL OR status IN (200, 404)"
 
 

@@ -19,4 +19,5 @@ def test_every_column_of_every_table_is_in_the_dictionary() -> None:
     for contract in TABLES.values():
         [section] = [section for section in sections if section.startswith(f"{contract.path}\n")]
         for column in contract.columns:
-            assert f"| `{column.name}` | {column.type} |" in section
+            null = "yes" if column.nullable else "no"
+            assert f"| `{column.name}` | {column.type} | {null} | {column.personal} |" in section

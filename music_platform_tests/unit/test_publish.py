@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from music_platform.contracts.table import Column, ColumnType, Layer, TableContract
+from music_platform.contracts.table import Column, ColumnType, Layer, Personal, TableContract
 from music_platform.errors import ContractError, ManifestCorruptError
 from music_platform.io_managers.manifest import DataFile, Manifest, Source, data_version, manifest_key, read_manifest
 from music_platform.io_managers.parquet_writer import WrittenPartition, encode
@@ -30,8 +30,8 @@ CONTRACT = TableContract(
     name="numbers",
     description="Numbers.",
     columns=(
-        Column(name="event_time", type=ColumnType.TIMESTAMP, description="Within the hour."),
-        Column(name="number", type=ColumnType.LONG, description="A number."),
+        Column(name="event_time", type=ColumnType.TIMESTAMP, description="Within the hour.", personal=Personal.NONE),
+        Column(name="number", type=ColumnType.LONG, description="A number.", personal=Personal.NONE),
     ),
     partition_column="event_time",
     sort_columns=("number",),
@@ -213,7 +213,11 @@ def test_the_same_rows_give_the_same_bytes_however_the_engine_cuts_them() -> Non
     rows = table(range(60_000))
     rows = rows.append_column("text", pa.array([f"{number * 7919:040}" for number in range(60_000)]))
     contract = replace(
-        CONTRACT, columns=(*CONTRACT.columns, Column(name="text", type=ColumnType.STRING, description="A text."))
+        CONTRACT,
+        columns=(
+            *CONTRACT.columns,
+            Column(name="text", type=ColumnType.STRING, description="A text.", personal=Personal.NONE),
+        ),
     )
     batches = {size: pa.Table.from_batches(rows.to_batches(max_chunksize=size)) for size in (777, 8192, 60_000)}
     assert len({encode(cut, contract, "part-a.parquet")[1].sha256 for cut in batches.values()}) == 1

@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from music_platform.contracts.schemas import arrow_schema, spark_schema
-from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, TableContract
+from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Personal, TableContract
 from music_platform.io_managers.manifest import DataFile, Manifest, partition_folder
 from music_platform.io_managers.parquet_writer import (
     ROW_GROUP_ROWS,
@@ -35,8 +35,8 @@ CONTRACT = TableContract(
     name="numbers",
     description="Numbers.",
     columns=(
-        Column(name="event_time", type=ColumnType.TIMESTAMP, description="When."),
-        Column(name="number", type=ColumnType.LONG, description="Which."),
+        Column(name="event_time", type=ColumnType.TIMESTAMP, description="When.", personal=Personal.NONE),
+        Column(name="number", type=ColumnType.LONG, description="Which.", personal=Personal.NONE),
     ),
     partition_column="event_time",
     sort_columns=("number",),

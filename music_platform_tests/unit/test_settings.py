@@ -98,3 +98,15 @@ def test_an_empty_endpoint_is_that_of_aws_also_to_the_object_store() -> None:
 def test_a_local_lake_leaves_the_shells_variables_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     shell = {**_SHELL, "AWS_ENDPOINT_URL": "http://shell"}
     assert _exported(monkeypatch, shell, Settings(lake="/lakes/a")) == shell
+
+
+def test_names_of_the_ui_are_exact_and_their_ports_do_not_count() -> None:
+    settings = Settings(ui_allowed_hosts=" Dagster.Example.org, dagster:8443,[2001:db8::1]:3000,, ")
+    assert settings.ui_hosts == ["dagster.example.org", "dagster", "2001:db8::1"]
+    assert Settings().ui_hosts == []
+
+
+@pytest.mark.parametrize("host", ["*", "*.example.org", "https://example.org", "example.org/dagster", "a b", "[x]"])
+def test_what_is_no_name_of_the_ui_is_refused(host: str) -> None:
+    with pytest.raises(ValidationError, match="is no host name"):
+        Settings(ui_allowed_hosts=f"localhost,{host}")

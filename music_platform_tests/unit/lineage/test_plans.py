@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.contracts.schemas import spark_schema
-from music_platform.contracts.table import Column, ColumnType, Layer, TableContract
+from music_platform.contracts.table import Column, ColumnType, Layer, Personal, TableContract
 from music_platform.lineage.plans import LineageError, column_sources
 
 
@@ -16,7 +16,9 @@ def _table(name: str, *columns: str) -> TableContract:
         layer=Layer.GOLD,
         name=name,
         description=name,
-        columns=tuple(Column(name=column, type=ColumnType.LONG, description=column) for column in columns),
+        columns=tuple(
+            Column(name=column, type=ColumnType.LONG, description=column, personal=Personal.NONE) for column in columns
+        ),
         partition_column=columns[-1],
         unique_columns=(columns[0],),
     )

@@ -47,17 +47,17 @@ from music_platform.contracts.aggregates import (
 from music_platform.contracts.events import AUTH_EVENTS, STATUS_CHANGE_EVENTS
 from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS
 from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.table import Column, ColumnType, TableContract
+from music_platform.contracts.table import Column, ColumnType, Personal, TableContract
 from music_platform.contracts.tables import SILVER
 from music_platform.transforms import aggregates
 from music_platform.transforms.keys import session_key
 
 AUTHS, STATUS_CHANGES = SILVER[AUTH_EVENTS.name], SILVER[STATUS_CHANGE_EVENTS.name]
-SONGS = (Column(name="song_key", type=ColumnType.STRING, description=""),
-         Column(name="title", type=ColumnType.STRING, description=""),
-         Column(name="artist", type=ColumnType.STRING, description=""),
-         Column(name="day", type=ColumnType.TIMESTAMP, description=""))  # fmt: skip
-ARTISTS = (Column(name="artist_key", type=ColumnType.STRING, description=""), *SONGS[2:])
+SONGS = (Column(name="song_key", type=ColumnType.STRING, description="", personal=Personal.NONE),
+         Column(name="title", type=ColumnType.STRING, description="", personal=Personal.NONE),
+         Column(name="artist", type=ColumnType.STRING, description="", personal=Personal.NONE),
+         Column(name="day", type=ColumnType.TIMESTAMP, description="", personal=Personal.NONE))  # fmt: skip
+ARTISTS = (Column(name="artist_key", type=ColumnType.STRING, description="", personal=Personal.NONE), *SONGS[2:])
 
 
 # top_songs, top_artists and hourly_plays
