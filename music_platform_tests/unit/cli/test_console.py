@@ -32,6 +32,7 @@ from music_platform.contracts.dimensions import DIM_SONGS
 from music_platform.contracts.facts import FACT_PLAYS, FACT_SESSIONS
 from music_platform.contracts.table import TableContract
 from music_platform.errors import MusicPlatformError
+from music_platform.landing.unread import UnreadFindings
 from music_platform.settings import current_settings
 
 UNSEEN = {
@@ -174,7 +175,7 @@ def test_results_show_all(runner: CliRunner, monkeypatch: pytest.MonkeyPatch, te
 @example(HOSTILE)
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
 def test_status_shows_all(runner: CliRunner, monkeypatch: pytest.MonkeyPatch, arguments: list[str], text: str) -> None:
-    report = _Report(datetime(2026, 11, 1, tzinfo=UTC), text, None, None, [text], [text])
+    report = _Report(datetime(2026, 11, 1, tzinfo=UTC), text, None, UnreadFindings(), None, [text], [text])
     monkeypatch.setattr(status, "_look", lambda *_: report)
     shown = runner.invoke(app, ["status", *arguments])
     assert shown.exit_code == 1, shown.output

@@ -43,7 +43,7 @@ def zstandard(content: bytes) -> bytes:
 def content_of(folder: Path, content: bytes, name: str = "listen_events.jsonl") -> bytes:
     """What a file gives as UTF-8, after it was looked at as the command does."""
     (folder / name).write_bytes(content)
-    with examined([EventFile(folder / name, "listen_events")]) as [file], opened(file) as (stream, _, position):
+    with examined([EventFile(folder / name, "listen_events")]) as [file], opened(file) as (stream, position):
         found = b"".join(blocks(stream, file, 100))
         assert position() == len(content)
         return found
