@@ -24,7 +24,7 @@ from isal import igzip
 
 from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.errors import MusicPlatformError
-from music_platform.landing.blanks import without_marks
+from music_platform.landing.byte_order_marks import without_marks
 
 WINDOW_BYTES = 256 * 1024
 """How much of a file's content is looked at."""
