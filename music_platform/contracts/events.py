@@ -84,8 +84,8 @@ class EventContract:
 _STRING, _LONG, _INTEGER = ColumnType.STRING, ColumnType.LONG, ColumnType.INTEGER
 _DOUBLE, _BOOLEAN, _TIMESTAMP = ColumnType.DOUBLE, ColumnType.BOOLEAN, ColumnType.TIMESTAMP
 
-# Characters. Of a million real titles and artists the longest has fewer than 500, of real places and names fewer than 100;
-# web servers refuse headers of more than 8,000 bytes.
+# Characters. The longest artist among 10,000 tracks of the Million Song Dataset has 255, the longest title 174; web servers
+# refuse headers of more than some 8,000 bytes.
 LONGEST_TITLE, _LONGEST_NAME, _LONGEST_USER_AGENT = 1_000, 200, 4_000
 
 # Engines agree on timestamps between these (1900 and 2199); beyond, some overflow, each in its own way.

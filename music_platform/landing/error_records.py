@@ -21,7 +21,7 @@ from music_platform.contracts.collector_errors import (
 )
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.exact_json import json_text, read_json
-from music_platform.landing.blanks import is_blank, without_marks
+from music_platform.landing.byte_order_marks import without_marks
 from music_platform.landing.event_lines import TAG_PREFIX, HourLines, refuse_constant, sort_block
 
 _TEXT = rb'"(?:[^"\\]|\\.)*"'
@@ -87,7 +87,7 @@ def judge(record: ErrorRecord) -> Judgement:
     if event_type is None:
         return Judgement(TAG_KNOWN, f"tag {_shorten(record.tag)}")
     raw = without_marks(record.raw)
-    if is_blank(raw):
+    if not raw.strip():
         return Judgement(JSON_OBJECT, "a blank line")
     try:
         parsed = read_json(raw.decode("utf-8"), refuse_constant=refuse_constant)

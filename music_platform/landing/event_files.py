@@ -136,7 +136,7 @@ def opened(file: EventFile) -> Iterator[OpenedFile]:
     try:
         counted = _CountedStream(raw)
         try:
-            content = decoded(counted, file.name, file.path, file.event_type)
+            content = decoded(io.BufferedReader(counted, 1 << 20), file.name, file.path, file.event_type)
         except _READ_FAILURES as error:
             raise LandingInputError(f"cannot read {file.name}: {error}; nothing of it was landed") from error
         yield content, lambda: counted.position

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from music_platform.contracts.collector_errors import JSON_OBJECT, TS_EPOCH_MILLISECONDS
-from music_platform.landing.blanks import is_blank, without_marks
+from music_platform.landing.byte_order_marks import without_marks
 
 LEAST_TS, MOST_TS = 10**12, 10**13 - 1  # what Fluentd takes for epoch milliseconds: the years 2001 to 2286
 HOUR_MS = 3_600_000
@@ -110,7 +110,7 @@ def sort_block(block: bytes, event_type: str, arrival: datetime) -> SortedBlock:
     rewritten: list[HourLines] = []
     for row in np.flatnonzero(~plain):
         line = block[offsets[row] : offsets[row + 1] - 1]
-        if is_blank(line):
+        if not line.strip():
             result.lines -= 1
             continue
         for outcome in _sort_line(line, event_type, arrival):

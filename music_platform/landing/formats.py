@@ -24,14 +24,14 @@ from isal import igzip
 
 from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.errors import MusicPlatformError
-from music_platform.landing.blanks import without_marks
+from music_platform.landing.byte_order_marks import without_marks
 
 WINDOW_BYTES = 256 * 1024
 """How much of a file's content is looked at."""
 READ_FORMATS = "lines of JSON in UTF-8, or in UTF-16 or UTF-32 with a byte order mark; plain, .gz, .xz, .bz2 or .zst"
 _MAGIC_BYTES = 16
 _TAR_BLOCK_BYTES = 512
-_TRANSCODED_STEP_BYTES = 1024 * 1024
+_STEP_BYTES = 1024 * 1024
 _LONGEST_CUT_TOKEN = 12  # of JSON, but for texts: an escape, a literal, the beginning of a number
 _LINES_OF_CSV = 20
 
@@ -74,9 +74,34 @@ def _by_arrow(codec: str) -> Callable[[io.BufferedReader], Any]:
     return lambda stream: pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec)
 
 
+class _XzStream:
+    """The content of several xz streams in a row; LZMAFile would silently pass over what is none behind the last."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self._decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+
+    def read(self, size: int = -1, /) -> bytes:
+        while True:
+            given = b""
+            if self._decompressor.eof:
+                given = self._decompressor.unused_data.lstrip(b"\0")  # zeros between streams are allowed
+                while not given and (step := self._stream.read(_STEP_BYTES)):
+                    given = step.lstrip(b"\0")
+                if not given:
+                    return b""
+                self._decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+            elif self._decompressor.needs_input:
+                given = self._stream.read(_STEP_BYTES)
+                if not given:
+                    raise EOFError("it ends within its xz stream")
+            if part := self._decompressor.decompress(given, size):
+                return part
+
+
 COMPRESSIONS = (
     Compression("gzip", (b"\x1f\x8b",), "gzip -dc", lambda stream: igzip.IGzipFile(fileobj=stream, mode="rb")),
-    Compression("xz", (b"\xfd7zXZ\x00",), "xz -dc", lzma.LZMAFile),
+    Compression("xz", (b"\xfd7zXZ\x00",), "xz -dc", _XzStream),
     # The third byte of bzip2 is a digit, the level; the next six are pi in decimal, or those of an empty file.
     Compression(
         "bzip2",
@@ -202,7 +227,7 @@ class _Transcoded:
 
     def read(self, size: int = -1, /) -> bytes:
         while not self._rest:
-            step = self._stream.read(_TRANSCODED_STEP_BYTES)
+            step = self._stream.read(_STEP_BYTES)
             self._rest = self._decoder.decode(step, final=not step).encode("utf-8", "surrogatepass")
             if not step:
                 break

@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from music_platform.errors import LandedObjectGoneError
-from music_platform.landing.blanks import BYTE_ORDER_MARK, is_blank, without_marks
+from music_platform.landing.byte_order_marks import BYTE_ORDER_MARK, without_marks
 from music_platform.resources.object_store import ObjectStore
 
 LINES_SCHEMA = pa.schema(
@@ -159,7 +159,10 @@ def count_lines(content: bytes) -> int:
     """Rows that a landed object must become in bronze: its lines that are not blank, and its fault if it has one."""
     rows = 0
     for piece in decode(content):
-        rows += 1 if isinstance(piece, ObjectFault) else sum(not is_blank(line) for line in piece.split(b"\n"))
+        if isinstance(piece, ObjectFault):
+            rows += 1
+        else:
+            rows += sum(bool(line.strip()) for line in without_marks(piece).split(b"\n"))
     return rows
 
 
@@ -311,7 +314,7 @@ class _PendingLines:
         numbers = np.arange(first_line_number, first_line_number + len(lengths))
         if np.isin(characters[ends - lengths], _BLANKS).any():  # a line that may be blank
             lines = without_marks(block).split(b"\n")[:-1]
-            kept = np.array([not is_blank(line) for line in lines], dtype=bool)
+            kept = np.array([bool(line.strip()) for line in lines], dtype=bool)
             block = b"".join(line + b"\n" for line, keep in zip(lines, kept, strict=True) if keep)
             lengths, numbers = np.array([len(line) + 1 for line in lines], dtype=np.int64)[kept], numbers[kept]
         self._append(block, lengths, numbers, landed)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from music_platform.errors import LandedObjectGoneError
-from music_platform.landing.blanks import is_blank, without_marks
+from music_platform.landing.byte_order_marks import without_marks
 from music_platform.landing.error_records import judge, parse_error_record
 from music_platform.landing.event_lines import hour_time
 from music_platform.landing.layout import landed_key
@@ -70,7 +70,7 @@ def replay_error_records(store: ObjectStore, keys: Sequence[str]) -> ReplaySumma
 def _lines(content: bytes) -> list[bytes]:
     """The readable lines of an object that are not blank."""
     pieces = [piece for piece in decode(content) if not isinstance(piece, ObjectFault)]
-    return [line for piece in pieces for line in without_marks(piece).split(b"\n") if not is_blank(line)]
+    return [line for piece in pieces for line in without_marks(piece).split(b"\n") if line.strip()]
 
 
 def _land(

@@ -141,6 +141,8 @@ def test_an_hour_within_the_limit_gives_no_warning(made: LocalPlatform) -> None:
         (SILVER, "status", 500, "status_allowed"),
         (SILVER, "zip", "1234", "zip_pattern"),
         (SILVER, "longitude", 181.0, "longitude_range"),
+        (SILVER, "song", "\u3000", "song_not_blank"),
+        (SILVER, "song", "x" * 1_001, "song_length"),
         (SILVER, "last_name", None, "user_block_whole"),
         (SILVER, "page", "Home", "song_block_exactly_on_next_song"),
         (BRONZE, "_line_number", 0, "_line_number_range"),
@@ -148,6 +150,7 @@ def test_an_hour_within_the_limit_gives_no_warning(made: LocalPlatform) -> None:
         (BRONZE, "_fault", "no_such_fault", "_fault_allowed"),
         (QUARANTINE, "rule", None, "rule_present"),
         (QUARANTINE, "raw", None, "raw_present"),
+        (QUARANTINE, "detail", None, "detail_present"),
     ],
 )
 def test_a_broken_value_is_found(made: LocalPlatform, table: str, column: str, value: Any, rule: str) -> None:

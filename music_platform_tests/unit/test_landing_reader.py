@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from music_platform.errors import LandedObjectGoneError
 from music_platform.landing import reader
-from music_platform.landing.blanks import without_marks
+from music_platform.landing.byte_order_marks import without_marks
 from music_platform.landing.layout import landed_key
 from music_platform.landing.reader import (
     LINES_SCHEMA,
