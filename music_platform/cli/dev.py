@@ -32,6 +32,7 @@ HOST = "127.0.0.1"
 FIRST_PORT = 3000
 PORTS_TRIED = 100
 _DEFINITIONS = "music_platform.definitions"
+_CODE_SERVER = "the code server"
 _LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 _LOOK_SECONDS = 0.5
 _OWN_ACCORD_SECONDS = 3.0  # a terminal's Ctrl-C reaches the processes as well: a second signal would hurry them
@@ -85,11 +86,11 @@ def _serve(options: argparse.Namespace, port: int, address: str, lock: int) -> i
                     {"load_from": [{"grpc_server": {"socket": str(code_socket), "location_name": _DEFINITIONS}}]}
                 )
             )
-            processes["the code server"] = _start(
+            processes[_CODE_SERVER] = _start(
                 lock, "dagster", "code-server", "start", "--module-name", _DEFINITIONS, "--socket", str(code_socket),
                 "--log-level", options.code_server_log_level,
             )  # fmt: skip
-            _wait_for_answer(code_socket, processes["the code server"])
+            _wait_for_answer(code_socket, processes[_CODE_SERVER])
             processes["Dagster's UI"] = _start(
                 lock, "music-platform", "webserver", "--host", options.host, "--port", str(port), "--workspace",
                 str(workspace), "--live-data-poll-rate", str(options.live_data_poll_rate),
@@ -102,7 +103,14 @@ def _serve(options: argparse.Namespace, port: int, address: str, lock: int) -> i
             warn(f"{name} ended with exit code {code}; what else runs is ended as well")
             return 1
         finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)  # what follows is bounded
+            code_server = processes.pop(_CODE_SERVER, None)
             _end(list(processes.values()))
+            if code_server is not None:
+                with suppress(DagsterUserCodeUnreachableError):  # after a signal alone it can wait for ever
+                    DagsterGrpcClient(socket=str(Path(folder, "code.sock"))).shutdown_server(timeout=5)
+                _end([code_server])
     return 0
 
 
@@ -132,8 +140,6 @@ def _first_to_end(processes: Mapping[str, subprocess.Popen[bytes]]) -> tuple[str
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # what is begun here is bounded
     for patience, act in (
         (_OWN_ACCORD_SECONDS, subprocess.Popen.terminate),
         (_PATIENCE_SECONDS, subprocess.Popen.kill),

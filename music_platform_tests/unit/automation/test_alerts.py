@@ -10,7 +10,9 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
+from music_platform.asset_checks.outcome import CheckOutcome
 from music_platform.automation.alerts import CHECK_FAILURES, RUN_FAILURES, alert_sensors
+from music_platform.inert_text import inert
 from music_platform.settings import Settings
 
 _DAYS = dg.StaticPartitionsDefinition(["monday", "tuesday"])
@@ -132,6 +134,25 @@ def test_each_failed_check_is_posted_once(webhook: Webhook, instance: dg.Dagster
     again = run(instance, "monday", even="yes")
     checks.tick()
     assert webhook.received[-1]["run_id"] == again.run_id
+
+
+def test_a_hostile_name_is_no_link_in_a_chat_and_whole_in_the_fields(
+    webhook: Webhook, instance: dg.DagsterInstance
+) -> None:
+    name = "![p](http://127.0.0.1/x.png) <!channel> @everyone \u202e"
+    checks = Checks(webhook.url, instance)
+    checks.tick()
+    outcome = CheckOutcome("numbers", "are_odd", passed=False, description=f"object '{name}' is gone").to_dagster()
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            check_name="are_odd", asset_key=dg.AssetKey("numbers"), passed=False, description=outcome.description
+        )
+    )
+    checks.tick()
+    [posted] = webhook.received
+    assert posted["description"] == f"object '{inert(name)}' is gone"  # not the Markdown that Dagster shows
+    assert not set("<>[]@`\u202e") & set(posted["text"])
+    assert "://" not in posted["text"]
 
 
 def test_failures_before_the_first_tick_are_not_posted(webhook: Webhook, instance: dg.DagsterInstance) -> None:
