@@ -20,6 +20,7 @@ from music_platform.contracts.table import Cadence
 from music_platform.druid.datasources import DATASOURCES
 from music_platform.druid.ingestion_spec import interval_of
 from music_platform.errors import DruidTaskFailedError
+from music_platform.io_managers.manifest import read_manifest
 from music_platform.landing.layout import LANDING_PREFIX
 from music_platform.local_druid.local_druid import LocalDruid
 from music_platform.settings import Settings, process_environment
@@ -62,8 +63,13 @@ def test_a_range_of_partitions_is_one_task(served: Served) -> None:
         tasks: dict[str, set[object]] = {}
         for event in run.all_events:
             if event.is_step_materialization and event.asset_key is not None and event.asset_key.path[0] == "druid":
-                metadata = event.step_materialization_data.materialization.metadata
-                tasks.setdefault(event.asset_key.path[1], set()).add(metadata["task"].value)
+                made = event.step_materialization_data.materialization
+                name, partition = event.asset_key.path[1], str(made.partition)
+                tasks.setdefault(name, set()).add(made.metadata["task"].value)
+                gold = read_manifest(served.lake.store, DATASOURCES[name].contract, partition)
+                assert gold is not None
+                assert made.metadata["rows"].value == gold[0].rows
+                assert made.metadata["interval"].value == interval_of(DATASOURCES[name], partition, partition)
         assert set(tasks) == {
             name for name, datasource in DATASOURCES.items() if datasource.contract.cadence is cadence
         }
