@@ -6,8 +6,9 @@ Whoever shows text as plain text needs ``inert`` alone. Dagster shows descriptio
 import re
 import unicodedata
 
-# Controls, formats, halves of pairs, private and unassigned ones, separators of lines and paragraphs.
-_SHOWN_BY_CODE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Categories of Unicode whose characters are not seen: controls, formats such as U+202E, halves of pairs, private and
+unassigned ones, separators of lines and paragraphs."""
 _CODE_SPAN = re.compile(r"(?<!`)`[^`\n]+`(?!`)")
 _MARKUP = re.compile(r"""[\[\]<>*~\\&`\n]|://|www\.|@|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])""", re.IGNORECASE)
 _CODE = re.compile(r"(?P<fence>`+)(?P<end>[ \n])(?P<text>.*)(?P=end)(?P=fence)", re.DOTALL)
@@ -24,9 +25,7 @@ def inert(text: str, *, keep: str = "", longest: int | None = None) -> str:
     shown = text[:longest] if is_cut else text
     if not (shown.isascii() and shown.isprintable()):
         shown = "".join(
-            _code_of(character)
-            if unicodedata.category(character) in _SHOWN_BY_CODE and character not in keep
-            else character
+            _code_of(character) if unicodedata.category(character) in UNSEEN and character not in keep else character
             for character in shown
         )
     return f"{shown}…" if is_cut else shown

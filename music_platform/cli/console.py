@@ -27,10 +27,10 @@ from rich.text import Text
 from typer import rich_utils
 
 from music_platform.errors import MusicPlatformError
+from music_platform.inert_text import UNSEEN
 from music_platform.partitions import days_in_range, is_day, keys_in_range
 from music_platform.settings import Settings, current_settings
 
-_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, formats such as U+202E, lone surrogates, separators of lines
 _LAYOUT = "\n\t"
 _CONTROL_PICTURES, _DELETE = 0x2400, "\x7f"
 
@@ -47,7 +47,7 @@ def visible(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _seen(char: str) -> str:
-    if char in _LAYOUT or unicodedata.category(char) not in _UNSEEN:
+    if char in _LAYOUT or unicodedata.category(char) not in UNSEEN:
         return char
     if char < " ":
         return chr(_CONTROL_PICTURES + ord(char))

@@ -15,6 +15,7 @@ from dagster._core.test_utils import freeze_time
 from local_platform import RANGE_END, RANGE_START, LocalPlatform, good_record, gzip_lines
 from pydantic import SecretStr
 
+from music_platform.asset_checks.whole_days import WHOLE_DAYS_CHECK
 from music_platform.automation.landing_cursor import LandingCursor
 from music_platform.automation.landing_sensor import LandingWatch, landing_sensor
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
@@ -100,7 +101,8 @@ def make_day(platform: LocalPlatform) -> None:
     """The daily tables of the hours that there are."""
     daily_tier = build_definitions(platform.settings).resolve_job_def("daily_tier")
     result = daily_tier.execute_in_process(instance=platform.instance, partition_key=_DAY)
-    assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
+    failed = {found.check_name for found in result.get_asset_check_evaluations() if not found.passed}
+    assert failed <= {WHOLE_DAYS_CHECK}  # the day has few hours
 
 
 @pytest.fixture
