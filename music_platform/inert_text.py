@@ -6,9 +6,9 @@ Whoever shows text as plain text needs ``inert`` alone. Dagster shows descriptio
 import re
 import unicodedata
 
-UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Categories of Unicode whose characters are not seen: controls, formats such as U+202E, halves of pairs, private and
-unassigned ones, separators of lines and paragraphs."""
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of Unicode whose characters are not seen: controls, formats such as U+202E, halves of pairs, separators of lines
+and paragraphs."""
 _CODE_SPAN = re.compile(r"(?<!`)`[^`\n]+`(?!`)")
 _MARKUP = re.compile(r"""[\[\]<>*~\\&`\n]|://|www\.|@|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])""", re.IGNORECASE)
 _CODE = re.compile(r"(?P<fence>`+)(?P<end>[ \n])(?P<text>.*)(?P=end)(?P=fence)", re.DOTALL)
