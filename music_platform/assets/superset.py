@@ -36,15 +36,22 @@ def dashboards_asset(settings: Settings) -> dg.AssetsDefinition:
         },
         automation_condition=follows_the_bundle(),
     )
-    def import_dashboards(superset: dg.ResourceParam[SupersetResource]) -> dg.MaterializeResult:
+    def import_dashboards(
+        context: dg.AssetExecutionContext, superset: dg.ResourceParam[SupersetResource]
+    ) -> dg.MaterializeResult:
         files = bundle_files(database_uri(settings))
         started = time.monotonic()
-        publish(superset, files)
+        without_rows = publish(superset, files)
+        if without_rows:
+            context.log.warning(
+                f"Druid has no row of these datasources, whose charts are empty: {', '.join(without_rows)}"
+            )
         return dg.MaterializeResult(
             metadata={
                 "dashboards": len(DASHBOARDS),
                 "charts": sum(len(dashboard.charts) for dashboard in DASHBOARDS),
                 "datasets": len(DATASETS),
+                "datasources_without_rows": ", ".join(without_rows),
                 "seconds": round(time.monotonic() - started, 2),
             }
         )

@@ -6,6 +6,7 @@ What they are stands in bundle.py; when it is done is decided by the asset.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _PROBLEMS_TOLD = 10
 # Druid's broker learns of a datasource seconds after its segments are loaded, and after a start of all datasources anew.
 _DATASOURCE_SECONDS = 60.0
 _DATASOURCE_POLL_SECONDS = 2.0
+_UNKNOWN_DATASOURCE = re.compile(r"Object '[^']+' not found")
 
 
 class InvalidBundleError(MusicPlatformError):
@@ -65,11 +67,11 @@ def bundle_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def publish(superset: SupersetResource, files: Mapping[str, str]) -> None:
+def publish(superset: SupersetResource, files: Mapping[str, str]) -> list[str]:
     """Make Superset's dashboards those of the bundle, read their columns from Druid, let viewers at their data.
 
-    Any number of times, with the same result. Raises ``InvalidBundleError`` before anything is changed, ``DatasetError``
-    for a datasource that Druid does not have, and ``SupersetError``.
+    Any number of times, with the same result. Returns the datasources that Druid does not know, as ``read_columns``. Raises
+    ``InvalidBundleError`` before anything is changed, ``DatasetError`` for columns that cannot be read, and ``SupersetError``.
     """
     if problems := problems_of_bundle(files, DATASOURCES):
         more = f"\n  and {len(problems) - _PROBLEMS_TOLD} more" if len(problems) > _PROBLEMS_TOLD else ""
@@ -80,27 +82,42 @@ def publish(superset: SupersetResource, files: Mapping[str, str]) -> None:
         )
     superset.import_assets(files)
     numbers = superset.numbers_by_uuid("dataset")
-    read_columns(superset, numbers)
+    unknown = read_columns(superset, numbers)
     superset.grant_datasets(VIEWER_ROLE, [numbers[dataset.uuid] for dataset in DATASETS])
+    return unknown
 
 
-def read_columns(superset: SupersetResource, numbers: Mapping[str, int], seconds: float = _DATASOURCE_SECONDS) -> None:
+def read_columns(
+    superset: SupersetResource, numbers: Mapping[str, int], seconds: float = _DATASOURCE_SECONDS
+) -> list[str]:
     """Read the columns of every dataset from Druid; ``numbers`` are Superset's own of the datasets, by UUID.
 
     A datasource that Druid does not know is asked for again as long as the seconds allow, which are those of all datasets
-    together. Raises ``DatasetError`` with Druid's own words.
+    together. Druid knows none that has no row; those are returned, and keep the columns of the bundle. Raises ``DatasetError``
+    with Druid's own words where something else is amiss.
     """
     deadline = time.monotonic() + seconds
+    unknown: list[str] = []
     for dataset in DATASETS:
         number = numbers[dataset.uuid]
         while (refusal := _refusal_of(superset, number)) is not None:
-            if time.monotonic() > deadline:
+            if time.monotonic() <= deadline:
+                time.sleep(_DATASOURCE_POLL_SECONDS)
+                continue
+            answer = _answer_of_druid(superset, number)
+            if not _says_unknown(answer):
                 raise DatasetError(
                     f"the columns of the dataset {dataset.datasource} cannot be read: {refusal}. Asked for its rows, Druid "
-                    f"answers: {_answer_of_druid(superset, number)}. Superset must reach Druid by the database's url, and "
-                    f"Druid must hold a row of the datasource: materialize druid/{dataset.datasource} first"
+                    f"answers: {answer}. Superset must reach Druid by the database's url"
                 )
-            time.sleep(_DATASOURCE_POLL_SECONDS)
+            unknown.append(dataset.datasource)
+            break
+    return unknown
+
+
+def _says_unknown(answer: str) -> bool:
+    """Whether an answer of Druid says that there is no such datasource: no row of it was ever loaded."""
+    return _UNKNOWN_DATASOURCE.search(answer) is not None
 
 
 def _refusal_of(superset: SupersetResource, number: int) -> SupersetError | None:
@@ -133,4 +150,4 @@ def ask_charts(superset: SupersetResource, dashboards: Sequence[Dashboard] = DAS
             try:
                 yield ChartAnswer(dashboard, chart, rows=len(superset.chart_data(number)))
             except SupersetError as error:
-                yield ChartAnswer(dashboard, chart, error=str(error))
+                yield ChartAnswer(dashboard, chart, error="" if _says_unknown(str(error)) else str(error))
