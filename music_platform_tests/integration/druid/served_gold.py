@@ -77,10 +77,12 @@ class Served:
         self.hourly = self.run("hourly_spine", *HOURS)
         self.daily = self.run("daily_tier", *DAYS)
 
-    def run(self, job: str, first: str, last: str, *assets: str) -> dg.ExecuteInProcessResult:
+    def run(
+        self, job: str, first: str, last: str, *assets: str, tags: Mapping[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
         return self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
-            tags={RANGE_START: first, RANGE_END: last},
+            tags={RANGE_START: first, RANGE_END: last, **(tags or {})},
             asset_selection=[dg.AssetKey(asset.split("/")) for asset in assets] or None,
             raise_on_error=False,
         )

@@ -20,6 +20,7 @@ from music_platform.contracts.table import Cadence
 from music_platform.druid.datasources import DATASOURCES
 from music_platform.druid.ingestion_spec import interval_of
 from music_platform.errors import DruidTaskFailedError
+from music_platform.io_managers.landed_sources import GONE_INPUTS_TAG
 from music_platform.io_managers.manifest import read_manifest
 from music_platform.landing.layout import LANDING_PREFIX
 from music_platform.local_druid.local_druid import LocalDruid
@@ -91,7 +92,7 @@ def test_late_events_and_an_hour_that_became_empty(served: Served) -> None:
     prefix = f"{LANDING_PREFIX}/listen_events/dt={DAYS[1]}/hour={hour[11:13]}/"
     landed = {stored.key: served.lake.store.get(stored.key) or b"" for stored in served.lake.store.list(prefix)}
     served.lake.store.delete(list(landed))
-    assert served.run("hourly_spine", hour, hour).success
+    assert served.run("hourly_spine", hour, hour, tags={GONE_INPUTS_TAG: "remove"}).success
     assert served.rows("streams", hour) == {hour: 0}
     assert served.rows("streams", next_hour) == {next_hour: before[next_hour]}
     for key, content in landed.items():  # they come late
