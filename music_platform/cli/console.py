@@ -45,6 +45,11 @@ def visible(text: str) -> str:
     return "".join(char if char.isprintable() else _seen(char) for char in text)
 
 
+def one_line(text: str) -> str:
+    """``visible`` text whose own line breaks are seen as well: a value of events must not look like a line of the command."""
+    return visible(text).replace("\n", "\N{SYMBOL FOR NEWLINE}")
+
+
 @lru_cache(maxsize=4096)
 def _seen(char: str) -> str:
     if char in _LAYOUT or unicodedata.category(char) not in UNSEEN:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Cadence, Layer, TableContract
 from music_platform.contracts.tables import TABLES
@@ -22,6 +23,7 @@ from music_platform.landing.layout import (
     LandingFolder,
     day_of_folder,
     day_prefix,
+    list_errors,
     list_landing,
     parse_key,
     type_prefix,
@@ -145,6 +147,7 @@ def lake_status(lake: Lake, now: datetime, look_back_hours: int) -> LakeStatus:
         for key in rest_of_day
         if folders[key].objects
     ]
+    errors = list_errors(lake.store, window)
     unprocessed, gone = look.differences(
         {name: {key: folders[key] for key in window} for name, folders in listed.items()}
     )
@@ -154,7 +157,7 @@ def lake_status(lake: Lake, now: datetime, look_back_hours: int) -> LakeStatus:
         tuple(sorted([*held, *later_held], key=lambda item: (item.hour, item.event_type))),
         later_days,
         tuple(dict.fromkeys(look.damaged)),
-        tuple(gone),
+        (*gone, *look.gone_errors(errors)),
     )
 
 
@@ -246,6 +249,19 @@ class _Look:
             if differs.gone
         ]
         return unprocessed, gone
+
+    def gone_errors(self, listed: dict[str, LandingFolder]) -> list[GoneObjects]:
+        """Where objects of error records are gone that quarantine was made from."""
+        days = sorted({day_of_key(key) for key in listed})
+        made = self.lake.map_parallel(lambda day: hours_with_rows(self.lake, COLLECTOR_ERRORS, day), days)
+        gone = []
+        for key in sorted({hour for hours in made for hour in hours} & listed.keys()):
+            manifest = self.manifest(COLLECTOR_ERRORS, key)
+            differs = compare(self.lake, () if manifest is None else manifest.sources, listed[key].objects, self.now)
+            if differs.gone:
+                keys = tuple(source.key for source in differs.gone)
+                gone.append(GoneObjects(key, COLLECTOR_ERRORS.name, keys))
+        return gone
 
     def later_days(self) -> tuple[list[HeldHour], int]:
         """The hours that have landed objects on days after today, and the number of days that are not looked into."""

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Display
 
 from music_platform.cli.console import console, error_console, failures_told, settings_of_command, warn
+from music_platform.inert_text import inert
 from music_platform.landing.event_files import EventFile, LandingInputError, event_files, left_out_of_folders
 from music_platform.landing.examination import examined
 from music_platform.landing.layout import ERRORS_PREFIX
@@ -93,7 +94,7 @@ def _require_events(summary: LandingSummary) -> None:
 
 
 def _names(files: Sequence[str | Path]) -> str:
-    names = ", ".join(f"'{file}'" for file in files[:_MOST_NAMES_TOLD])
+    names = ", ".join(f"'{inert(str(file))}'" for file in files[:_MOST_NAMES_TOLD])
     return names + (f" and {len(files) - _MOST_NAMES_TOLD:,} more" if len(files) > _MOST_NAMES_TOLD else "")
 
 

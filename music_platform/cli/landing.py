@@ -26,6 +26,7 @@ from music_platform.cli.lake_status import is_missing
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
+from music_platform.inert_text import inert
 from music_platform.io_managers.landed_partitions import declare_expired
 from music_platform.landing.layout import LANDED_KINDS
 from music_platform.landing.refiling import Refiled, can_be_refiled, event_type_of, refile
@@ -171,6 +172,12 @@ def _print_plan(found: Sequence[UnreadObject], event_type: str | None) -> None:
 
 
 def _warn_of_what_stays(found: Sequence[UnreadObject], event_type: str | None) -> None:
+    odd = [one.stored.key for one in found if inert(one.stored.key) != one.stored.key]
+    if odd:
+        warn(
+            f"{len(odd):,} objects stay, for their names hold control characters or are not UTF-8; rename the files, such as "
+            f"'{inert(odd[0])}'"
+        )
     early = [one.place.hour for one in found if not can_be_refiled(one) and one.place.hour is not None]
     if early:
         warn(

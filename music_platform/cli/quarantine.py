@@ -18,6 +18,7 @@ from music_platform.cli.console import (
     echo_json,
     fail,
     failures_told,
+    one_line,
     partitions_asked_for,
     settings_of_command,
     warn,
@@ -64,7 +65,7 @@ def list_quarantine(
             total += len(rows)
             for rule, count in Counter(row["rule"] for row in rows).most_common():
                 example = next(row for row in rows if row["rule"] == rule)
-                shown = Text(_shorten(example["detail"] or example["raw"], 100))
+                shown = Text(one_line(_shorten(example["detail"] or example["raw"], 100)))
                 name = manifest.table.split("/")[1]
                 table.add_row(name, manifest.partition, Text(rule), f"{count:,}", shown)
     if total:
@@ -96,11 +97,11 @@ def show_quarantine(
             if as_json:
                 echo_json(row)
                 continue
-            console.print(Text.assemble((row["_object"], "bold"), f" line {row['_line_number']}"))
+            console.print(Text.assemble((one_line(row["_object"]), "bold"), f" line {row['_line_number']}"))
             console.print(Text(f"  rules  {','.join(_broken_rules(row))}"))
             if row["detail"]:
-                console.print(Text(f"  detail {row['detail']}"))
-            console.print(Text(f"  raw    {_shorten(row['raw'], 500)}"))
+                console.print(Text(f"  detail {one_line(row['detail'])}"))
+            console.print(Text(f"  raw    {one_line(_shorten(row['raw'], 500))}"))
         is_cut = next(rows, None) is not None
     if not as_json:
         console.print(f"{shown:,} rows shown")
@@ -204,8 +205,11 @@ def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] |
             spark = SparkResource.from_settings(lake.settings)  # opens no session, as nothing is read by it
             # A run can leave the collector's errors out: nothing is amiss then, unless it is they that are asked for.
             may_lack = contract is COLLECTOR_ERRORS and event_type is None
-            open_them = StoredPartitions.open_published if may_lack else StoredPartitions.open
-            manifests = list(open_them(contract, partitions, lake, spark).manifests.values())
+            # A day's hours may begin later or end earlier than the range that is asked for.
+            found = StoredPartitions.open_published(contract, partitions, lake, spark).manifests
+            if not found and not may_lack:
+                found = StoredPartitions.open(contract, partitions, lake, spark).manifests
+            manifests = list(found.values())
         yield from (manifest for manifest in manifests if manifest.rows)
 
 

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 
 from music_platform.contracts.schemas import fingerprint
 from music_platform.contracts.table import Layer, TableContract
-from music_platform.contracts.tables import MADE_OF_LANDED, QUARANTINE, SILVER
+from music_platform.contracts.tables import MADE_OF_LANDED, SILVER
 from music_platform.errors import ManifestCorruptError, PublishConflictError, RowsWouldBeRemovedError
 from music_platform.io_managers.landed_sources import (
     GONE_INPUTS_TAG,
@@ -28,13 +28,14 @@ from music_platform.io_managers.manifest import (
     DataFile,
     Manifest,
     Source,
+    lacking,
     manifest_key,
     partition_folder,
     read_manifest,
 )
 from music_platform.io_managers.parquet_reader import open_parquet
 from music_platform.landing.layout import LandingFolder, list_landed
-from music_platform.landing.reader import LandedObject, read_lines
+from music_platform.landing.reader import LandedObject, count_lines, read_lines
 from music_platform.partitions import describe_partitions, hour_of_key, in_batches
 from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
@@ -69,8 +70,8 @@ class LandedPartitions:
     ) -> LandedPartitions:
         """What lies in the hours' folders, against what the table was made from.
 
-        Raises ``RowsWouldBeRemovedError`` for an hour of which neither the manifest nor the objects are left, while tables
-        that are made from it hold rows.
+        Raises ``RowsWouldBeRemovedError`` for an hour of which nothing is left in bronze, and fewer lines in landing than
+        silver was made from.
         """
         manifests = _manifests_of_landed(contract, listed, lake)
         present: dict[str, list[Source]] = {}
@@ -81,13 +82,13 @@ class LandedPartitions:
             present[partition] = sources_of(lake, folder.objects, known)
             keys = {stored.key for stored in folder.objects}
             gone[partition] = [source for source in known if source.is_landed and source.key not in keys]
-        _require_bronze_of_silver(
-            contract, [hour for hour, folder in listed.items() if not folder.objects and hour not in manifests], lake
-        )
         objects = {
             partition: [LandedObject(stored.key, stored.size, hour_of_key(partition)) for stored in folder.objects]
             for partition, folder in listed.items()
         }
+        _require_rows_of_silver(
+            contract, {hour: found for hour, found in objects.items() if hour not in manifests}, lake
+        )
         return cls(contract, objects, present, gone, manifests, lake, spark)
 
     def settled(self, gone_objects: GoneInputs, now: datetime) -> LandedPartitions:
@@ -106,7 +107,10 @@ class LandedPartitions:
         kept: dict[str, list[Source]] = {}
         removed: dict[str, list[Source]] = {}
         for partition, sources in self.gone.items():
-            rows = rows_by_object(self.lake, self.published[partition]) if sources else {}
+            if not sources:
+                continue
+            is_removed = gone_objects is GoneInputs.REMOVE and len(sources) == len(missing.get(partition, ()))
+            rows = _rows_of_gone(self.lake, self.published[partition], may_lack_files=is_removed)
             for source in sources:
                 counted = replace(source, rows=rows.get(source.key, 0))
                 if gone_objects is GoneInputs.REMOVE and source in missing.get(partition, ()):
@@ -156,6 +160,23 @@ class LandedPartitions:
         }
 
 
+def _rows_of_gone(lake: Lake, manifest: Manifest, *, may_lack_files: bool) -> Mapping[str, int]:
+    """The partition's rows by object; none where a file is gone and all that is asked for is to be removed.
+
+    Raises ``ManifestCorruptError`` that names the file: the rows in it could be kept by no run.
+    """
+    absent = lacking(manifest, {stored.key: stored for stored in lake.store.list(manifest.folder)})
+    if not absent:
+        return rows_by_object(lake, manifest)
+    if may_lack_files:
+        return {}
+    raise ManifestCorruptError(
+        f"{manifest.table} partition {manifest.partition} lacks '{absent[0]}', and landed objects that it was made from are "
+        f"gone, so that its rows cannot be kept. Restore the file, or the objects; or have a run remove the rows: its tag "
+        f"{GONE_INPUTS_TAG}={GoneInputs.REMOVE}."
+    )
+
+
 def declare_expired(lake: Lake, kind: str, partition: str) -> list[Source]:
     """Declare the gone objects of an hour expired on purpose: its table keeps their rows from now on.
 
@@ -164,7 +185,13 @@ def declare_expired(lake: Lake, kind: str, partition: str) -> list[Source]:
     """
     contract = MADE_OF_LANDED[kind]
     for _ in range(_ATTEMPTS):
-        found = read_manifest(lake.store, contract, partition)
+        try:
+            found = read_manifest(lake.store, contract, partition)
+        except ManifestCorruptError as error:
+            raise ManifestCorruptError(
+                f"the manifest of {contract.path} partition {partition} cannot be read, so nothing can be declared in it. Run "
+                f"the hour with the tag {GONE_INPUTS_TAG}={GoneInputs.KEEP}, which keeps the rows and writes it again."
+            ) from error
         if found is None:
             return []
         manifest, etag = found
@@ -172,9 +199,9 @@ def declare_expired(lake: Lake, kind: str, partition: str) -> list[Source]:
         gone = {s.key for s in manifest.sources if s.is_landed and not s.is_expired and s.key not in present}
         if not gone:
             return []
-        rows = rows_by_object(lake, manifest)
+        rows = _rows_of_gone(lake, manifest, may_lack_files=False)
         sources = tuple(
-            replace(source, rows=rows[source.key], is_expired=True) if source.key in gone else source
+            replace(source, rows=rows.get(source.key, 0), is_expired=True) if source.key in gone else source
             for source in manifest.sources
         )
         declared = replace(manifest, sources=sources)
@@ -187,49 +214,62 @@ def declare_expired(lake: Lake, kind: str, partition: str) -> list[Source]:
 
 
 def _manifests_of_landed(contract: TableContract, partitions: Iterable[str], lake: Lake) -> dict[str, Manifest]:
-    """The published manifests of a table made of landed objects, as far as there are any."""
+    """What a table made of landed objects holds: its manifests, or its files where there is none that can be read."""
 
     def read(partition: str) -> Manifest | None:
         try:
             found = read_manifest(lake.store, contract, partition)
         except ManifestCorruptError:
-            return _manifest_of_files(contract, partition, lake)
-        return None if found is None else found[0]
+            found = None
+        return _manifest_of_files(contract, partition, lake) if found is None else found[0]
 
     keys = list(partitions)
     found = lake.map_requests(read, keys)
     return {key: manifest for key, manifest in zip(keys, found, strict=True) if manifest is not None}
 
 
-def _manifest_of_files(contract: TableContract, partition: str, lake: Lake) -> Manifest:
-    """In place of a manifest that cannot be read, and that a rebuild replaces: what the files say that they were made from."""
+def _manifest_of_files(contract: TableContract, partition: str, lake: Lake) -> Manifest | None:
+    """In place of a manifest that is gone or cannot be read: what the files of one run say that they were made from.
+
+    Of several runs it is the one with the most rows: a killed run leaves fewer, or the same ones once more.
+    """
     folder = partition_folder(contract.path, partition)
-    files = []
+    by_run: dict[str, list[DataFile]] = {}
     for stored in lake.store.list(folder):
-        if stored.key.endswith(".parquet"):
+        name = stored.key.removeprefix(f"{folder}/")
+        if name.endswith(".parquet"):
             with open_parquet(lake.store, stored.key) as file:
-                files.append(DataFile(stored.key.removeprefix(f"{folder}/"), file.metadata.num_rows, stored.size, ""))
+                rows = file.metadata.num_rows
+            by_run.setdefault(name.split("-")[1], []).append(DataFile(name, rows, stored.size, ""))
+    if not by_run:
+        return None
+    files = max(by_run.values(), key=lambda found: sum(file.rows for file in found))
     manifest = Manifest(contract.path, partition, tuple(files), fingerprint(contract), run_id="", created_at="")
     return replace(manifest, sources=tuple(Source(key, "") for key in rows_by_object(lake, manifest)))
 
 
-def _require_bronze_of_silver(contract: TableContract, partitions: Sequence[str], lake: Lake) -> None:
-    """Of these hours neither a manifest of bronze nor an object is left: nothing may have been made from them."""
+def _require_rows_of_silver(
+    contract: TableContract, partitions: Mapping[str, Sequence[LandedObject]], lake: Lake
+) -> None:
+    """Of these hours bronze has neither a manifest nor a file. What silver was made from must be in landing then."""
     if contract.layer is not Layer.BRONZE:
         return
-    made_from_it = [SILVER[contract.name], QUARANTINE[contract.name]]
 
-    def require(partition: str) -> None:
-        for table in made_from_it:
-            found = read_manifest(lake.store, table, partition)
-            if found is not None and found[0].rows:
-                raise RowsWouldBeRemovedError(
-                    f"{contract.path} partition {partition} has neither a manifest nor landed objects, and {table.path} holds "
-                    f"{found[0].rows} rows that were made from it: a run would remove them. Restore '"
-                    f"{partition_folder(contract.path, partition)}' or the landed objects."
-                )
+    def require(item: tuple[str, Sequence[LandedObject]]) -> None:
+        partition, objects = item
+        found = read_manifest(lake.store, SILVER[contract.name], partition)
+        needed = 0 if found is None else sum(source.rows or 0 for source in found[0].sources)
+        if not needed:
+            return
+        lines = sum(count_lines(lake.store.get(landed.key) or b"") for landed in objects)
+        if lines < needed:
+            raise RowsWouldBeRemovedError(
+                f"{contract.path} partition {partition} has no manifest and no file, and its landed objects hold {lines} lines, "
+                f"while {SILVER[contract.name].path} was made from {needed} rows of it: a run would remove the others. Restore "
+                f"'{partition_folder(contract.path, partition)}' or the landed objects."
+            )
 
-    lake.map_requests(require, partitions)
+    lake.map_requests(require, list(partitions.items()))
 
 
 def _told_of_gone_objects(contract: TableContract, missing: Mapping[str, Sequence[Source]]) -> str:
@@ -239,8 +279,9 @@ def _told_of_gone_objects(contract: TableContract, missing: Mapping[str, Sequenc
     return (
         f"{contract.path} partition {describe_partitions(list(missing))} was made from landed objects that are gone: "
         f"{named}{more}. A run would remove their rows, so nothing was changed. Restore the objects. Or keep the rows and "
-        f"declare the objects expired: ./run music-platform landing expire {_option_of(list(missing))}. Or have a run remove "
-        f"the rows: by the tag {GONE_INPUTS_TAG}={GoneInputs.REMOVE}, or gone_inputs in the configuration of the asset."
+        f"declare the objects expired: ./run music-platform landing expire {_option_of(list(missing))}. Or say what a run does "
+        f"with the rows: by its tag {GONE_INPUTS_TAG}={GoneInputs.KEEP} or ={GoneInputs.REMOVE}, or by gone_inputs in the "
+        "configuration of the asset."
     )
 
 

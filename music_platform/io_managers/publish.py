@@ -130,11 +130,12 @@ def publish_partitions(
 
 
 def _require_inputs(store: ObjectStore, current: Manifest, manifest: Manifest) -> None:
-    """Whatever the partition was made from and is not any more still exists: its rows are not left out because it is gone.
+    """Nothing that the partition was made from is left out, unless the table is no longer made of such tables at all.
 
-    What exists was left out by a changed definition of the table; a landed object is never left out.
+    What is left out is gone, or is no partition any more since MUSIC_PLATFORM_START was moved: its rows would go either way.
     """
     named = {source.key for source in manifest.sources}
+    tables = {key.partition("/date=")[0] for key in named}
     for source in current.sources:
         if source.key in named or not (source.is_landed or source.rows):
             continue
@@ -144,6 +145,12 @@ def _require_inputs(store: ObjectStore, current: Manifest, manifest: Manifest) -
             raise RowsWouldBeRemovedError(
                 f"{place} was made from '{source.key}', which is gone: this run would remove its rows, so the partition was left "
                 f"as it is. Restore it, or have the run remove the rows: its tag {GONE_INPUTS_TAG}={GoneInputs.REMOVE}."
+            )
+        if not source.is_landed and source.key.partition("/date=")[0] in tables:
+            raise RowsWouldBeRemovedError(
+                f"{place} was made from '{source.key}', which is still there and is not read by this run: its rows would be "
+                "removed, so the partition was left as it is. Was MUSIC_PLATFORM_START moved? Set it back, or have the run "
+                f"remove the rows: its tag {GONE_INPUTS_TAG}={GoneInputs.REMOVE}."
             )
         if source.is_landed:
             raise PublishConflictError(

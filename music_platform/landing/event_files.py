@@ -20,6 +20,7 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from music_platform.contracts.events import EVENT_TYPES
+from music_platform.inert_text import inert
 from music_platform.landing.formats import ByteStream, LandingInputError, decoded, read_fully
 
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
@@ -52,7 +53,7 @@ class EventFile:
     def name(self) -> str:
         if self.shown_as:
             return self.shown_as
-        return "standard input" if self.path is None else str(self.path)
+        return "standard input" if self.path is None else inert(str(self.path))
 
 
 def event_files(paths: Iterable[Path], event_type: str | None = None) -> list[EventFile]:
@@ -136,7 +137,7 @@ def opened(file: EventFile) -> Iterator[OpenedFile]:
     try:
         counted = _CountedStream(raw)
         try:
-            content = decoded(io.BufferedReader(counted, 1 << 20), file.name, file.path, file.event_type)
+            content = decoded(io.BufferedReader(counted, 1 << 20), file.name, file.event_type)
         except _READ_FAILURES as error:
             raise LandingInputError(f"cannot read {file.name}: {error}; nothing of it was landed") from error
         yield content, lambda: counted.position

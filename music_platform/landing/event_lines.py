@@ -170,7 +170,7 @@ def _sort_line(line: bytes, event_type: str, arrival: datetime) -> list[HourLine
     outcomes: list[HourLines | bytes] = []
     for element, text in _elements(line.decode("utf-8")) if isinstance(parsed, list) else []:
         if not isinstance(element, dict):
-            outcomes.append(_error_of_line(line, event_type, arrival))
+            outcomes.append(_error_of_line(text, event_type, arrival))  # not the whole line: there can be thousands
             continue
         ts = _epoch_milliseconds(element)
         if ts is None:

@@ -22,8 +22,8 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # of error records that are thrown
 def examined(files: Iterable[EventFile]) -> Iterator[list[EventFile]]:
     """The files, each looked at; standard input and pipes, which can be read once only, stay open until the end.
 
-    Raises LandingInputError for a file that cannot be read, whose format is not read, or that is short and holds lines of
-    which not one is an event.
+    Raises LandingInputError for a file that cannot be read, whose format is not read, or of whose first lines not one is an
+    event.
     """
     with ExitStack() as kept:
         yield [_examined(file, kept) for file in files]
@@ -39,15 +39,17 @@ def _examined(file: EventFile, kept: ExitStack) -> EventFile:
 
 
 def _begin_of(file: EventFile, content: OpenedFile) -> bytes:
-    """The first bytes of a file's content; where these are all, there must be an event in them, or no line at all."""
+    """The first bytes of a file's content: there must be an event in them, or no whole line at all."""
     begin = read_fully(content[0], WINDOW_BYTES)
-    if len(begin) < WINDOW_BYTES:
-        block = sort_block(begin.removesuffix(b"\n") + b"\n", file.event_type, _ANY_TIME)
-        if block.errors and not block.by_hour:
-            raise LandingInputError(
-                f"{file.name} holds no event; nothing was landed. Of its {block.lines:,} lines the first breaks the rule "
-                f"{_reason(block.errors[0])}. Read are {READ_FORMATS}."
-            )
+    is_all = len(begin) < WINDOW_BYTES
+    lines = begin.removesuffix(b"\n") + b"\n" if is_all else begin[: begin.rfind(b"\n") + 1]
+    block = sort_block(lines, file.event_type, _ANY_TIME) if lines else None
+    if block is not None and block.errors and not block.by_hour:
+        where = "" if is_all else f" in its first {WINDOW_BYTES // 1024} KB"
+        raise LandingInputError(
+            f"{file.name} holds no event{where}; nothing was landed. Of {block.lines:,} lines the first breaks the rule "
+            f"{_reason(block.errors[0])}. Read are {READ_FORMATS}."
+        )
     return begin
 
 

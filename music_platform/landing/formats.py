@@ -12,11 +12,9 @@ import io
 import json
 import lzma
 import re
-import shlex
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -115,9 +113,11 @@ COMPRESSIONS = (
 _TAR = ForeignFormat("a tar archive", "tar -xOf {file}", takes_compressed=True)
 _BY_DUCKDB = "duckdb -c \"COPY (FROM '{file}') TO '/dev/stdout' (FORMAT json)\""
 _ARRAY = ForeignFormat("one JSON array over several lines", "jq -c '.[]' {file}")
+_LIST = ForeignFormat("JSON objects separated by commas")
 _DOCUMENT = ForeignFormat("a JSON document over several lines", "jq -c . {file}")
-_CSV = ForeignFormat("CSV", _BY_DUCKDB, takes_compressed=True)
-_TSV = ForeignFormat("TSV", _BY_DUCKDB, takes_compressed=True)
+# No command: CSV has no types, and a converter that guesses makes a number of a zip.
+_CSV = ForeignFormat("CSV")
+_TSV = ForeignFormat("TSV")
 _XML = ForeignFormat("XML or HTML")
 
 _FOREIGN_MAGICS: dict[bytes, ForeignFormat] = {
@@ -144,7 +144,7 @@ _FOREIGN_MAGICS: dict[bytes, ForeignFormat] = {
     b"%PDF-": ForeignFormat("PDF"),
 }
 _TEXT_MAGICS = (b"ORC", b"PAR1", b"PARE", b"ARROW1", b"FEA1")  # a broken line of text can begin so, too
-# UTF-32's marks first: that of UTF-16 is the beginning of one of them. In JSON there are zeros behind any of them.
+# UTF-32's marks first: that of UTF-16 is the beginning of one of them.
 _ENCODINGS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -153,7 +153,7 @@ _ENCODINGS = (
 )
 
 
-def decoded(stored: ByteStream, name: str, path: Path | None, event_type: str) -> ByteStream:
+def decoded(stored: ByteStream, name: str, event_type: str) -> ByteStream:
     """The content of a stored file as UTF-8, whatever it is compressed and encoded with.
 
     Raises LandingInputError for a format that is not read; it says how to convert it. Raises as the decompressors do
@@ -166,7 +166,10 @@ def decoded(stored: ByteStream, name: str, path: Path | None, event_type: str) -
         content = compression.open(io.BufferedReader(Rejoined(begin, stored), 1 << 20))
     begin = read_fully(content, WINDOW_BYTES)
     content = Rejoined(begin, content)
-    encoding = next((encoding for mark, encoding in _ENCODINGS if begin.startswith(mark) and b"\0" in begin), None)
+    encoding = next(
+        (encoding for mark, encoding in _ENCODINGS if begin.startswith(mark) and (b"\0" in begin or begin == mark)),
+        None,
+    )
     foreign = _foreign_bytes(begin)
     if compression is not None:
         within = next((known for known in COMPRESSIONS if begin.startswith(known.magics)), None)
@@ -181,7 +184,7 @@ def decoded(stored: ByteStream, name: str, path: Path | None, event_type: str) -
     inside = "" if compression is None else f", compressed with {compression.name}"
     raise LandingInputError(
         f"{name} is {foreign.name}{inside}, which is not read; nothing of it was landed. Read are {READ_FORMATS}. "
-        + _advice(foreign, compression, path, event_type)
+        + _advice(foreign, compression, event_type)
     )
 
 
@@ -281,6 +284,10 @@ def _foreign_text(begin: bytes) -> ForeignFormat | None:
     lines = [line for line in lines if line]
     if not lines:
         return None
+    if _are_separated_by_commas(lines):
+        if text[0] == "[":
+            return _ARRAY
+        return _DOCUMENT if text[0] == "{" and not _is_json(lines[0].rstrip(",")) else _LIST
     if text[0] in "[{":
         return _json_over_lines(text, lines)
     if any(line[0] in "[{" and _is_json(line) for line in lines):
@@ -306,6 +313,15 @@ def _json_over_lines(text: str, lines: list[str]) -> ForeignFormat | None:
     if is_cut and not objects:
         return foreign
     return _ARRAY if lines[0] == "[" and lines[1].endswith("},") and objects <= 1 else None  # the last has no comma
+
+
+def _are_separated_by_commas(lines: list[str]) -> bool:
+    """Whether lines are elements of an array: more objects with a comma before or behind them than objects alone.
+
+    The last or the first element has none, so behind a bracket as many are enough.
+    """
+    joined = _objects([line.strip("[], \t") for line in lines if line[0] == "," or line[-1] == ","])
+    return joined > _objects(lines) - (lines[0][0] == "[") if joined else False
 
 
 def _objects(lines: list[str]) -> int:
@@ -339,11 +355,11 @@ def _separated_values(lines: list[str]) -> ForeignFormat | None:
     return None
 
 
-def _advice(foreign: ForeignFormat, compression: Compression | None, path: Path | None, event_type: str) -> str:
-    """What to do, with the command that converts the file and lands it."""
+def _advice(foreign: ForeignFormat, compression: Compression | None, event_type: str) -> str:
+    """What to do, with the command that converts the file and lands it. Never with its name, which may be a command itself."""
     if foreign.command is None:
-        return "Write its events as lines, one JSON object each."
-    file = "FILE" if path is None else shlex.quote(str(path))
+        return "Write its events as lines, one JSON object each, with texts as texts and numbers as numbers."
+    file = "FILE"
     if compression is None or foreign.takes_compressed:
         command = foreign.command.format(file=file)
     else:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.errors import LandedObjectGoneError
+from music_platform.inert_text import inert
 from music_platform.landing.event_files import EventFile, LandingInputError, blocks, opened
 from music_platform.landing.event_lines import sort_block
-from music_platform.landing.layout import error_objects, errors_key
+from music_platform.landing.layout import error_objects, errors_key, parse_errors_key
 from music_platform.landing.unread import NO_KIND, Reason, UnreadObject
 from music_platform.landing.writer import BLOCK_BYTES, LandingSummary, land_files
 from music_platform.resources.object_store import ObjectStore
@@ -43,6 +44,8 @@ def event_type_of(unread: UnreadObject, event_type: str | None) -> str | None:
 
 def can_be_refiled(unread: UnreadObject) -> bool:
     """Whether an object lies in a wrong place. An event before the first partition does not: only its hour is not read."""
+    if inert(unread.stored.key) != unread.stored.key:
+        return False  # no object of the store can have such a name: only the file system can rename it
     return unread.place.reason is not Reason.BEFORE_START or unread.place.kind == COLLECTOR_ERRORS.name
 
 
@@ -86,7 +89,12 @@ def _refile_error_records(store: ObjectStore, key: str, content: bytes, start: d
     packed = content if content.startswith(_GZIP_MAGIC) else gzip.compress(content, mtime=0)
     named = _CHUNK_ID.search(key.rpartition("/")[2])
     ids = [*([] if named is None else [named["chunk_id"]]), hashlib.sha256(packed).hexdigest()[:32]]
-    known = error_objects(store, since=start)
+    # An object filed under an hour to come is read by nothing yet, and may be there by a wrong clock.
+    known = {
+        chunk_id: there
+        for chunk_id, there in error_objects(store, since=start).items()
+        if (hour := parse_errors_key(there)) is not None and hour <= now
+    }
     for chunk_id in ids:
         if chunk_id in known and store.get(known[chunk_id]) == packed:
             return known[chunk_id]

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -134,7 +134,13 @@ class ObjectStore:
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """The objects whose keys begin with the folder ``prefix``, in no promised order."""
         with self._failures("list", prefix):
-            found = self._insist(lambda: obstore.list(self._store, prefix.rstrip("/") or None).collect())
+            try:
+                found = self._insist(lambda: obstore.list(self._store, prefix.rstrip("/") or None).collect())
+            except obstore.exceptions.InvalidPathError:
+                if not self.is_local:
+                    raise
+                yield from self._walk(prefix)
+                return
         yield from map(self._stored_object, found)
 
     def folders(self, prefix: str) -> list[str]:
@@ -144,9 +150,39 @@ class ObjectStore:
     def list_level(self, prefix: str) -> tuple[list[str], list[StoredObject]]:
         """The names of the folders right below the folder ``prefix``, sorted, and the objects that lie directly in it."""
         with self._failures("list", prefix):
-            found = self._insist(lambda: obstore.list_with_delimiter(self._store, prefix.rstrip("/") or None))
+            try:
+                found = self._insist(lambda: obstore.list_with_delimiter(self._store, prefix.rstrip("/") or None))
+            except obstore.exceptions.InvalidPathError:
+                if not self.is_local:
+                    raise
+                return self._scan(prefix)
         folders = sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"])
         return folders, [self._stored_object(meta) for meta in found["objects"]]
+
+    def _walk(self, prefix: str) -> Iterator[StoredObject]:
+        """As ``list``, of a local folder with a name that no object can have: such files can be listed, and not read."""
+        folders, objects = self._scan(prefix)
+        yield from objects
+        for name in folders:
+            yield from self._walk(f"{prefix.rstrip('/')}/{name}".lstrip("/"))
+
+    def _scan(self, prefix: str) -> tuple[list[str], list[StoredObject]]:
+        """As ``list_level``; bytes of a name that are not UTF-8 become lone surrogates, as Python has it."""
+        folders, objects = [], []
+        with os.scandir(Path(self.location, prefix)) as entries:
+            for entry in sorted(entries, key=lambda found: found.name):
+                if entry.is_dir():
+                    folders.append(entry.name)
+                    continue
+                about = entry.stat()
+                meta = {
+                    "path": f"{prefix.rstrip('/')}/{entry.name}".lstrip("/"),
+                    "size": about.st_size,
+                    "e_tag": None,
+                    "last_modified": datetime.fromtimestamp(about.st_mtime_ns // 1000 / 1e6, UTC),
+                }
+                objects.append(self._stored_object(meta))
+        return folders, objects
 
     def _stored_object(self, meta: Any) -> StoredObject:
         etag = f"{meta['last_modified'].timestamp():.6f}-{meta['size']}" if self.is_local else meta["e_tag"] or ""
@@ -223,6 +259,11 @@ class ObjectStore:
                 raise LakeUnreachableError(
                     f"cannot {operation} '{key}' in the lake {self.location}: there is no bucket '{bucket}'. Correct "
                     "MUSIC_PLATFORM_LAKE and MUSIC_PLATFORM_S3_ENDPOINT, or create the bucket."
+                ) from error
+            if isinstance(error, obstore.exceptions.InvalidPathError):
+                raise LakeUnreachableError(
+                    f"cannot {operation} '{key}' in the lake {self.location}: {reason}. An object there has a name that none "
+                    "should have; rename or remove it by the store's own tool."
                 ) from error
             raise LakeUnreachableError(
                 f"cannot {operation} '{key}' in the lake {self.location}: {reason}. Check that the lake is reachable, "

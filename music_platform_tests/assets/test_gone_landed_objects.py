@@ -10,7 +10,7 @@ import pytest
 from local_platform import HOUR, NEXT_HOUR, LocalPlatform, evaluations, good_record, gzip_lines
 
 from music_platform.contracts.tables import TABLES
-from music_platform.errors import PublishConflictError, RowsWouldBeRemovedError
+from music_platform.errors import ManifestCorruptError, PublishConflictError, RowsWouldBeRemovedError
 from music_platform.io_managers.compaction import compact_partition
 from music_platform.io_managers.landed_partitions import declare_expired
 from music_platform.io_managers.landed_sources import GONE_INPUTS_TAG, GoneInputs
@@ -85,7 +85,7 @@ def test_a_run_refuses_to_remove_rows(platform: LocalPlatform, hours: tuple[str,
         run(platform, *hours)
     assert f"{BRONZE} partition {HOUR} was made from landed objects that are gone: '{key}'" in str(raised.value)
     assert f"./run music-platform landing expire --partition '{HOUR}'" in str(raised.value)
-    assert f"{GONE_INPUTS_TAG}=remove" in str(raised.value)
+    assert f"{GONE_INPUTS_TAG}=keep or =remove" in str(raised.value)
     assert (rows(platform), platform.manifests()) == (before, manifests)
 
 
@@ -202,15 +202,59 @@ def test_a_damaged_manifest_hides_no_rows(platform: LocalPlatform) -> None:
     assert sorted(platform.rows(BRONZE, NEXT_HOUR), key=repr) == before
 
 
-def test_bronze_that_is_gone_with_its_objects_empties_no_silver(platform: LocalPlatform) -> None:
+@pytest.mark.parametrize("manifest_is", ["gone", "damaged"])
+@pytest.mark.parametrize("objects_gone", [1, 2], ids=["some_objects", "all_objects"])
+def test_bronze_that_is_gone_with_its_objects_empties_no_silver(
+    platform: LocalPlatform, objects_gone: int, manifest_is: str
+) -> None:
     manifest = platform.manifest(BRONZE, HOUR)
-    platform.lake.store.delete(
-        [*(source.key for source in manifest.sources), *manifest.keys, manifest_key(BRONZE, HOUR)]
-    )
+    gone = [source.key for source in manifest.sources][:objects_gone]
+    platform.lake.store.delete([*gone, *manifest.keys, manifest_key(BRONZE, HOUR)])
+    if manifest_is == "damaged":
+        platform.lake.store.put(manifest_key(BRONZE, HOUR), b"")
     before = platform.rows(SILVER, HOUR)
-    with pytest.raises(RowsWouldBeRemovedError, match=f"{SILVER} holds {len(before)} rows that were made from it"):
+    with pytest.raises(RowsWouldBeRemovedError, match=f"while {SILVER} was made from 5 rows of it"):
         run(platform, HOUR)
     assert platform.rows(SILVER, HOUR) == before
+
+
+@pytest.mark.parametrize("table", [BRONZE, ERRORS])
+def test_files_without_a_manifest_say_what_they_were_made_from(platform: LocalPlatform, table: str) -> None:
+    key = remove_object(platform, table=table)
+    before = sorted(platform.rows(table, HOUR), key=repr)
+    [file] = platform.manifest(table, HOUR).keys
+    content = platform.lake.store.get(file)
+    assert content is not None
+    platform.lake.store.put(file.replace("part-", "part-0123456789abcdef-killed-"), content)  # what a killed run left
+    platform.lake.store.delete([manifest_key(table, HOUR)])
+    with pytest.raises(RowsWouldBeRemovedError, match=key):
+        platform.run(HOUR, tables=[table])
+    platform.run(HOUR, tables=[table], tags={GONE_INPUTS_TAG: "keep"})
+    assert sorted(platform.rows(table, HOUR), key=repr) == before
+
+
+def test_rows_of_gone_objects_in_a_gone_file_are_removed_or_named(platform: LocalPlatform) -> None:
+    key, keys = remove_object(platform), platform.manifest(BRONZE, HOUR).keys
+    platform.lake.store.delete(keys)
+    for choose in (
+        lambda: declare_expired(platform.lake, "listen_events", HOUR),
+        lambda: run(platform, HOUR, tags={GONE_INPUTS_TAG: "keep"}),
+    ):
+        with pytest.raises(ManifestCorruptError, match=f"lacks '{keys[0]}'"):
+            choose()
+    run(platform, HOUR, tags={GONE_INPUTS_TAG: "remove"})
+    assert key not in {row["_object"] for row in platform.rows(BRONZE, HOUR)}
+
+
+def test_a_day_is_not_made_from_fewer_hours_because_the_start_was_moved(platform: LocalPlatform) -> None:
+    day, table = HOUR[:10], "gold/hourly_plays"
+    before = platform.rows(table, day)
+    moved = LocalPlatform(platform.settings.model_copy(update={"start": hour_of_key(NEXT_HOUR)}))
+    result = moved.run_day(day, raise_on_error=False)
+    assert not result.success
+    told = [event.step_failure_data.error_display_string for event in result.get_step_failure_events()]
+    assert any("which is still there and is not read by this run" in text for text in told)
+    assert platform.rows(table, day) == before
 
 
 def test_a_day_is_not_made_from_fewer_hours_because_some_are_gone(platform: LocalPlatform) -> None:

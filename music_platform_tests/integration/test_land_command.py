@@ -162,15 +162,21 @@ def test_a_file_without_an_event_is_an_error(
     event_file(tmp_path, b"no event\n" * 3, "listen_events.jsonl")
     short = command(tmp_path)
     assert short.exit_code == 1
-    assert "holds no event; nothing was landed. Of its 3 lines the first breaks the rule json_object" in short.output
+    assert "holds no event; nothing was landed. Of 3 lines the first breaks the rule json_object" in short.output
     assert list(store.list("")) == []
     event_file(tmp_path, b"no event\n" * 40_000, "listen_events.jsonl")  # longer than what is looked at first
     long = command(tmp_path)
     assert long.exit_code == 1
+    assert "holds no event in its first 256 KB; nothing was landed" in long.output
+    assert list(store.list("")) == []
+    event_file(tmp_path, b"no event" * 40_000, "listen_events.jsonl")  # whose first line is cut there
+    one_line = command(tmp_path)
+    assert one_line.exit_code == 1
     assert (
-        f"not one line is an event in '{tmp_path}/listen_events.jsonl'; the lines are error records now" in long.output
+        f"not one line is an event in '{tmp_path}/listen_events.jsonl'; the lines are error records now"
+        in one_line.output
     )
-    assert len(error_records(store)) == 40_000
+    assert len(error_records(store)) == 1
 
 
 def test_an_empty_file_is_an_error_by_itself_and_a_warning_beside_others(

@@ -123,7 +123,7 @@ def test_what_cannot_be_read_or_holds_no_event_stays_and_is_an_error(commands: C
     result = commands.invoke(app, ["landing", "refile", "--yes"])
     assert result.exit_code == 1
     assert "'landing/auth_events/README' stays: 'landing/auth_events/README' holds no event" in result.stderr
-    assert f"cannot read landing/auth_events/a/{_NAME} to its end" in result.stderr
+    assert f"cannot read landing/auth_events/a/{_NAME}:" in result.stderr
     assert "2 of 3 objects were not refiled" in result.stderr
     assert {key: lake.store.get(key) for key in kept} == kept
     assert landed_lines_of_hours(lake.store) == [auth_event(1).encode()]

@@ -50,7 +50,7 @@ def test_other_lines_are_no_error_records(line: bytes) -> None:
     assert parse_error_record(line) is None
 
 
-@pytest.mark.parametrize("line", [b"no json", b'{"a":1}', b'{"ts":"1793491201000"}', b"[1]", b'{"ts":1,"b":"\xff"}'])
+@pytest.mark.parametrize("line", [b"no json", b'{"a":1}', b'{"ts":"1793491201000"}', b"1", b'{"ts":1,"b":"\xff"}'])
 def test_what_land_refuses_comes_back_and_is_judged_alike(line: bytes) -> None:
     [record] = sort_block(line + b"\n", "page_view_events", _TIME).errors
     found = parse_error_record(record.rstrip(b"\n"))

@@ -194,7 +194,7 @@ def test_the_elements_of_an_array_are_taken_one_by_one() -> None:
     line = b'[{"ts":1793491201000, "a":"\\ud800\xc3\xa9"}, 1, {"ts":5}]'
     landed, errors = _sort(line, b'{"ts":1793491201000}')
     assert landed == {_HOUR: [b'{"ts":1793491201000}', b'{"ts":1793491201000, "a":"\\ud800\xc3\xa9"}']}
-    assert [_origin(error) for error in errors] == [{"message": line.decode()}, {"ts": 5}]
+    assert [_origin(error) for error in errors] == [{"message": "1"}, {"ts": 5}]
 
 
 @pytest.mark.parametrize(

@@ -150,16 +150,22 @@ FOREIGN = {
     "ORC": (written_by(pyarrow.orc.write_table), "ORC", None),
     "Avro": (b"Obj\x01\x04\x14avro.codec", "Avro", None),
     "PDF": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "PDF", None),
-    "CSV": (written_by(pyarrow.csv.write_csv), "CSV", "duckdb"),
-    "CSV in gzip": (gzip.compress(written_by(pyarrow.csv.write_csv)), "CSV, compressed with gzip", "duckdb"),
-    "TSV": (b"a\tb\n1\t2\n", "TSV", "duckdb"),
-    "semicolons": (b"\xef\xbb\xbfts;song\r\n", "CSV", "duckdb"),
+    "CSV": (written_by(pyarrow.csv.write_csv), "CSV", None),
+    "CSV in gzip": (gzip.compress(written_by(pyarrow.csv.write_csv)), "CSV, compressed with gzip", None),
+    "TSV": (b"a\tb\n1\t2\n", "TSV", None),
+    "semicolons": (b"\xef\xbb\xbfts;song\r\n", "CSV", None),
     "XML": (b'<?xml version="1.0"?>\n<events/>\n', "XML or HTML", None),
     "HTML": (b"<!DOCTYPE html><html><body>503 Service Unavailable</body></html>", "XML or HTML", None),
     "array of lines": (b"[\n" + b",\n".join(LINES.splitlines()) + b"\n]\n", "one JSON array", "jq -c '.[]'"),
     "array, cut": (b"[\n" + b",\n".join(LINES.splitlines()), "one JSON array", "jq -c '.[]'"),
     "array, broken": (b"[\n" + b",\n".join([*LINES.splitlines(), b'{"ts":'] * 2) + b"\n]", "one JSON array", "jq"),
     "array as Postgres writes": (b"[" + b", \n ".join(LINES.splitlines()) + b"]\n", "one JSON array", "jq -c '.[]'"),
+    "array, comma first": (b"[\n" + b"\n,".join(LINES.splitlines()) + b"\n]\n", "one JSON array", "jq -c '.[]'"),
+    "long array, comma first": (b"[\n" + b"\n,".join(LINES.splitlines() * 400) + b"\n]\n", "one JSON array", "jq -c '.[]'"),
+    "array after a line": (b"// export\n[\n" + b",\n".join(LINES.splitlines()) + b"\n]\n", "JSON objects separated", None),
+    "two arrays": (b"[\n" + b",\n".join(LINES.splitlines()) + b"\n]\n[\n" + b",\n".join(LINES.splitlines()) + b"\n]\n",
+                   "one JSON array", "jq -c '.[]'"),
+    "objects and commas": (b",\n".join(LINES.splitlines() * 400), "JSON objects separated by commas", None),
     "array, pretty": (json.dumps(RECORDS, indent=4).encode(), "one JSON array", "jq -c '.[]'"),
     "array, pretty, CRLF, mark": (
         b"\xef\xbb\xbf" + json.dumps(RECORDS, indent=1).replace("\n", "\r\n").encode(), "one JSON array", "jq -c '.[]'",
@@ -179,7 +185,7 @@ def test_a_format_that_is_not_read_is_named_with_the_way_out(tmp_path: Path, kin
     assert f"{tmp_path}/listen_events.jsonl is {name}" in message
     assert "nothing of it was landed" in message
     if command is None:
-        assert "Write its events as lines, one JSON object each." in message
+        assert "Write its events as lines, one JSON object each" in message
     else:
         assert f"Convert it: {command}" in message
         assert message.endswith("| ./run music-platform land --event-type listen_events -")
@@ -231,11 +237,29 @@ def test_a_short_file_without_event_is_refused_with_the_reason(tmp_path: Path, c
     assert reason in message
 
 
+def test_a_long_file_without_event_in_its_beginning_is_refused(tmp_path: Path) -> None:
+    for content in (
+        LINES.decode().replace("Debaser", "Débaser").encode("utf-16-le") * 2000,
+        b",ts,song\n" + b"0,1793577720000,Debaser\n" * 20_000,
+        b"no event\n" * 60_000 + LINES,
+    ):
+        message = refusal_of(tmp_path, content)
+        assert (
+            "nothing of it was landed" in message or "holds no event in its first 256 KB; nothing was landed" in message
+        )
+
+
+def test_a_file_name_is_no_part_of_the_command(tmp_path: Path) -> None:
+    message = refusal_of(tmp_path, zip_of(LINES), "$(touch pwned).csv\nerror: x")
+    assert message.endswith("Convert it: unzip -p FILE | ./run music-platform land --event-type listen_events -")
+    assert "\n" not in message
+
+
 @given(content=st.binary(max_size=200) | st.text('[]{}",:\\\n t1', max_size=60).map(str.encode))
 @settings(deadline=None)
 def test_arbitrary_content_is_read_or_refused(content: bytes) -> None:
     try:
-        stream = formats.decoded(io.BytesIO(content), "a file", None, "listen_events")
+        stream = formats.decoded(io.BytesIO(content), "a file", "listen_events")
         stream.read(-1)
     except (LandingInputError, OSError, EOFError, lzma.LZMAError, UnicodeDecodeError, pa.ArrowException):
         pass
@@ -245,4 +269,4 @@ def test_arbitrary_content_is_read_or_refused(content: bytes) -> None:
 @settings(deadline=None)
 def test_events_at_the_end_make_a_file_of_lines_whatever_stands_before(lines: list[bytes]) -> None:
     content = b"\n".join([*lines, LINES])
-    assert formats.decoded(io.BytesIO(content), "a file", None, "listen_events").read(-1) == content
+    assert formats.decoded(io.BytesIO(content), "a file", "listen_events").read(-1) == content
