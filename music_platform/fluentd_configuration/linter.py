@@ -1,15 +1,17 @@
-"""The linter: every rule over one configuration. The rules themselves stand in rules_of_outputs.py and rules_of_routes.py."""
+"""The linter: every rule over one configuration. The rules stand in rules_of_*.py and plugin_parameters.py."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from music_platform.fluentd_configuration.parser import Configuration, Place
+from music_platform.fluentd_configuration.plugin_parameters import PARAMETER_RULES
 from music_platform.fluentd_configuration.rule import Rule
 from music_platform.fluentd_configuration.rules_of_outputs import OUTPUT_RULES
 from music_platform.fluentd_configuration.rules_of_routes import ROUTE_RULES
+from music_platform.fluentd_configuration.rules_of_values import VALUE_RULES
 
-RULES: tuple[Rule, ...] = (*ROUTE_RULES, *OUTPUT_RULES)
+RULES: tuple[Rule, ...] = (*ROUTE_RULES, *OUTPUT_RULES, *VALUE_RULES, *PARAMETER_RULES)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from glob import iglob
 from pathlib import Path
 
 from music_platform.errors import MusicPlatformError
@@ -40,11 +41,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter's value after its variables were put in; None where it is left to Fluentd's default."""
+    """A parameter's value after its variables were put in; None where it is left to Fluentd's default.
+
+    ``is_known`` is false where a variable in it is not set and has no default: Fluentd may well run with it.
+    """
 
     value: str | None
     place: Place
     is_from_variable: bool
+    is_known: bool = True
 
 
 @dataclass
@@ -117,6 +122,7 @@ class _FileParser:
         except (OSError, UnicodeDecodeError) as error:
             raise FluentdConfigurationError(f"cannot read the configuration '{file}': {error}") from error
         self._number = 0
+        self._is_known = True
 
     def parse(self, into: Element) -> None:
         sections = [into]
@@ -163,8 +169,9 @@ class _FileParser:
         if name in ("@include", "include"):
             self._include(self._value(text), section)
             return
-        place = self._place
-        section.parameters[name] = Parameter(self._value(text), place, is_from_variable="#{" in text)
+        place, self._is_known = self._place, True
+        value = self._value(text)
+        section.parameters[name] = Parameter(value, place, is_from_variable="#{" in text, is_known=self._is_known)
 
     def _value(self, text: str) -> str | None:
         if text.startswith('"'):
@@ -185,6 +192,7 @@ class _FileParser:
                     continue
                 variable, value = evaluate(piece.text, self._environment)
                 self._configuration.variables[variable.name] = variable
+                self._is_known &= bool(value) or variable.default is not None or variable.name in self._environment
                 if value is None:
                     return None
                 parts.append(value)
@@ -227,10 +235,9 @@ class _FileParser:
             raise self._error(f"'{pattern}' is not beside this file; include files that are versioned with it")
         if self._depth >= _DEEPEST_INCLUDE:
             raise self._error(f"@include {pattern} goes round in circles")
-        absolute = Path(pattern).is_absolute()
-        base = Path(Path(pattern).anchor) if absolute else self._file.parent
-        relative = str(Path(pattern).relative_to(base)) if absolute else pattern
-        found = sorted(base.glob(relative))
+        folder = self._file.parent
+        names = iglob(pattern, root_dir=folder)  # noqa: PTH207 (pathlib refuses patterns that Fluentd takes)
+        found = sorted(folder / name for name in names if (folder / name).is_file())
         if not found:
             self._configuration.empty_includes.append((pattern, self._place))
         for file in found:

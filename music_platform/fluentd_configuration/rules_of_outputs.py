@@ -8,14 +8,18 @@ from datetime import UTC, datetime
 
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.fluentd_configuration.parser import Configuration, Element
+from music_platform.fluentd_configuration.plugin_parameters import seconds_of, size_of
 from music_platform.fluentd_configuration.rule import Broken, Rule
 from music_platform.landing.layout import ERRORS_PREFIX, LANDING_PREFIX, parse_errors_key, parse_key
 
-_SAMPLE_HOUR = datetime(2026, 11, 1, 5, tzinfo=UTC)
+# Hours of which each part tells: morning and afternoon, month and day, a week that belongs to another year.
+_SAMPLE_HOURS = (datetime(2026, 11, 2, 5, tzinfo=UTC), datetime(2027, 1, 1, 17, tzinfo=UTC))
+_SAMPLE_TAG = f"eventsim.{EVENT_TYPES[0]}"
 _SAMPLE_CHUNK_ID = "6610b500be66c91898d54d39ff860039"
-_DEFAULT_KEY_FORMAT = "%{path}%{time_slice}_%{index}.%{file_extension}"
+DEFAULT_KEY_FORMAT = "%{path}%{time_slice}_%{index}.%{file_extension}"
 _FILE_EXTENSIONS = {"gzip": "gz", "gzip_command": "gz", "text": "txt", "json": "json", "lzo": "lzo", "lzma2": "xz"}
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_PAUSE_SECONDS = 3600
+_UTC_ZONES = ("UTC", "Etc/UTC", "+00:00", "+0000")
 
 
 def s3_outputs(configuration: Configuration) -> list[Element]:
@@ -25,57 +29,56 @@ def s3_outputs(configuration: Configuration) -> list[Element]:
     ]
 
 
-def sample_key(output: Element, event_type: str) -> str:
-    """The key that an output would give an object of an hour, without what stands before landing/ or errors/."""
+def sample_key(output: Element, tag: str, hour: datetime = _SAMPLE_HOURS[0]) -> str:
+    """The key that an output would give an object of a tag and an hour."""
     values = {
         "path": output.get("path"),
-        "time_slice": output.get("time_slice_format", _time_slice_format(_buffer_of(output))),
+        "time_slice": output.get("time_slice_format", _time_slice_format(child_of(output, "buffer"))),
         "file_extension": _FILE_EXTENSIONS.get(output.get("store_as", "gzip"), "gz"),
         "index": "0",
     }
-    key = output.get("s3_object_key_format", _DEFAULT_KEY_FORMAT)
+    key = output.get("s3_object_key_format", DEFAULT_KEY_FORMAT)
     key = re.sub(r"%\{(\w+)\}", lambda found: values.get(found[1], ""), key)
-    for placeholder, value in (
-        ("${chunk_id}", _SAMPLE_CHUNK_ID),
-        ("${tag[1]}", event_type),
-        ("${tag[-1]}", event_type),
-        ("${tag}", f"eventsim.{event_type}"),
-    ):
+    parts = tag.split(".")
+    places = {f"${{tag[{place}]}}": parts[place] for place in range(-len(parts), len(parts))}
+    for placeholder, value in {"${chunk_id}": _SAMPLE_CHUNK_ID, "${tag}": tag, **places}.items():
         key = key.replace(placeholder, value)
-    key = _SAMPLE_HOUR.strftime(key)
-    begin = re.search(rf"(?:^|/)(?={LANDING_PREFIX}/|{ERRORS_PREFIX}/)", key)
-    return key if begin is None else key[begin.end() :]
+    return hour.strftime(key)
 
 
-def lands_events(output: Element) -> bool:
-    """Whether an output is meant for events: its objects, or those of a store of a copy, lie under landing/."""
-    return _lands_below(LANDING_PREFIX, output)
+def lake_of(output: Element) -> tuple[str, str, str]:
+    """Endpoint and bucket of an output, and what stands before landing/ or errors/ in its keys."""
+    prefix = re.sub(rf"(?:^|(?<=/))({LANDING_PREFIX}|{ERRORS_PREFIX})/.*", "", output.get("path"))
+    return output.get("s3_endpoint"), output.get("s3_bucket"), prefix
 
 
-def lands_errors(output: Element) -> bool:
-    """Whether an output is meant for error records: its objects, or those of a store of a copy, lie under errors/."""
-    return _lands_below(ERRORS_PREFIX, output)
+def lands_event(output: Element | None, tag: str) -> bool:
+    """Whether events of a tag come to lie where the platform reads them."""
+    if output is None or output.get("@type") != "s3":
+        return False
+    found = [(parse_key(_key_in_lake(output, tag, hour)), hour) for hour in _SAMPLE_HOURS]
+    return all(key is not None and key[1] == hour for key, hour in found)
 
 
-def _lands_below(prefix: str, output: Element) -> bool:
-    return any(
-        one.get("@type") == "s3" and sample_key(one, EVENT_TYPES[0]).startswith(f"{prefix}/")
-        for one in (output, *output.children("store"))
-    )
+def is_for_events(output: Element | None) -> bool:
+    return output is not None and _key_in_lake(output, _SAMPLE_TAG).startswith(f"{LANDING_PREFIX}/")
 
 
-def _buffer_of(output: Element) -> Element:
-    """The buffer's section; an empty one where there is none, with Fluentd's defaults."""
-    return next(iter(output.children("buffer")), Element("buffer", "", output.place))
+def is_for_errors(output: Element | None) -> bool:
+    return output is not None and _key_in_lake(output, _SAMPLE_TAG).startswith(f"{ERRORS_PREFIX}/")
 
 
-def _seconds(text: str) -> int | None:
-    match = re.fullmatch(r"(\d+)([smhd]?)", text)
-    return None if match is None else int(match[1]) * _SECONDS[match[2]]
+def _key_in_lake(output: Element, tag: str, hour: datetime = _SAMPLE_HOURS[0]) -> str:
+    return sample_key(output, tag, hour).removeprefix(lake_of(output)[2])
+
+
+def child_of(output: Element, name: str) -> Element:
+    """A section of an output; an empty one where there is none, with Fluentd's defaults."""
+    return next(iter(output.children(name)), Element(name, "", output.place))
 
 
 def _time_slice_format(buffer: Element) -> str:
-    timekey = _seconds(buffer.get("timekey", "1d")) or 86_400
+    timekey = seconds_of(buffer.get("timekey", "1d")) or 86_400
     if timekey < 60:
         return "%Y%m%d%H%M%S"
     if timekey < 3600:
@@ -84,126 +87,63 @@ def _time_slice_format(buffer: Element) -> str:
 
 
 def _of_outputs(broken_at: Callable[[Element], Broken]) -> Callable[[Configuration], Broken]:
-    def of_all(configuration: Configuration) -> Broken:
-        for output in s3_outputs(configuration):
-            yield from broken_at(output)
-
-    return of_all
-
-
-def _of_buffers(broken_at: Callable[[Element], Broken]) -> Callable[[Configuration], Broken]:
-    return _of_outputs(lambda output: broken_at(_buffer_of(output)))
-
-
-def _key_names_the_chunk(output: Element) -> Broken:
-    if "${chunk_id}" not in output.get("s3_object_key_format", _DEFAULT_KEY_FORMAT):
-        yield (
-            output.place_of("s3_object_key_format"),
-            "a chunk that is sent again becomes another object, or takes the place of one; put ${chunk_id} into "
-            "s3_object_key_format",
-        )
+    return lambda configuration: (found for output in s3_outputs(configuration) for found in broken_at(output))
 
 
 def _key_is_read(output: Element) -> Broken:
-    if lands_errors(output):
-        is_read = parse_errors_key(sample_key(output, EVENT_TYPES[0])) == _SAMPLE_HOUR
+    key = sample_key(output, _SAMPLE_TAG)
+    if is_for_errors(output):
+        is_read = all(parse_errors_key(_key_in_lake(output, _SAMPLE_TAG, hour)) == hour for hour in _SAMPLE_HOURS)
     else:
-        is_read = all(parse_key(sample_key(output, name)) == (name, _SAMPLE_HOUR) for name in EVENT_TYPES)
-    if not is_read:
+        is_read = all(lands_event(output, f"eventsim.{name}") for name in EVENT_TYPES)
+    if not is_read or key.startswith("/") or "//" in key:
         yield (
             output.place_of("path"),
-            f"objects such as '{sample_key(output, EVENT_TYPES[1])}' are never read; the platform reads "
-            "landing/<event type>/dt=%Y-%m-%d/hour=%H/%Y%m%d%H_<chunk id>.json.gz and "
-            "errors/dt=%Y-%m-%d/%Y%m%d%H_<chunk id>.json.gz",
+            f"objects such as '{key}' are never read; the platform reads {LANDING_PREFIX}/<event type>/dt=%Y-%m-%d/hour=%H/"
+            f"%Y%m%d%H_<chunk id>.json.gz and {ERRORS_PREFIX}/dt=%Y-%m-%d/%Y%m%d%H_<chunk id>.json.gz",
         )
 
 
-def _keys_are_not_probed(output: Element) -> Broken:
-    if output.is_true("check_object", True):
-        yield (
-            output.place_of("check_object"),
-            "each object costs a request more, and with ${chunk_id} in the key a PUT whose answer was lost is tried for "
-            "ever; set check_object false",
-        )
-
-
-def _starts_without_s3(output: Element) -> Broken:
-    for name in ("check_bucket", "check_apikey_on_start"):
-        if output.is_true(name, True):
+def _lake_is_one(configuration: Configuration) -> Broken:
+    lakes = {lake_of(output) for output in s3_outputs(configuration) if is_for_events(output)}
+    for output in s3_outputs(configuration):
+        if is_for_errors(output) and lakes and lake_of(output) not in lakes:
             yield (
-                output.place_of(name),
-                f"Fluentd does not start while S3 is down, and producers lose events; set {name} false",
+                output.place_of("path"),
+                "errors/ lies in another bucket or below another prefix than landing/; use one",
             )
-
-
-def _gzip_json_lines(output: Element) -> Broken:
-    if output.get("store_as", "gzip") not in ("gzip", "gzip_command"):
-        yield output.place_of("store_as"), "the platform reads gzip; set store_as gzip"
-    formats = output.children("format")
-    if not formats or formats[0].get("@type") != "json":
-        place = formats[0].place_of("@type") if formats else output.place
-        yield place, "the platform reads JSON lines; by default time and tag stand before each; set <format> @type json"
 
 
 def _secrets_are_variables(configuration: Configuration) -> Broken:
     for element in configuration.root.walk():
-        for name in ("aws_key_id", "aws_sec_key", "shared_key", "password"):
-            found = element.parameters.get(name)
-            if found is not None and found.value and not found.is_from_variable:
+        for name, found in element.parameters.items():
+            is_secret = re.search(r"^aws_(key_id|sec_key)$|shared_key|password|passphrase|customer_key$", name)
+            if is_secret and found.value and not found.is_from_variable:
                 yield found.place, f"{name} stands in the file for all to read; take it from a variable"
 
 
-def _buffers_are_files(output: Element) -> Broken:
-    buffer = _buffer_of(output)
-    if not output.children("buffer") or buffer.get("@type", "memory") not in ("file", "file_single"):
-        yield buffer.place_of("@type"), "events in memory are lost when Fluentd ends; set <buffer> @type file"
-    elif not buffer.get("path"):
-        yield buffer.place, "a buffer without a path of its own may not be found again after a restart; set path"
+def _buffers_hold_chunks(output: Element) -> Broken:
+    buffer = child_of(output, "buffer")
+    chunk = size_of(buffer.get("chunk_limit_size", "256m")) or 0
+    total = size_of(buffer.get("total_limit_size", "64g")) or 0
+    if buffer.get("queue_limit_length").isdecimal():
+        total = int(buffer.get("queue_limit_length")) * chunk
+    if 0 < total < 2 * chunk:
+        what = f"the buffer's {total} bytes do not hold two chunks of {chunk}, so it is full while one is sent"
+        yield buffer.place_of("total_limit_size"), f"{what}; set total_limit_size to many times chunk_limit_size"
 
 
-def _buffers_are_apart(configuration: Configuration) -> Broken:
-    taken: dict[str, Element] = {}
-    for output in s3_outputs(configuration):
-        buffer = _buffer_of(output)
-        path = buffer.get("path")
-        if path and path in taken:
-            yield buffer.place_of("path"), f"'{path}' is another output's buffer already; each needs its own"
-        taken[path] = buffer
+def _pauses_are_bounded(output: Element) -> Broken:
+    buffer = child_of(output, "buffer")
+    name, default = ("retry_wait", "1") if buffer.get("retry_type") == "periodic" else ("retry_max_interval", "1d")
+    if (seconds_of(buffer.get(name, default)) or 0) > _LONGEST_PAUSE_SECONDS:
+        what = "pauses between tries grow until hours without S3 are followed by as many before anything is written"
+        yield buffer.place_of(name), f"{what}; set {name} 30s"
 
 
-def _is_tried_for_ever(buffer: Element) -> Broken:
-    if not buffer.is_true("retry_forever", False):
-        yield (
-            buffer.place_of("retry_forever"),
-            "a chunk is dropped after 72 hours without S3; set retry_forever true",
-        )
-
-
-def _pauses_are_bounded(buffer: Element) -> Broken:
-    if not buffer.get("retry_max_interval") and buffer.get("retry_type", "exponential_backoff") != "periodic":
-        yield (
-            buffer.place_of("retry_max_interval"),
-            "pauses between tries double without end, so a day without S3 is followed by another before anything is "
-            "written; set retry_max_interval 30s",
-        )
-
-
-def _full_means_wait(buffer: Element) -> Broken:
-    if buffer.get("overflow_action", "throw_exception") != "block":
-        yield (
-            buffer.place_of("overflow_action"),
-            "when the buffer is full events are refused or dropped; set overflow_action block, so that sources wait",
-        )
-
-
-def _slices_are_utc_hours(output: Element) -> Broken:
-    buffer = _buffer_of(output)
-    if "time" not in re.split(r"[\s,]+", buffer.argument):
-        yield buffer.place, "chunks are not cut by the time of the event; write <buffer tag,time>"
-    elif _seconds(buffer.get("timekey")) != 3600:
-        yield buffer.place_of("timekey"), "a chunk must hold events of one hour; set timekey 1h"
-    is_utc = buffer.is_true("timekey_use_utc", False) or buffer.get("timekey_zone") in ("UTC", "+00:00", "+0000")
-    if not is_utc:
+def _hours_are_utc(output: Element) -> Broken:
+    buffer = child_of(output, "buffer")
+    if not buffer.is_true("timekey_use_utc", False) and buffer.get("timekey_zone") not in _UTC_ZONES:
         yield (
             buffer.place_of("timekey_use_utc"),
             "hours are those of the machine's local time; set timekey_use_utc true",
@@ -213,67 +153,30 @@ def _slices_are_utc_hours(output: Element) -> Broken:
 def _injected_times_are_utc(output: Element) -> Broken:
     """Fluentd writes a time as text in the machine's own zone, whatever letter stands at the end of its format."""
     for inject in output.children("inject"):
-        is_utc = (
-            inject.is_true("utc", False)
-            or not inject.is_true("localtime", True)
-            or inject.get("timezone") in ("UTC", "+00:00", "+0000")
-        )
-        if inject.get("time_key") and inject.get("time_type", "float") == "string" and not is_utc:
+        is_utc = inject.is_true("utc", False) or not inject.is_true("localtime", True)
+        is_text = inject.get("time_key") and inject.get("time_type", "float") == "string"
+        if is_text and not is_utc and inject.get("timezone") not in _UTC_ZONES:
             yield inject.place_of("utc"), "times are written in the machine's local time; set utc true"
 
 
-def _tag_is_a_chunk_key(output: Element) -> Broken:
-    buffer = _buffer_of(output)
-    if "${tag" in output.get("path") and "tag" not in re.split(r"[\s,]+", buffer.argument):
-        yield buffer.place, "the path names the tag, so chunks must hold one tag each; write <buffer tag,time>"
-
-
-def _is_flushed_by_interval(buffer: Element) -> Broken:
-    if buffer.get("flush_mode", "lazy") != "interval":
-        yield (
-            buffer.place_of("flush_mode"),
-            "an event of the future stays in the buffer until its hour comes, and one of the present until its hour is "
-            "over; set flush_mode interval",
-        )
-
-
-def _is_flushed_at_the_end(buffer: Element) -> Broken:
-    if not buffer.is_true("flush_at_shutdown", False):
-        yield (
-            buffer.place_of("flush_at_shutdown"),
-            "what is in the buffer stays there when Fluentd stops, for good where its disk goes too; set "
-            "flush_at_shutdown true",
-        )
-
-
-def _queue_is_long(buffer: Element) -> Broken:
-    limit = buffer.get("queued_chunks_limit_size")
-    if not limit.isdigit() or int(limit) < 100:
-        yield (
-            buffer.place_of("queued_chunks_limit_size"),
-            "by default as many chunks as threads leave at a time, and a backfill of many hours takes many times as long; "
-            "set queued_chunks_limit_size 1024",
-        )
+def _placeholders_are_chunk_keys(output: Element) -> Broken:
+    buffer = child_of(output, "buffer")
+    keys = [key for key in re.split(r"[\s,]+", buffer.argument) if key]
+    named = {*re.findall(r"\$\{([^}\[]+)", output.get("path") + output.get("s3_object_key_format")), "time"}
+    for name in sorted(named - {*keys, "chunk_id"}):
+        yield buffer.place, f"chunks must hold one {name} each, which the key tells; write <buffer {name},...>"
+    for key in sorted(set(keys) - {"tag", "time"}):
+        yield buffer.place, f"each value of {key} becomes an object an hour; write <buffer tag,time>"
 
 
 OUTPUT_RULES: tuple[Rule, ...] = (
-    Rule("key_names_the_chunk", "The key holds ${chunk_id}.", _of_outputs(_key_names_the_chunk)),
     Rule("key_is_read", "The key is one that the platform reads.", _of_outputs(_key_is_read)),
-    Rule("keys_are_not_probed", "No request asks whether a key exists.", _of_outputs(_keys_are_not_probed)),
-    Rule("starts_without_s3", "Fluentd starts while S3 is down.", _of_outputs(_starts_without_s3)),
-    Rule("gzip_json_lines", "Objects are gzip JSON lines.", _of_outputs(_gzip_json_lines)),
+    Rule("lake_is_one", "Events and error records lie in one lake.", _lake_is_one),
     Rule("secrets_are_variables", "No secret stands in a file.", _secrets_are_variables),
-    Rule("buffers_are_files", "Buffers are on disk.", _of_outputs(_buffers_are_files)),
-    Rule("buffers_are_apart", "No two outputs share a buffer.", _buffers_are_apart),
-    Rule("tried_for_ever", "No chunk is dropped because S3 is down.", _of_buffers(_is_tried_for_ever)),
-    Rule("pauses_are_bounded", "S3 is tried soon after it is back.", _of_buffers(_pauses_are_bounded)),
-    Rule("full_means_wait", "A full buffer makes sources wait.", _of_buffers(_full_means_wait)),
-    Rule("slices_are_utc_hours", "Chunks are cut by the hour of the event, UTC.", _of_outputs(_slices_are_utc_hours)),
-    Rule(
-        "injected_times_are_utc", "Times that are written into records are UTC.", _of_outputs(_injected_times_are_utc)
-    ),
-    Rule("tag_is_a_chunk_key", "A chunk holds one tag where its path names it.", _of_outputs(_tag_is_a_chunk_key)),
-    Rule("flushed_by_interval", "No event waits for its hour to end.", _of_buffers(_is_flushed_by_interval)),
-    Rule("flushed_at_the_end", "Buffers are written when Fluentd stops.", _of_buffers(_is_flushed_at_the_end)),
-    Rule("queue_is_long", "A backfill leaves at the speed of S3.", _of_buffers(_queue_is_long)),
-)
+    Rule("buffers_hold_chunks", "A buffer holds many chunks.", _of_outputs(_buffers_hold_chunks)),
+    Rule("pauses_are_bounded", "S3 is tried soon after it is back.", _of_outputs(_pauses_are_bounded)),
+    Rule("hours_are_utc", "The hours of chunks are UTC.", _of_outputs(_hours_are_utc)),
+    Rule("injected_times_are_utc", "Times in records are UTC.", _of_outputs(_injected_times_are_utc)),
+    Rule("placeholders_are_chunk_keys", "A chunk holds one hour, and one value of each name in its key.",
+         _of_outputs(_placeholders_are_chunk_keys)),
+)  # fmt: skip
