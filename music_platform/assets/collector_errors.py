@@ -1,4 +1,7 @@
-"""The asset of what the collector could not file: every error record of an hour as one row."""
+"""The asset of what the collector could not file: every error record of an hour as one row.
+
+Events among them for which the collector had no room are landed first: nothing is wrong with them, so no person has to look.
+"""
 
 import dagster as dg
 
@@ -11,11 +14,12 @@ from music_platform.assets.tables import (
     spec_arguments,
     stage_landed,
 )
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
+from music_platform.contracts.collector_errors import COLLECTOR_ERRORS, NOT_BUFFERED
 from music_platform.contracts.events import EVENT_TYPES
 from music_platform.contracts.table import Layer
 from music_platform.io_managers.landed_partitions import LandedPartitions
 from music_platform.io_managers.partition_sets import StagedPartitions
+from music_platform.landing.replay import replay_error_records
 from music_platform.transforms.collector_errors import collector_errors
 
 TRANSFORM_VERSION = "2"  # raise it when the same error records come to give other rows
@@ -40,6 +44,13 @@ def collector_errors_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefi
     def quarantined(
         context: dg.AssetExecutionContext, config: GoneInputsConfig, landed: LandedPartitions
     ) -> dg.Output[StagedPartitions]:
+        keys = [found.key for objects in landed.objects.values() for found in objects]
+        replayed = replay_error_records(landed.lake.store, keys, reason=NOT_BUFFERED)
+        if replayed.events:
+            context.log.info(
+                f"{replayed.events:,} events for which the collector had no room: {replayed.objects_written:,} objects "
+                f"landed, {replayed.objects_unchanged:,} were there already"
+            )
         return stage_landed(context, gone_inputs_of(context, config), landed, collector_errors)
 
     return quarantined

@@ -11,6 +11,7 @@ TAG_KNOWN = "tag_known"
 JSON_OBJECT = "json_object"
 TS_EPOCH_MILLISECONDS = "ts_epoch_milliseconds"
 ACCEPTED_BY_COLLECTOR = "accepted_by_collector"
+NOT_BUFFERED = "not_buffered"  # the collector's reason for an event that it had no room for
 
 COLLECTOR_RULES: dict[str, str] = {
     ERROR_RECORD_READABLE: "The line is an error record as the collector writes them.",
@@ -44,8 +45,8 @@ COLLECTOR_ERRORS = TableContract(
         ),
         text_column(
             "raw",
-            "The line as it came in, or the record's JSON where the collector had parsed it; the whole line of errors/ where "
-            "that is no error record. Bytes that are not UTF-8 read `\\xNN`.",
+            "The line as it came in, or the record's JSON where the collector had parsed it, of both the first 64 KB; the whole "
+            "line of errors/ where that is no error record. Bytes that are not UTF-8 read `\\xNN`.",
             personal=Personal.DIRECT,
         ),
         text_column("tag", "Tag with which the record came in.", nullable=True, personal=Personal.DIRECT),

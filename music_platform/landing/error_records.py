@@ -14,6 +14,7 @@ from typing import Any
 
 from music_platform.contracts.collector_errors import (
     ACCEPTED_BY_COLLECTOR,
+    COLLECTOR_RULES,
     ERROR_RECORD_READABLE,
     JSON_OBJECT,
     TAG_KNOWN,
@@ -26,8 +27,10 @@ from music_platform.landing.event_lines import TAG_PREFIX, HourLines, refuse_con
 
 _TEXT = rb'"(?:[^"\\]|\\.)*"'
 # What the collector puts behind a record's own fields; those are left as they are written.
+_SIZE = rb'"__bytes":(?P<size>\d{1,15}),"__sha256":(?P<sha256>"[0-9a-f]{64}"),'
 _ORIGIN = re.compile(
-    rb',?(?:"__reason":(?P<reason>%b),)?"__tag":(?P<tag>%b),"__time":(?P<time>%b)\s*\}\s*\Z' % (_TEXT, _TEXT, _TEXT)
+    rb',?(?:"__reason":(?P<reason>%b),)?(?:%b)?"__tag":(?P<tag>%b),"__time":(?P<time>%b)\s*\}\s*\Z'
+    % (_TEXT, _SIZE, _TEXT, _TEXT)
 )
 _ONLY_MESSAGE = re.compile(rb'\s*\{"message":(?P<message>%b)\}' % _TEXT, re.DOTALL)
 _LONGEST_VALUE_TOLD = 80
@@ -38,13 +41,21 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # of error records that are thrown
 class ErrorRecord:
     """One record of `errors/`.
 
-    ``raw`` is the line or the body that came in, or the JSON of a record that the collector had parsed.
+    ``raw`` is the line, the body or the element of an array that came in, or the JSON of a record that the collector had
+    parsed. The collector keeps its first 64 KB; ``size`` (bytes) and ``sha256`` are of the whole, None where neither is told.
     """
 
     raw: bytes
     tag: str
     reason: str | None
     collected_at: datetime | None
+    size: int | None = None
+    sha256: str | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether more came in than the record holds."""
+        return self.size is not None and self.size > len(self.raw)
 
     @property
     def event_type(self) -> str | None:
@@ -78,7 +89,9 @@ def parse_error_record(line: bytes) -> ErrorRecord | None:
         raw = record if only_message is None else _bytes_of(only_message["message"])
     except ValueError:  # an escape that is none
         return None
-    return ErrorRecord(raw, tag, reason, _moment(time))
+    if origin["size"] is None:
+        return ErrorRecord(raw, tag, reason, _moment(time))
+    return ErrorRecord(raw, tag, reason, _moment(time), int(origin["size"]), _text_of(origin["sha256"]))
 
 
 def judge(record: ErrorRecord) -> Judgement:
@@ -86,6 +99,9 @@ def judge(record: ErrorRecord) -> Judgement:
     event_type = record.event_type
     if event_type is None:
         return Judgement(TAG_KNOWN, f"tag {_shorten(record.tag)}")
+    if record.is_cut:
+        rule = record.reason if record.reason in COLLECTOR_RULES else JSON_OBJECT
+        return Judgement(rule, f"the first {len(record.raw):,} of {record.size:,} bytes, sha256 {record.sha256}")
     raw = without_marks(record.raw)
     if not raw.strip():
         return Judgement(JSON_OBJECT, "a blank line")

@@ -35,8 +35,10 @@ class ReplaySummary:
     hours: dict[str, set[datetime]] = field(default_factory=dict)
 
 
-def replay_error_records(store: ObjectStore, keys: Sequence[str]) -> ReplaySummary:
+def replay_error_records(store: ObjectStore, keys: Sequence[str], *, reason: str | None = None) -> ReplaySummary:
     """Land the events among the records of objects of errors/, each object's by type and hour.
+
+    With a ``reason`` only those that the collector refused for it.
 
     Idempotent: the key of a landed object depends on the object of errors/ and on the events alone, and what is there already
     is left alone. Where more records of an object have become events since the last time, those landed before come
@@ -55,7 +57,7 @@ def replay_error_records(store: ObjectStore, keys: Sequence[str]) -> ReplaySumma
             records += 1
             record = parse_error_record(line)
             event_type = None if record is None else record.event_type
-            if record is None or event_type is None:
+            if record is None or event_type is None or (reason is not None and record.reason != reason):
                 continue
             found = judge(record).events
             taken += bool(found)

@@ -51,6 +51,21 @@ def _put_errors(platform: LocalPlatform, partition: str, content: bytes, chunk: 
     return key
 
 
+def test_events_without_room_are_landed_by_the_run_itself(platform: LocalPlatform) -> None:
+    event = to_line(good_record("auth_events"))
+    unbuffered = _error({"message": event.decode(), "__reason": "not_buffered"})
+    _put_errors(platform, HOUR, gzip_lines([*_refused(), unbuffered]))
+    before = {found.key for found in platform.lake.store.list("landing")}
+    for _ in range(2):  # twice changes nothing
+        platform.run(HOUR, tables=[TABLE])
+        [key] = {found.key for found in platform.lake.store.list("landing")} - before
+        place = parse_key(key)
+        assert place is not None
+        assert (place[0], key_of_hour(place[1])) == ("auth_events", HOUR)
+        assert gzip.decompress(platform.lake.store.get(key) or b"").strip() == event.strip()
+    assert platform.rows(TABLE, HOUR)[-1]["reason"] == "not_buffered"
+
+
 def test_every_error_record_is_a_row_with_its_rule_and_origin(platform: LocalPlatform) -> None:
     key = _put_errors(platform, HOUR, gzip_lines(_refused()))
     cut = _put_errors(platform, HOUR, gzip_lines([_refused()[0]] * 40)[:-4], chunk=2)

@@ -6,14 +6,17 @@ Each test runs it on the project's configuration, against a real S3 server.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from benchmarks.spine import build_spine
@@ -31,9 +35,10 @@ from music_platform.contracts.tables import QUARANTINE, SILVER
 from music_platform.eventsim import GeneratorOptions, SinkError, generate_files
 from music_platform.eventsim.sinks import open_sink
 from music_platform.io_managers.manifest import read_manifest
-from music_platform.landing.error_records import ErrorRecord, parse_error_record
+from music_platform.landing.error_records import ErrorRecord, judge, parse_error_record
 from music_platform.landing.event_lines import HOUR_MS, hour_time
 from music_platform.landing.layout import parse_errors_key, parse_key
+from music_platform.landing.replay import replay_error_records
 from music_platform.partitions import hours_of_day
 from music_platform.resources.lake import Lake
 from music_platform.resources.object_store import ObjectStore
@@ -61,6 +66,13 @@ def _free_port() -> int:
 
 def _event(number: int, *, hours: float = 0.0) -> bytes:
     return b'{"ts":%d,"sessionId":%d,"page":"Home"}' % (_FIRST_TS + int(hours * HOUR_MS) + number, number + 1)
+
+
+def packed(value: object) -> bytes:
+    """A value in the form of the forward protocol."""
+    content = msgpack.packb(value)
+    assert content is not None
+    return content
 
 
 @dataclass
@@ -142,6 +154,12 @@ class Collector:
             sink.send(event_type, b"".join(line + b"\n" for line in lines))
         finally:
             sink.close()
+
+    def forward_entries(self, tag: str, entries: list[Any] | bytes) -> None:
+        """Send entries as they are, a list or a packed stream, and wait for the word that Fluentd has them."""
+        with socket.create_connection(("127.0.0.1", self.ports["FORWARD"]), timeout=10) as connection:
+            connection.sendall(packed([tag, entries, {"chunk": "these"}]))
+            assert msgpack.unpackb(connection.recv(100)) == {"ack": "these"}
 
     def post(self, tag: str, body: bytes) -> int:
         request = urllib.request.Request(f"http://127.0.0.1:{self.ports['HTTP']}/{tag}", data=body)
@@ -231,6 +249,73 @@ def test_files_forward_and_http_are_landed_once_and_the_rest_is_kept_with_its_re
     assert hours <= {moment.replace(minute=0, second=0, microsecond=0) for moment in (began, ended)}
 
 
+def test_a_record_that_cannot_be_written_is_an_error_record_by_itself(collector: Collector) -> None:
+    deep = b'{"ts":%d,"a":%b}' % (_FIRST_TS, b"[" * 300 + b"]" * 300)
+    deepest = b'{"ts":%d,"a":%b}' % (_FIRST_TS, b"[" * 50_000 + b"]" * 50_000)
+    lines = [_event(number) for number in range(100)]
+    collector.append("page_view_events", *lines[:50], b'{"ts":%d,"x":1e400}' % _FIRST_TS, deep, deepest, *lines[50:])
+    collector.start()
+    entries = [{"n": 1}, {"n": float("nan")}, {"n": float("-inf")}, "a text", 5, [6], {"n": 2}]
+    records = [{"ts": _FIRST_TS, **entry} if isinstance(entry, dict) else entry for entry in entries]
+    collector.forward_entries("eventsim.listen_events", [[1, record] for record in records])
+    # As one packed stream too.
+    collector.forward_entries("eventsim.listen_events", b"".join(packed([1, record]) for record in records[2:5]))
+    collector.wait_for_lines("page_view_events", lines)
+    collector.wait_for_lines("listen_events", [b'{"ts":%d,"n":%d}' % (_FIRST_TS, number) for number in (1, 2)])
+    collector.wait_for(lambda: len(collector.errors()) >= 11, "eleven error records")
+    found = Counter((record.raw, record.reason) for record in collector.errors())
+    minus_infinity = (b'{"ts":%d,"n":-Infinity}' % _FIRST_TS, "json_writable")
+    assert found == {
+        (b'{"ts":%d,"x":Infinity}' % _FIRST_TS, "json_writable"): 1,
+        (deep, "json_writable"): 1,
+        (b'{"ts"=>%d, "a"=>Array}' % _FIRST_TS, "json_writable"): 1,
+        (b'{"ts":%d,"n":NaN}' % _FIRST_TS, "json_writable"): 1,
+        minus_infinity: 2,
+        (b'"a text"', "json_object"): 2,
+        (b"5", "json_object"): 2,
+        (b"[6]", "json_object"): 1,
+    }
+    assert all(not judge(record).events for record in collector.errors() if record.raw != deep)
+
+
+def test_a_request_becomes_no_more_than_it_was(collector: Collector) -> None:
+    """Of an array each element that is no event is an error record of its own, and none holds the whole body."""
+    collector.start()
+    encoded = [json.dumps({"ts": _FIRST_TS + number, "text": "y" * 400}) for number in range(1_000)]
+    body = json.dumps(encoded).encode()
+    event = _event(1)
+    assert collector.post("eventsim.auth_events", body) == 200
+    assert (
+        collector.post("eventsim.status_change_events", b'[1,%b,[2,"z"],{},{"ts":%d,"n":1e400}]' % (event, _FIRST_TS))
+        == 200
+    )
+    collector.append("page_view_events", b'[1,%b,[2,"z"]]' % event)
+    long_line, long_record = b"x" * 1_000_000, b'{"text":"%b"}' % (b"w" * 100_000)
+    collector.append("listen_events", long_line, long_record)
+    for event_type in ("status_change_events", "page_view_events"):
+        collector.wait_for_lines(event_type, [event])
+    collector.wait_for(lambda: len(collector.errors()) >= 1_008, "1,008 error records")
+    found = {record.tag: [] for record in collector.errors()}
+    for record in collector.errors():
+        found[record.tag].append(record)
+    assert [record.raw for record in found["eventsim.auth_events"]] == [json.dumps(text).encode() for text in encoded]
+    assert [record.raw for record in found["eventsim.page_view_events"]] == [b"1", b'[2,"z"]']
+    assert {record.raw for record in found["eventsim.status_change_events"]} == {
+        b"1", b'[2,"z"]', b"{}", b'{"ts":%d,"n":Infinity}' % _FIRST_TS,
+    }  # fmt: skip
+    for cut, whole in zip(found["eventsim.listen_events"], (long_line, long_record), strict=True):
+        assert (cut.raw, cut.size, cut.sha256) == (whole[:65_536], len(whole), hashlib.sha256(whole).hexdigest())
+        assert cut.is_cut
+        assert judge(cut).rule == cut.reason
+    stored = sum(
+        len(gzip.decompress(collector.store.get(found.key) or b"")) for found in collector.store.list("errors")
+    )
+    assert stored < 2 * len(body) + 4 * 65_536
+    log = collector.log.read_bytes()
+    assert len(log) < 20_000
+    assert not any(text in log for text in (b"yyyy", b"xxxx", b"wwww"))
+
+
 def test_what_was_sent_is_in_silver_once(collector: Collector, tmp_path: Path) -> None:
     """Real events into the files and the forward port; kills, an S3 that is gone and answers that are lost on the way."""
     generate_files(GeneratorOptions(users=300, start=_FIRST_DAY, days=0.5, seed=9), tmp_path / "sent")
@@ -308,6 +393,32 @@ def test_a_full_buffer_makes_producers_wait(collector: Collector) -> None:
         producer.join()
 
 
+def test_it_ends_with_a_full_buffer_and_says_why_events_are_among_errors(collector: Collector) -> None:
+    lines = [_event(number) for number in range(20_000)]
+    collector.append("listen_events", *lines)
+    with FaultyProxy(collector.endpoint, rule=lambda _: Fault.CONNECTION_RESET) as proxy:
+        collector.endpoint = proxy.endpoint
+        collector.variables = {"COLLECTOR_CHUNK_BYTES": "32k", "COLLECTOR_BUFFER_BYTES": "128k"}
+        for _ in range(2):  # the second time the buffer is full at the start
+            collector.start()
+            collector.wait_for(lambda: _buffered_bytes(collector) >= 128 * 1024, "a full buffer")
+            collector.stop()
+        proxy.rule = passes
+        collector.start()
+        collector.wait_for(
+            lambda: (
+                len(collector.landed("listen_events")) + len({record.raw for record in collector.errors()}) >= 20_000
+            ),
+            "all events",
+        )
+        errors = collector.errors()
+        assert errors
+        assert {record.reason for record in errors} == {"not_buffered"}
+        keys = [found.key for found in collector.store.list("errors")]
+        replay_error_records(collector.store, keys, reason="not_buffered")
+        collector.wait_for_lines("listen_events", lines)
+
+
 def test_the_forward_port_asks_for_the_shared_key(collector: Collector) -> None:
     collector.variables = {"COLLECTOR_SHARED_KEY": "secret"}
     collector.start()
@@ -315,6 +426,53 @@ def test_the_forward_port_asks_for_the_shared_key(collector: Collector) -> None:
     with pytest.raises(SinkError, match="refuses the shared key"):
         collector.forward("listen_events", _event(3), shared_key="wrong")
     collector.wait_for_lines("listen_events", [_event(1), _event(2)])
+
+
+def test_requests_without_an_event_are_answered_as_the_docs_say(collector: Collector) -> None:
+    collector.variables = {"COLLECTOR_HTTP_BODY_BYTES": "1k"}
+    collector.start()
+    assert collector.post("eventsim.auth_events", b"[]") == 200
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        collector.post("eventsim.auth_events", b"x" * 2_000)
+    address = f"http://127.0.0.1:{collector.ports['HTTP']}/eventsim.auth_events"
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        assert (answer.status, answer.read()) == (200, b"")
+    broken = urllib.request.Request(address, data=gzip.compress(_event(1))[:-9], headers={"Content-Encoding": "gzip"})
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(broken, timeout=10)
+    assert collector.post("eventsim.auth_events", _event(2)) == 200
+    collector.wait_for_lines("auth_events", [_event(2)])
+    assert collector.errors() == []
+
+
+def test_both_ports_ask_for_a_certificate(collector: Collector, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    # The authority that signed the collector's certificate is that of its producers too: itself.
+    collector.variables = {
+        "COLLECTOR_TLS_CERTIFICATE": str(certificate),
+        "COLLECTOR_TLS_KEY": str(key),
+        "COLLECTOR_TLS_CLIENT_CA": str(certificate),
+    }
+    collector.start()
+    known, unknown = (ssl.create_default_context(cafile=str(certificate)) for _ in range(2))
+    known.load_cert_chain(certificate, key)
+    address = f"https://localhost:{collector.ports['HTTP']}/eventsim.auth_events"
+    request = urllib.request.Request(address, data=_event(1))
+    with urllib.request.urlopen(request, timeout=10, context=known) as answer:
+        assert answer.status == 200
+    with pytest.raises(OSError):  # noqa: PT011 - the handshake or the first answer fails, as the system has it
+        urllib.request.urlopen(request, timeout=10, context=unknown)
+    plain = socket.create_connection(("127.0.0.1", collector.ports["FORWARD"]), timeout=10)
+    with known.wrap_socket(plain, server_hostname="localhost") as connection:
+        entries = [[1, json.loads(_event(2))]]
+        connection.sendall(packed(["eventsim.auth_events", entries, {"chunk": "these"}]))
+        assert msgpack.unpackb(connection.recv(100)) == {"ack": "these"}
+    collector.wait_for_lines("auth_events", [_event(1), _event(2)])
 
 
 def test_metrics_tell_what_was_written(collector: Collector) -> None:

@@ -54,7 +54,8 @@ def _containers() -> Iterator[tuple[Path, dict[str, Any]]]:
 def variables() -> dict[str, Variable]:
     """Every variable that the configuration asks for, whatever is switched on."""
     file = ROOT / "fluentd" / "fluent.conf"
-    switched_on = {"COLLECTOR_SHARED_KEY": "x", "COLLECTOR_METRICS_PORT": "24231"}
+    names = ("SHARED_KEY", "METRICS_PORT", "TLS_CERTIFICATE", "TLS_CLIENT_CA")
+    switched_on = {f"COLLECTOR_{name}": "1" for name in names}
     return parse_configuration(file, {}).variables | parse_configuration(file, switched_on).variables
 
 
@@ -109,6 +110,22 @@ def test_a_manifest_runs_pinned_images(manifest: Path) -> None:
     images = re.findall(r"image: (\S+)", manifest.read_text())
     assert images
     assert [image for image in images if not _PINNED_IMAGE.fullmatch(image)] == []
+
+
+def test_the_network_policy_names_ports_and_producers_that_exist() -> None:
+    documents = _documents(ROOT / "deploy" / "fluentd" / "kubernetes.yaml")
+    [policy] = [document["spec"] for document in documents if document["kind"] == "NetworkPolicy"]
+    [pods] = [document["spec"]["template"] for document in documents if document["kind"] == "StatefulSet"]
+    assert policy["podSelector"]["matchLabels"] == pods["metadata"]["labels"]
+    allowed = [port["port"] for rule in policy["ingress"] for port in rule["ports"]]
+    assert sorted(allowed) == sorted(port["name"] for port in pods["spec"]["containers"][0]["ports"])
+    [producers] = [rule["from"] for rule in policy["ingress"] if {"port": "forward"} in rule["ports"]]
+    apps = {
+        document["spec"]["template"]["metadata"]["labels"]["app"]
+        for name in ("deployment.yaml", "job.yaml")
+        for document in _documents(ROOT / "deploy" / "eventsim" / name)
+    }
+    assert set(producers[0]["podSelector"]["matchExpressions"][0]["values"]) == apps
 
 
 def test_pods_name_their_ports_and_bound_their_memory() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 
@@ -39,6 +40,29 @@ def test_the_collector_s_reason_is_kept() -> None:
     assert found == ErrorRecord(b"x", "other", "tag_known", None)
     assert found is not None
     assert found.event_type is None
+
+
+def test_size_and_digest_of_what_came_in_are_kept() -> None:
+    digest = hashlib.sha256(b"abcdef").hexdigest()
+    line = b'{"message":"abc","__reason":"json_object","__bytes":6,"__sha256":"%b",' % digest.encode() + _ORIGIN
+    found = parse_error_record(line)
+    assert found == ErrorRecord(b"abc", _TAG, "json_object", _TIME, 6, digest)
+    assert found is not None
+    assert found.is_cut
+    assert judge(found).rule == "json_object"
+    assert judge(found).detail == f"the first 3 of 6 bytes, sha256 {digest}"
+
+
+@pytest.mark.parametrize(
+    ("reason", "rule"),
+    [("ts_epoch_milliseconds", "ts_epoch_milliseconds"), ("json_writable", "json_object"), (None, "json_object")],
+)
+def test_a_cut_record_is_no_event_whatever_its_beginning_holds(reason: str | None, rule: str) -> None:
+    found = judge(ErrorRecord(_GOOD, _TAG, reason, _TIME, len(_GOOD) + 1, "0" * 64))
+    assert (found.rule, found.events) == (rule, [])
+    whole = judge(ErrorRecord(_GOOD, _TAG, reason, _TIME, len(_GOOD), "0" * 64))
+    assert whole.rule == "accepted_by_collector"
+    assert judge(ErrorRecord(_GOOD, "other", reason, _TIME, len(_GOOD) + 1, "0" * 64)).rule == "tag_known"
 
 
 @pytest.mark.parametrize(
