@@ -29,7 +29,7 @@ from music_platform.errors import LakeUnreachableError, MusicPlatformError
 from music_platform.inert_text import inert
 from music_platform.io_managers.landed_partitions import declare_expired
 from music_platform.landing.layout import LANDED_KINDS
-from music_platform.landing.refiling import Refiled, can_be_refiled, event_type_of, refile
+from music_platform.landing.refiling import Refiled, can_be_refiled, event_type_of, is_readable_name, refile
 from music_platform.landing.unread import (
     NO_KIND,
     UnreadObject,
@@ -172,11 +172,11 @@ def _print_plan(found: Sequence[UnreadObject], event_type: str | None) -> None:
 
 
 def _warn_of_what_stays(found: Sequence[UnreadObject], event_type: str | None) -> None:
-    odd = [one.stored.key for one in found if inert(one.stored.key) != one.stored.key]
+    odd = [one.stored.key for one in found if not is_readable_name(one.stored.key)]
     if odd:
         warn(
-            f"{len(odd):,} objects stay, for their names hold control characters or are not UTF-8; rename the files, such as "
-            f"'{inert(odd[0])}'"
+            f"{len(odd):,} objects stay, for their names cannot be read (control characters, not UTF-8, two slashes in a row); "
+            f"rename them by the store's own tool, such as '{inert(odd[0])}'"
         )
     early = [one.place.hour for one in found if not can_be_refiled(one) and one.place.hour is not None]
     if early:

@@ -44,9 +44,14 @@ def event_type_of(unread: UnreadObject, event_type: str | None) -> str | None:
 
 def can_be_refiled(unread: UnreadObject) -> bool:
     """Whether an object lies in a wrong place. An event before the first partition does not: only its hour is not read."""
-    if inert(unread.stored.key) != unread.stored.key:
-        return False  # no object of the store can have such a name: only the file system can rename it
+    if not is_readable_name(unread.stored.key):
+        return False
     return unread.place.reason is not Reason.BEFORE_START or unread.place.kind == COLLECTOR_ERRORS.name
+
+
+def is_readable_name(key: str) -> bool:
+    """Whether the store reads objects of that name. Others are listed, and only the store's own tool can rename them."""
+    return inert(key) == key and not {"", ".", ".."} & set(key.split("/"))
 
 
 def refile(store: ObjectStore, unread: UnreadObject, kind: str, start: datetime, now: datetime) -> Refiled:

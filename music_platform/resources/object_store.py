@@ -137,9 +137,7 @@ class ObjectStore:
             try:
                 found = self._insist(lambda: obstore.list(self._store, prefix.rstrip("/") or None).collect())
             except obstore.exceptions.InvalidPathError:
-                if not self.is_local:
-                    raise
-                yield from self._walk(prefix)
+                yield from self._walk(prefix) if self.is_local else self._list_any(prefix)
                 return
         yield from map(self._stored_object, found)
 
@@ -153,11 +151,36 @@ class ObjectStore:
             try:
                 found = self._insist(lambda: obstore.list_with_delimiter(self._store, prefix.rstrip("/") or None))
             except obstore.exceptions.InvalidPathError:
-                if not self.is_local:
-                    raise
-                return self._scan(prefix)
+                if self.is_local:
+                    return self._scan(prefix)
+                below = len(prefix.rstrip("/")) + 1 if prefix else 0
+                stored = list(self._list_any(prefix))
+                folders = {found.key[below:].partition("/")[0] for found in stored if "/" in found.key[below:]}
+                return sorted(folders - {""}), [found for found in stored if "/" not in found.key[below:]]
         folders = sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found["common_prefixes"])
         return folders, [self._stored_object(meta) for meta in found["objects"]]
+
+    def _list_any(self, prefix: str) -> Iterator[StoredObject]:
+        """As ``list``, of a bucket with a key that obstore takes for none, such as one with two slashes in a row.
+
+        Such objects can be listed, and not read.
+        """
+        import boto3  # rarely needed, and slow to load
+
+        options = dict(self.options)
+        keys = {
+            "aws_access_key_id": options.get("access_key_id"),
+            "aws_secret_access_key": options.get("secret_access_key"),
+        }
+        client = boto3.client("s3", region_name=options["region"], endpoint_url=options["endpoint"], **keys)
+        bucket, _, base = self.location.removeprefix("s3://").partition("/")
+        base = f"{base.rstrip('/')}/" if base else ""
+        folder = f"{base}{prefix.rstrip('/')}/" if prefix else base
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder):
+            for found in page.get("Contents", ()):
+                meta = {"path": found["Key"].removeprefix(base), "size": found["Size"], "e_tag": found["ETag"],
+                        "last_modified": found["LastModified"]}  # fmt: skip
+                yield self._stored_object(meta)
 
     def _walk(self, prefix: str) -> Iterator[StoredObject]:
         """As ``list``, of a local folder with a name that no object can have: such files can be listed, and not read."""

@@ -126,3 +126,26 @@ def test_an_object_that_does_not_exist_is_none(s3_settings: Callable[..., Settin
     store = ObjectStore.from_settings(s3_settings())
     assert store.get("folder/object") is None
     assert list(store.list("folder")) == []
+
+
+def test_keys_that_none_should_have_are_listed_with_the_others(s3_settings: Callable[..., Settings]) -> None:
+    import boto3
+
+    settings = s3_settings()
+    store = ObjectStore.from_settings(settings)
+    store.put("landing/a/good", b"1")
+    bucket, _, base = settings.lake.removeprefix("s3://").partition("/")
+    client = boto3.client(
+        "s3", region_name=settings.s3_region, endpoint_url=settings.s3_endpoint_url,
+        aws_access_key_id=settings.s3_access_key_id,
+        aws_secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+    )  # fmt: skip
+    for key in ("landing/a//odd", "landing//odd", "landing/a/./odd"):
+        client.put_object(Bucket=bucket, Key=f"{base}/{key}".lstrip("/"), Body=b"22")
+    found = {stored.key: stored for stored in store.list("landing")}
+    assert set(found) == {"landing/a/good", "landing/a//odd", "landing//odd", "landing/a/./odd"}
+    assert found["landing/a//odd"].size == 2
+    read = store.get_with_etag("landing/a/good")
+    assert read is not None
+    assert found["landing/a/good"].etag == read[1]
+    assert store.folders("landing") == ["a"]

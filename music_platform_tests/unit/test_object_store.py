@@ -71,3 +71,18 @@ def test_a_leftover_that_cannot_be_removed_is_no_failure(tmp_path: Path, monkeyp
     store = ObjectStore(str(tmp_path))
     store.put(f"{_FOLDER}/b.json.gz", b"b")
     assert store.get(f"{_FOLDER}/b.json.gz") == b"b"
+
+
+def test_names_that_no_object_can_have_are_listed_with_the_others(tmp_path: Path) -> None:
+    folder = tmp_path / "landing" / "a"
+    folder.mkdir(parents=True)
+    for name in ("good", "line\nfeed", "esc\x1b", os.fsdecode(b"latin\xfc")):
+        (folder / name).write_bytes(b"22")
+    store = ObjectStore(str(tmp_path))
+    found = {stored.key: stored.size for stored in store.list("landing")}
+    assert found == {f"landing/a/{name}": 2 for name in ("good", "line\nfeed", "esc\x1b", "latin\udcfc")}
+    assert store.folders("landing") == ["a"]
+    good = next(stored for stored in store.list("landing") if stored.key.endswith("good"))
+    for name in ("line\nfeed", "esc\x1b", os.fsdecode(b"latin\xfc")):
+        (folder / name).unlink()
+    assert list(store.list("landing")) == [good]
