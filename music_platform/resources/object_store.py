@@ -172,7 +172,7 @@ class ObjectStore:
             "aws_access_key_id": options.get("access_key_id"),
             "aws_secret_access_key": options.get("secret_access_key"),
         }
-        client = boto3.client("s3", region_name=options["region"], endpoint_url=options["endpoint"], **keys)
+        client: Any = boto3.client("s3", region_name=options["region"], endpoint_url=options["endpoint"], **keys)
         bucket, _, base = self.location.removeprefix("s3://").partition("/")
         base = f"{base.rstrip('/')}/" if base else ""
         folder = f"{base}{prefix.rstrip('/')}/" if prefix else base
