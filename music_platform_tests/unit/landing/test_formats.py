@@ -265,7 +265,7 @@ def test_arbitrary_content_is_read_or_refused(content: bytes) -> None:
         pass
 
 
-@given(lines=st.lists(st.sampled_from([b"garbage", b"[", b"{", b"]", b'{"a":1},', b"", b'{"a":', b"a,b"]), max_size=6))
+@given(lines=st.lists(st.sampled_from([b"garbage", b"[", b"{", b"]", b"", b'{"a":', b"a,b"]), max_size=6))
 @settings(deadline=None)
 def test_events_at_the_end_make_a_file_of_lines_whatever_stands_before(lines: list[bytes]) -> None:
     content = b"\n".join([*lines, LINES])
