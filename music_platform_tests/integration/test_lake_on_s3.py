@@ -11,6 +11,7 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
+from music_platform.asset_checks.whole_days import WHOLE_DAYS_CHECK
 from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.contracts.table import Cadence
 from music_platform.contracts.tables import BRONZE, GOLD, QUARANTINE, SILVER
@@ -141,7 +142,9 @@ def test_a_day_of_gold_on_s3_is_what_it_is_in_a_local_folder(
         with dg.DagsterInstance.ephemeral() as instance:
             definitions.resolve_job_def("hourly_spine").execute_in_process(tags=HOURLY_RANGE, instance=instance)
             result = definitions.resolve_job_def("daily_tier").execute_in_process(partition_key=DAY, instance=instance)
-        assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
+        failed = [evaluation for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
+        assert {evaluation.check_name for evaluation in failed} == {WHOLE_DAYS_CHECK}  # the day has 2 hours of 24
+        assert {evaluation.severity for evaluation in failed} == {dg.AssetCheckSeverity.WARN}
         lake, spark = Lake(settings), SparkResource.from_settings(settings)
         stored = {
             table.path: StoredPartitions.open(table, HOURS if table.cadence is Cadence.HOURLY else [DAY], lake, spark)
