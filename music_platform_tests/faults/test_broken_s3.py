@@ -29,7 +29,7 @@ from music_platform.io_managers.publish import publish_partition
 from music_platform.resources.object_store import ObjectStore
 from music_platform.settings import Settings
 
-pytestmark = [pytest.mark.fault, pytest.mark.integration]
+pytestmark = pytest.mark.integration
 
 RETRY_SECONDS = 2.0
 LONG_OUTAGE_SECONDS = 40.0

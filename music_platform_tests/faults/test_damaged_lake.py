@@ -14,8 +14,6 @@ from music_platform.resources.object_store import ObjectStore
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
 
-pytestmark = pytest.mark.fault
-
 MANIFEST = manifest_key(CONTRACT.path, PARTITION)
 OTHER_PARTITION = "2026-11-01-06:00"
 

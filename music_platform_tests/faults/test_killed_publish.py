@@ -25,8 +25,6 @@ from publishing import (
 from music_platform.resources.object_store import ObjectStore
 from music_platform.settings import Settings
 
-pytestmark = pytest.mark.fault
-
 KILLS = 32
 _SIGKILL = -9
 

@@ -20,8 +20,6 @@ from music_platform.resources.object_store import ObjectStore
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
 
-pytestmark = pytest.mark.fault
-
 KILLS = 4
 
 

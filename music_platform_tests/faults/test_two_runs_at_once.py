@@ -28,8 +28,6 @@ from music_platform.io_managers.publish import publish_partition
 from music_platform.resources.object_store import ObjectStore
 from music_platform.settings import Settings
 
-pytestmark = pytest.mark.fault
-
 RUNS = 4
 PUBLISHES_OF_A_RUN = 8
 

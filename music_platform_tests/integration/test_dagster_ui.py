@@ -39,8 +39,6 @@ from music_platform.partitions import key_of_hour
 from music_platform.resources.lake import Lake
 from music_platform.settings import Settings, process_environment
 
-pytestmark = pytest.mark.integration
-
 _ROOT = Path(__file__).resolve().parents[2]
 _PICTURES = _ROOT / "artifacts" / "dagster"
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from music_platform.contracts.tables import GOLD
 from music_platform.live.freshness import Debounce
 
-pytestmark = [pytest.mark.integration, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 
 @contextmanager

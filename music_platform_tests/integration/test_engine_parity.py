@@ -46,8 +46,6 @@ from music_platform.settings import Settings
 from music_platform.transforms.bronze import bronze_events
 from music_platform.transforms.collector_errors import collector_errors
 
-pytestmark = pytest.mark.integration
-
 GOLD_DAYS = ("2026-11-01", "2026-11-02")
 REAL_LINES = 3000  # of each event type that has so many
 SPARK_START_SECONDS = 90.0

@@ -25,8 +25,6 @@ from music_platform.resources.object_store import ObjectStore
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
 
-pytestmark = pytest.mark.integration
-
 EVENT_TYPE = "page_view_events"
 DAY = "2026-11-01"
 HOURS = [f"{DAY}-05:00", f"{DAY}-06:00"]

@@ -21,7 +21,6 @@ from music_platform.landing.layout import errors_key, landed_key
 from music_platform.partitions import key_of_hour
 from music_platform.settings import Settings
 
-pytestmark = pytest.mark.integration
 _NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 _OLD_HOUR = datetime(2026, 2, 1, 5, tzinfo=UTC)
 _HOUR = datetime(2026, 11, 24, 9, tzinfo=UTC)

@@ -16,8 +16,6 @@ from music_platform.errors import LakeUnreachableError
 from music_platform.resources.object_store import ObjectStore
 from music_platform.settings import Settings
 
-pytestmark = pytest.mark.integration
-
 _OPERATIONS: dict[str, Callable[[ObjectStore], object]] = {
     "read 'folder/object'": lambda store: store.get("folder/object"),
     "read 'folder/manifest'": lambda store: store.get_with_etag("folder/manifest"),

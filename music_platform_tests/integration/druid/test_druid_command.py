@@ -14,7 +14,7 @@ from music_platform.cli.main import app
 from music_platform.local_druid.local_druid import LocalDruid
 from music_platform.settings import Settings, current_settings, process_environment
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 COMMAND = [sys.executable, "-c", "from music_platform.cli.process import music_platform; music_platform()"]
 
 

@@ -19,7 +19,7 @@ from music_platform.local_druid.local_druid import LocalDruid
 from music_platform.resources.druid import DruidResource
 from music_platform.settings import Settings
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]  # the first test starts Druid
+pytestmark = pytest.mark.timeout(600)  # the first test starts Druid
 
 
 def count(druid: DruidResource, datasource: str, expected: int, seconds: float = 30.0) -> int:

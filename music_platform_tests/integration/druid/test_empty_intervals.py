@@ -33,7 +33,7 @@ from music_platform.resources.lake import Lake
 from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 DAY, EMPTY_DAY = "2026-11-03", "2026-11-04"
 HOURS = keys_in_range(f"{DAY}-00:00", f"{EMPTY_DAY}-23:00")

@@ -40,7 +40,7 @@ from music_platform.resources.druid import DruidResource
 from music_platform.resources.superset import SupersetError, SupersetResource
 from music_platform.settings import Settings
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 _KINDS = {"database": 1, "dataset": len(DATASETS), "dashboard": len(DASHBOARDS),
           "chart": sum(len(dashboard.charts) for dashboard in DASHBOARDS)}  # fmt: skip
