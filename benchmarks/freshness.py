@@ -26,10 +26,10 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from benchmarks.dagster_runs import new_instance
 from benchmarks.measuring import print_table
-from music_platform.live.freshness import Debounce, FreshnessWatch, LandedObject
-from music_platform.live.local_dagster import local_dagster
-from music_platform.live.producer import LiveProducer
-from music_platform.resources.lake import Lake
+from music_platform.lake.lake import Lake
+from music_platform.local.dagster import local_dagster
+from music_platform.local.freshness import Debounce, FreshnessWatch, LandedObject
+from music_platform.local.producer import LiveProducer
 from music_platform.settings import Settings
 
 _LOOK_SECONDS = 0.25

@@ -15,15 +15,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 
 from benchmarks.spine import RUN_ID, Phases
-from music_platform.assets.gold import stage_gold
-from music_platform.assets.gold_tables import GOLD_TABLES, GoldTable, Input
-from music_platform.contracts.table import Cadence
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.lake.lake import Lake
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkResource
+from music_platform.orchestration.assets.gold import stage_gold
+from music_platform.orchestration.assets.gold_tables import GOLD_TABLES, GoldTable, Input
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import days_around, hours_of_day
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
+from music_platform.tables.contract import Cadence
 
 
 def build_gold(lake: Lake, spark: SparkResource, days: Sequence[str], phases: Phases | None = None) -> None:

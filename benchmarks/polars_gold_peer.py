@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from music_platform.contracts.aggregates import (
+from music_platform.tables.aggregates import (
     LEAST_SCORE,
     PLAY_WEIGHT,
     SCORE_HALF_LIFE_DAYS,
@@ -28,11 +28,11 @@ from music_platform.contracts.aggregates import (
     STAGES,
     TOP_RANKS,
 )
-from music_platform.contracts.columns import UNKNOWN, UNKNOWN_KEY
-from music_platform.contracts.table import ColumnType, TableContract
-from music_platform.contracts.tables import GOLD
-from music_platform.transforms.aggregates import STAGE_OF_LEVEL, STAGE_OF_PAGE, STAGE_OF_PREVIOUS_LEVEL
-from music_platform.transforms.dimensions import BEGINNING, STATE_NAMES
+from music_platform.tables.catalogue import GOLD
+from music_platform.tables.columns import UNKNOWN, UNKNOWN_KEY
+from music_platform.tables.contract import ColumnType, TableContract
+from music_platform.tables.transforms.aggregates import STAGE_OF_LEVEL, STAGE_OF_PAGE, STAGE_OF_PREVIOUS_LEVEL
+from music_platform.tables.transforms.dimensions import BEGINNING, STATE_NAMES
 
 _PLACE = ("zip", "city", "state", "latitude", "longitude")
 _TRACKED = ("first_name", "last_name", "gender", "level", "location_key")

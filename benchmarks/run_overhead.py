@@ -26,10 +26,10 @@ from benchmarks.dagster_runs import JobRunner, new_instance
 from benchmarks.landed_events import add_sample_options, land
 from benchmarks.measuring import print_table
 from benchmarks.spine import build_spine
-from music_platform.asset_checks.spine import SPINE_STEPS
-from music_platform.automation.jobs import HOURLY_SPINE
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.lake import Lake
+from music_platform.lake.spark import SparkResource
+from music_platform.orchestration.automation.jobs import HOURLY_SPINE
+from music_platform.orchestration.checks.spine import SPINE_STEPS
 from music_platform.settings import Settings
 
 _MODULE = "music_platform.definitions"
@@ -113,7 +113,7 @@ def _measure_hour(settings: Settings, folder: Path, hour: str, repetitions: int)
 def _engine_start() -> float:
     """Of a fresh process that has the definitions loaded."""
     code = (
-        f"import time, {_MODULE}; from music_platform.resources.spark import SparkResource; started = time.perf_counter();"
+        f"import time, {_MODULE}; from music_platform.lake.spark import SparkResource; started = time.perf_counter();"
         "SparkResource().spark_session.range(1).toArrow(); print(time.perf_counter() - started)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=_PROJECT)

@@ -15,10 +15,10 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.assets.gold_tables import GOLD_TABLES, Frames
-from music_platform.contracts.schemas import spark_schema
-from music_platform.contracts.table import Cadence, Layer, TableContract
+from music_platform.orchestration.assets.gold_tables import GOLD_TABLES, Frames
 from music_platform.settings import Settings
+from music_platform.tables.contract import Cadence, Layer, TableContract
+from music_platform.tables.schemas import spark_schema
 
 
 def build(spark: SparkSession, lake: Path, output: Path, day: str) -> None:

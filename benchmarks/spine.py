@@ -18,17 +18,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from music_platform.assets.silver import stage_silver_and_quarantine
-from music_platform.contracts.events import EVENT_CONTRACTS
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
-from music_platform.io_managers.landing_io_manager import open_landed
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.lake import Lake
+from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.spark import SparkResource
+from music_platform.orchestration.assets.silver import stage_silver_and_quarantine
+from music_platform.orchestration.io_managers.landing_io_manager import open_landed
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import keys_in_range
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
-from music_platform.transforms.bronze import bronze_events
+from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform.tables.transforms.bronze import bronze_events
 
 RUN_ID = "benchmark"
 

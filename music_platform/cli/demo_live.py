@@ -16,13 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, duration_told, fail, failures_told, settings_of_command
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
-from music_platform.live.freshness import FACTS, Debounce, FreshnessWatch, LandedObject
-from music_platform.live.local_dagster import local_dagster
-from music_platform.live.producer import LiveProducer
+from music_platform.lake.lake import Lake
+from music_platform.local.dagster import local_dagster
+from music_platform.local.freshness import FACTS, Debounce, FreshnessWatch, LandedObject
+from music_platform.local.producer import LiveProducer
 from music_platform.partitions import describe_partitions
-from music_platform.resources.lake import Lake
 from music_platform.settings import dagster_home
+from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
 
 _LANDING_SECONDS = 3.0
 # Shorter than the defaults, so that two minutes show several runs.

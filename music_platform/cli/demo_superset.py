@@ -9,8 +9,8 @@ from rich.text import Text
 
 from music_platform.cli.console import console
 from music_platform.cli.superset import tell_running
-from music_platform.dashboards.bundle import DASHBOARDS
-from music_platform.local_superset.server import LocalSuperset
+from music_platform.local.superset.server import LocalSuperset
+from music_platform.serving.superset.bundle import DASHBOARDS
 from music_platform.settings import Settings
 
 _ASSET = "superset/dashboards"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from music_platform.cli.console import echo
-from music_platform.contracts.dictionary import render_dictionary
+from music_platform.tables.dictionary import render_dictionary
 
 
 def dictionary(

@@ -17,10 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, echo, fail, failures_told, settings_of_command
-from music_platform.druid.datasources import DATASOURCES
-from music_platform.druid.ingestion_spec import spec_text
-from music_platform.local_druid.configuration import SERVICES, LocalConfiguration, local_router_url
-from music_platform.local_druid.local_druid import LocalDruid, Status
+from music_platform.local.druid.configuration import SERVICES, LocalConfiguration, local_router_url
+from music_platform.local.druid.local_druid import LocalDruid, Status
+from music_platform.serving.druid.datasources import DATASOURCES
+from music_platform.serving.druid.ingestion_spec import spec_text
 
 app = typer.Typer(help="A real Druid on this machine: start, stop, look.", no_args_is_help=True)
 

@@ -15,11 +15,11 @@ import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
-from music_platform.contracts.table import Cadence
-from music_platform.contracts.tables import TABLES
 from music_platform.errors import MusicPlatformError
 from music_platform.partitions import daily_partitions, hourly_partitions
 from music_platform.settings import Settings, dagster_home
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.contract import Cadence
 
 _MOST_RUNS_SHOWN = 20
 _LIVE_SECONDS = 120.0  # the daemon's threads tell that they live every 30 s

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from music_platform.cli.console import echo
-from music_platform.contracts.column_lineage import FILE, to_json
-from music_platform.lineage.document import render_lineage
+from music_platform.tables.column_lineage import FILE, to_json
+from music_platform.tables.lineage.document import render_lineage
 
 _DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "lineage.md"
 
@@ -21,8 +21,8 @@ def lineage(
     ] = False,
 ) -> None:
     """Derive the lineage of every column from the transforms, and print it as Markdown."""
-    from music_platform.lineage.tables import derive_lineage  # the engine is slow to load
-    from music_platform.resources.spark import SparkResource
+    from music_platform.lake.spark import SparkResource
+    from music_platform.tables.lineage.tables import derive_lineage  # the engine is slow to load
 
     derived = derive_lineage(SparkResource().spark_session)
     document = render_lineage(derived)

@@ -23,18 +23,18 @@ from music_platform.cli.console import (
     settings_of_command,
     warn,
 )
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.table import TableContract
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
-from music_platform.io_managers.landed_sources import GONE_INPUTS_TAG, GoneInputs
-from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, read_manifest
-from music_platform.io_managers.parquet_reader import batches_of_object
-from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.landing.layout import list_errors
+from music_platform.lake.lake import Lake
+from music_platform.lake.landed_sources import GONE_INPUTS_TAG, GoneInputs
+from music_platform.lake.landing_layout import list_errors
+from music_platform.lake.manifest import MANIFEST_NAME, Manifest, read_manifest
+from music_platform.lake.parquet_reader import batches_of_object
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkResource
 from music_platform.landing.replay import replay_error_records
 from music_platform.partitions import contiguous_ranges, describe_partitions, key_of_hour
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.contract import TableContract
 
 _QUARANTINES: dict[str, TableContract] = {**QUARANTINE, COLLECTOR_ERRORS.name: COLLECTOR_ERRORS}
 

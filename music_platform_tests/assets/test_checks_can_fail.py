@@ -21,17 +21,17 @@ from local_platform import (
     to_line,
 )
 
-from music_platform.asset_checks.outcome import CheckOutcome
-from music_platform.asset_checks.spine import check_bronze, check_silver
-from music_platform.contracts.tables import TABLES
 from music_platform.errors import ManifestCorruptError, PartitionMissingError
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.parquet_writer import WrittenPartition
-from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.io_managers.publish import publish_partition
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.lake import Lake
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.publish import publish_partition
+from music_platform.lake.spark import SparkResource
+from music_platform.lake.writer import WrittenPartition
+from music_platform.orchestration.checks.outcome import CheckOutcome
+from music_platform.orchestration.checks.spine import check_bronze, check_silver
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
 
 EVENT_TYPE = "page_view_events"
 BRONZE, SILVER, QUARANTINE = (f"{layer}/{EVENT_TYPE}" for layer in ("bronze", "silver", "quarantine"))

@@ -13,14 +13,14 @@ import pytest
 from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, evaluations, good_record, gzip_lines, to_line
 from typer.testing import CliRunner
 
-from music_platform.asset_checks.spine import check_collector_errors
 from music_platform.cli.main import app
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.landing.layout import errors_key, parse_errors_key, parse_key
+from music_platform.lake.landing_layout import errors_key, parse_errors_key, parse_key
+from music_platform.lake.spark import SparkResource
 from music_platform.landing.replay import ReplaySummary, replay_error_records
+from music_platform.orchestration.checks.spine import check_collector_errors
 from music_platform.partitions import hour_of_key, key_of_hour, keys_in_range
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings, current_settings
+from music_platform.tables.events import EVENT_TYPES
 
 TABLE = "quarantine/collector_errors"
 _ORIGIN = {"__tag": "eventsim.auth_events", "__time": "2026-11-01T05:10:00.000Z"}

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from local_platform import HOUR, LocalPlatform, good_record
 
-from music_platform.asset_checks.spine import check_bronze, check_silver
-from music_platform.contracts.tables import BRONZE
 from music_platform.definitions import build_definitions
-from music_platform.io_managers.parquet_writer import WrittenPartition, encode
-from music_platform.io_managers.publish import publish_partition
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.publish import publish_partition
+from music_platform.lake.spark import SparkResource
+from music_platform.lake.writer import WrittenPartition, encode
+from music_platform.orchestration.checks.spine import check_bronze, check_silver
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import BRONZE
 
 EVENT_TYPE = "auth_events"
 SPINE = [f"{layer}/{EVENT_TYPE}" for layer in ("bronze", "silver", "quarantine")]

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from local_platform import HOUR, LocalPlatform, evaluations, good_record
 
-from music_platform.asset_checks.completeness import check_closed_hours
-from music_platform.asset_checks.spine import check_bronze
-from music_platform.automation.landing_reconcile import Reconciliation
-from music_platform.io_managers.landed_sources import compare, sources_of
-from music_platform.landing.layout import list_landing
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.lake import Lake
+from music_platform.lake.landed_sources import compare, sources_of
+from music_platform.lake.landing_layout import list_landing
+from music_platform.lake.spark import SparkResource
+from music_platform.orchestration.automation.landing_reconcile import Reconciliation
+from music_platform.orchestration.checks.completeness import check_closed_hours
+from music_platform.orchestration.checks.spine import check_bronze
 from music_platform.settings import Settings
 
 BRONZE = "bronze/listen_events"

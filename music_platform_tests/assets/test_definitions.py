@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from refresh_snapshots import SNAPSHOT, as_text, describe_definitions
 
-from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
 
 _LOAD_AND_WATCH = """
 import json, sys

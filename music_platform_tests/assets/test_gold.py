@@ -13,19 +13,19 @@ import pytest
 from local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations
 
 from benchmarks.dagster_runs import JobRunner, new_instance
-from music_platform.asset_checks.gold import check_gold
-from music_platform.contracts.aggregates import HOURLY_PLAYS, USER_ACTIVITY
-from music_platform.contracts.dimensions import DIM_USERS
-from music_platform.contracts.facts import FACT_PLAYS, FACT_SESSIONS, FACT_STREAMS
-from music_platform.contracts.table import Cadence, TableContract
-from music_platform.contracts.tables import GOLD
 from music_platform.definitions import build_definitions
 from music_platform.errors import PartitionMissingError
 from music_platform.eventsim import GeneratorOptions, generate_files
+from music_platform.lake.spark import SparkResource
 from music_platform.landing.event_files import EventFile
 from music_platform.landing.writer import land_files
-from music_platform.resources.spark import SparkResource
+from music_platform.orchestration.checks.gold import check_gold
 from music_platform.settings import Settings
+from music_platform.tables.aggregates import HOURLY_PLAYS, USER_ACTIVITY
+from music_platform.tables.catalogue import GOLD
+from music_platform.tables.contract import Cadence, TableContract
+from music_platform.tables.dimensions import DIM_USERS
+from music_platform.tables.facts import FACT_PLAYS, FACT_SESSIONS, FACT_STREAMS
 
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03"]
 HOURS = ("2026-11-01-00:00", "2026-11-03-23:00")

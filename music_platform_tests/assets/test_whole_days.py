@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations, good_record
 
-from music_platform.asset_checks.gold import MADE_OF_HOURS
-from music_platform.asset_checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
-from music_platform.assets.gold_tables import GOLD_TABLES
-from music_platform.contracts.facts import FACT_PLAYS
-from music_platform.contracts.table import Cadence
 from music_platform.definitions import build_definitions
-from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkResource
+from music_platform.orchestration.assets.gold_tables import GOLD_TABLES
+from music_platform.orchestration.checks.gold import MADE_OF_HOURS
+from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
 from music_platform.partitions import hours_of_day
-from music_platform.resources.spark import SparkResource
+from music_platform.tables.contract import Cadence
+from music_platform.tables.facts import FACT_PLAYS
 
 DAY, NEXT_DAY = "2026-11-01", "2026-11-02"
 HOURS = hours_of_day(DAY)

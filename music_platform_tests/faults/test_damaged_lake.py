@@ -6,12 +6,12 @@ import pytest
 from publishing import CONTRACT, PARTITION, keys_in_folder, keys_named, rows_by_manifest, rows_of, write_and_publish
 
 from music_platform.errors import ManifestCorruptError, PartitionMissingError
-from music_platform.io_managers.manifest import manifest_key, read_manifest
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import manifest_key, read_manifest
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.spark import SparkResource
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.settings import Settings
 
 MANIFEST = manifest_key(CONTRACT.path, PARTITION)

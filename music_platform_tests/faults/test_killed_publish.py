@@ -22,7 +22,7 @@ from publishing import (
     write_and_publish,
 )
 
-from music_platform.resources.object_store import ObjectStore
+from music_platform.lake.object_store import ObjectStore
 from music_platform.settings import Settings
 
 KILLS = 32

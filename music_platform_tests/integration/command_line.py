@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from music_platform.cli import runs
 from music_platform.cli.main import app
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 
 COMMAND = [sys.executable, "-c", "from music_platform.cli.process import music_platform; music_platform()"]
 HOUR = "2026-11-01-05:00"

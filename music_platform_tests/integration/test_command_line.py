@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from music_platform.cli import runs
 from music_platform.cli.main import app
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.tables import BRONZE, SILVER
-from music_platform.resources.lake import Lake
+from music_platform.lake.lake import Lake
 from music_platform.settings import current_settings
+from music_platform.tables.catalogue import BRONZE, SILVER
+from music_platform.tables.schemas import arrow_schema
 
 
 def test_check_passes_and_fails_by_its_exit_code(commands: CliRunner, tmp_path: Path) -> None:

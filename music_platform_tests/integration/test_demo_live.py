@@ -16,8 +16,8 @@ from command_line import COMMAND
 from test_demo_command import wait_until
 from typer.testing import CliRunner
 
-from music_platform.contracts.tables import GOLD
-from music_platform.live.freshness import Debounce
+from music_platform.local.freshness import Debounce
+from music_platform.tables.catalogue import GOLD
 
 pytestmark = pytest.mark.long
 

@@ -23,9 +23,9 @@ from typer.testing import CliRunner
 from music_platform.cli import machine_examinations, platform_examinations, runs
 from music_platform.cli.finding import Finding, State
 from music_platform.cli.main import app
-from music_platform.contracts.tables import TABLES
-from music_platform.resources.lake import Lake
+from music_platform.lake.lake import Lake
 from music_platform.settings import Settings, current_settings
+from music_platform.tables.catalogue import TABLES
 
 _SUBJECTS = {
     "python",

@@ -11,19 +11,19 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from music_platform.asset_checks.whole_days import WHOLE_DAYS_CHECK
-from music_platform.contracts.events import EVENT_CONTRACTS
-from music_platform.contracts.table import Cadence
-from music_platform.contracts.tables import BRONZE, GOLD, QUARANTINE, SILVER
 from music_platform.definitions import build_definitions
-from music_platform.io_managers.manifest import Manifest
-from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.landing.layout import landed_key
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import landed_key
+from music_platform.lake.manifest import Manifest
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkResource
+from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK
 from music_platform.partitions import hour_of_key
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import BRONZE, GOLD, QUARANTINE, SILVER
+from music_platform.tables.contract import Cadence
+from music_platform.tables.events import EVENT_CONTRACTS
 
 EVENT_TYPE = "page_view_events"
 DAY = "2026-11-01"

@@ -14,10 +14,10 @@ import boto3
 import dagster as dg
 import pytest
 
-from music_platform.automation import landing_queue
-from music_platform.automation.landing_queue import LandingQueue, QueueUnreachableError
-from music_platform.automation.landing_sensor import LandingWatch
-from music_platform.landing.layout import errors_key, landed_key
+from music_platform.lake.landing_layout import errors_key, landed_key
+from music_platform.landing.watch import queue as landing_queue
+from music_platform.landing.watch.queue import LandingQueue, QueueUnreachableError
+from music_platform.orchestration.automation.landing_sensor import LandingWatch
 from music_platform.partitions import key_of_hour
 from music_platform.settings import Settings
 

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from music_platform.errors import LakeUnreachableError
-from music_platform.resources.object_store import ObjectStore
+from music_platform.lake.object_store import ObjectStore
 from music_platform.settings import Settings
 
 _OPERATIONS: dict[str, Callable[[ObjectStore], object]] = {

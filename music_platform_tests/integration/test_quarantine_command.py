@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from music_platform.cli import runs
 from music_platform.cli.main import app
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.events import EVENT_CONTRACTS
-from music_platform.contracts.table import Rule
 from music_platform.partitions import key_of_hour
 from music_platform.settings import current_settings
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.contract import Rule
+from music_platform.tables.events import EVENT_CONTRACTS
 
 
 def test_quarantine_is_listed_shown_and_replayed_after_a_rule_was_mended(

@@ -22,14 +22,14 @@ from typer.testing import CliRunner
 from music_platform.cli import runs
 from music_platform.cli.lake_status import lake_status
 from music_platform.cli.main import app
-from music_platform.contracts.table import Cadence
-from music_platform.contracts.tables import TABLES
 from music_platform.errors import MusicPlatformError
-from music_platform.io_managers.manifest import Manifest, Source, manifest_key
-from music_platform.landing.layout import landed_key
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import landed_key
+from music_platform.lake.manifest import Manifest, Source, manifest_key
 from music_platform.partitions import hour_of_key, hours_of_day, key_of_hour
-from music_platform.resources.lake import Lake
 from music_platform.settings import Settings, current_settings
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.contract import Cadence
 
 _TICKS_SECONDS = 90.0
 _SENSORS = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.spark import SparkResource
 
 
 @pytest.fixture(scope="session")

@@ -10,21 +10,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.table import TableContract
-from music_platform.contracts.tables import SILVER
 from music_platform.errors import ManifestCorruptError
-from music_platform.io_managers import compaction
-from music_platform.io_managers.compaction import Compacted, compact_partition, compact_partitions
-from music_platform.io_managers.manifest import Manifest, Source, read_manifest
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.parquet_writer import WrittenPartition, encode
-from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.io_managers.publish import Published, publish_partition
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
-from music_platform.resources.spark import SparkResource
+from music_platform.lake import compaction
+from music_platform.lake.compaction import Compacted, compact_partition, compact_partitions
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import Manifest, Source, read_manifest
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.publish import Published, publish_partition
+from music_platform.lake.spark import SparkResource
+from music_platform.lake.writer import WrittenPartition, encode
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import SILVER
+from music_platform.tables.contract import TableContract
+from music_platform.tables.schemas import arrow_schema
 
 HOUR, NEXT_HOUR = "2026-11-01-05:00", "2026-11-01-06:00"
 CONTRACT = SILVER["auth_events"]

@@ -11,15 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from music_platform.contracts.aggregates import AGGREGATES
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.columns import count_column, key_column, text_column, time_column
-from music_platform.contracts.dagster_schema import table_schema
-from music_platform.contracts.dimensions import DIMENSIONS
-from music_platform.contracts.events import EVENT_CONTRACTS, LISTEN_EVENTS, EventContract
-from music_platform.contracts.pipeline import PIPELINE
-from music_platform.contracts.schemas import arrow_schema, fingerprint, spark_schema
-from music_platform.contracts.table import (
+from music_platform.orchestration.table_schema import table_schema
+from music_platform.tables.aggregates import AGGREGATES
+from music_platform.tables.catalogue import BRONZE, FAULTS, GOLD, QUARANTINE, SILVER, TABLES
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.columns import count_column, key_column, text_column, time_column
+from music_platform.tables.contract import (
     Cadence,
     Column,
     ColumnType,
@@ -29,7 +26,10 @@ from music_platform.contracts.table import (
     TableContract,
     column_rules,
 )
-from music_platform.contracts.tables import BRONZE, FAULTS, GOLD, QUARANTINE, SILVER, TABLES
+from music_platform.tables.dimensions import DIMENSIONS
+from music_platform.tables.events import EVENT_CONTRACTS, LISTEN_EVENTS, EventContract
+from music_platform.tables.pipeline import PIPELINE
+from music_platform.tables.schemas import arrow_schema, fingerprint, spark_schema
 
 EVENTS = pytest.mark.parametrize("event", EVENT_CONTRACTS.values(), ids=lambda event: event.name)
 CONTRACTS = pytest.mark.parametrize("contract", TABLES.values(), ids=lambda contract: contract.path)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from music_platform.contracts.dictionary import render_dictionary
-from music_platform.contracts.tables import TABLES
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.dictionary import render_dictionary
 
 _DICTIONARY = Path(__file__).resolve().parents[2] / "docs" / "data-dictionary.md"
 

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from music_platform.errors import MusicPlatformError
-from music_platform.resources import spark
-from music_platform.resources.spark import SparkResource
+from music_platform.lake import spark
+from music_platform.lake.spark import SparkResource
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_url_of_another_form_is_refused(url: str, monkeypatch: pytest.MonkeyPa
 
 _INTERRUPTED_AFTER_A_THREAD_OPENED_THE_ENGINE = """
 import os, signal, threading, time
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.spark import SparkResource
 spark = SparkResource()
 opening = [threading.Thread(target=lambda: spark.spark_session.range(3).count()) for _ in range(4)]
 for thread in opening:

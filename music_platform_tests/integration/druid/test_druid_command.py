@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from music_platform.cli.main import app
-from music_platform.local_druid.local_druid import LocalDruid
+from music_platform.local.druid.local_druid import LocalDruid
 from music_platform.settings import Settings, current_settings, process_environment
 
 pytestmark = pytest.mark.timeout(600)

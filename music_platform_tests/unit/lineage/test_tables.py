@@ -8,14 +8,14 @@ import dagster as dg
 import pytest
 from pyspark.sql import SparkSession
 
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.column_lineage import FILE, TableLineage, column_lineage, to_json
-from music_platform.contracts.table import Layer
-from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
-from music_platform.lineage.document import render_lineage
-from music_platform.lineage.tables import derive_lineage
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.column_lineage import FILE, TableLineage, column_lineage, to_json
+from music_platform.tables.contract import Layer
+from music_platform.tables.lineage.document import render_lineage
+from music_platform.tables.lineage.tables import derive_lineage
 
 _DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "lineage.md"
 _IS_STALE = "is stale; run: ./run music-platform lineage --write"

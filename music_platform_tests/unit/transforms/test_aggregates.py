@@ -35,7 +35,7 @@ from hypothesis import given, settings
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.aggregates import (
+from music_platform.tables.aggregates import (
     HOURLY_PLAYS,
     LEVEL_FUNNEL,
     LOGIN_SUCCESS,
@@ -44,13 +44,13 @@ from music_platform.contracts.aggregates import (
     TOP_RANKS,
     TOP_SONGS,
 )
-from music_platform.contracts.events import AUTH_EVENTS, STATUS_CHANGE_EVENTS
-from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.table import Column, ColumnType, Personal, TableContract
-from music_platform.contracts.tables import SILVER
-from music_platform.transforms import aggregates
-from music_platform.transforms.keys import session_key
+from music_platform.tables.catalogue import SILVER
+from music_platform.tables.contract import Column, ColumnType, Personal, TableContract
+from music_platform.tables.events import AUTH_EVENTS, STATUS_CHANGE_EVENTS
+from music_platform.tables.facts import FACT_PAGE_VIEWS, FACT_PLAYS
+from music_platform.tables.schemas import arrow_schema
+from music_platform.tables.transforms import aggregates
+from music_platform.tables.transforms.keys import session_key
 
 AUTHS, STATUS_CHANGES = SILVER[AUTH_EVENTS.name], SILVER[STATUS_CHANGE_EVENTS.name]
 SONGS = (Column(name="song_key", type=ColumnType.STRING, description="", personal=Personal.NONE),

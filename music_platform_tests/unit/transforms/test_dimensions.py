@@ -28,18 +28,18 @@ from dimension_frames import (
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.dimensions import (
+from music_platform.tables.dimensions import (
     DIM_DATETIME,
     DIM_LOCATIONS,
     UNKNOWN,
 )
-from music_platform.transforms.dimensions import (
+from music_platform.tables.transforms.dimensions import (
     BEGINNING,
     dim_datetime,
     dim_locations,
     state_name,
 )
-from music_platform.transforms.keys import UNKNOWN_KEY, location_key
+from music_platform.tables.transforms.keys import UNKNOWN_KEY, location_key
 
 
 def make_locations(previous: DataFrame | None, events: Mapping[str, DataFrame], day: str) -> DataFrame:

@@ -12,11 +12,17 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from music_platform.contracts.columns import UNKNOWN_KEY
-from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS, FACT_SESSIONS, FACT_STREAMS, SESSION_DAYS
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.tables import SILVER
-from music_platform.transforms.facts import fact_page_views, fact_plays, fact_sessions, fact_streams, session_days
+from music_platform.tables.catalogue import SILVER
+from music_platform.tables.columns import UNKNOWN_KEY
+from music_platform.tables.facts import FACT_PAGE_VIEWS, FACT_PLAYS, FACT_SESSIONS, FACT_STREAMS, SESSION_DAYS
+from music_platform.tables.schemas import arrow_schema
+from music_platform.tables.transforms.facts import (
+    fact_page_views,
+    fact_plays,
+    fact_sessions,
+    fact_streams,
+    session_days,
+)
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"]

@@ -31,13 +31,13 @@ from aggregate_frames import (
 from hypothesis import given
 from pyspark.sql import DataFrame, SparkSession
 
-from music_platform.contracts.aggregates import (
+from music_platform.tables.aggregates import (
     ACTIVE_USERS,
     RETENTION_COHORTS,
     USER_ACTIVITY,
 )
-from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS
-from music_platform.transforms import aggregates
+from music_platform.tables.facts import FACT_PAGE_VIEWS, FACT_PLAYS
+from music_platform.tables.transforms import aggregates
 
 
 def activity_of(spark: SparkSession, previous: DataFrame | None, history: History, day: str) -> DataFrame:

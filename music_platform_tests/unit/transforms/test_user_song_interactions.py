@@ -26,12 +26,12 @@ from aggregate_frames import (
 from hypothesis import given
 from pyspark.sql import DataFrame, SparkSession
 
-from music_platform.contracts.aggregates import (
+from music_platform.tables.aggregates import (
     LEAST_SCORE,
     USER_SONG_INTERACTIONS,
 )
-from music_platform.contracts.facts import FACT_PLAYS
-from music_platform.transforms import aggregates
+from music_platform.tables.facts import FACT_PLAYS
+from music_platform.tables.transforms import aggregates
 
 
 def interactions_of(spark: SparkSession, previous: DataFrame | None, history: History, day: str) -> DataFrame:
