@@ -26,7 +26,7 @@ from benchmarks.peers import Run, compare_with_spark, seconds_of, timed, timed_p
 from benchmarks.spark_server import java_is_there
 from benchmarks.spine import Phases, build_spine
 from music_platform.lake.lake import Lake
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.partitions import day_of_key
 from music_platform.settings import Settings
 from music_platform.tables.aggregates import TOP_RANKS
@@ -40,7 +40,7 @@ _KEYS_OF_STREAMS = ("user_key", "song_key", "artist_key", "location_key", "sessi
 def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-", dir=options.folder) as folder:
-        sail = SparkResource()
+        sail = SparkEngine()
         silver, small = Lake(Settings(lake=f"{folder}/silver-lake")), Lake(Settings(lake=f"{folder}/small-lake"))
         hours = land(silver, options.rows, 1, options.events)
         build_spine(silver, sail, hours)

@@ -29,7 +29,7 @@ from benchmarks.spine import Phases, build_spine
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import LANDING_PREFIX
 from music_platform.lake.manifest import read_manifest
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
 
@@ -41,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-", dir=options.folder) as folder:
         landed = Lake(Settings(lake=f"{folder}/landed"))
         partitions = land(landed, options.rows, options.days, options.events)
-        sail = SparkResource()
+        sail = SparkEngine()
         events = 0
         platform: list[Run] = []
         peer: list[Run] = []

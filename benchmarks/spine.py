@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.assets.silver import stage_silver_and_quarantine
 from music_platform.orchestration.io_managers.landing_io_manager import open_landed
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
@@ -48,7 +48,7 @@ class Phases:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-def build_spine(lake: Lake, spark: SparkResource, partitions: Sequence[str], phases: Phases | None = None) -> None:
+def build_spine(lake: Lake, spark: SparkEngine, partitions: Sequence[str], phases: Phases | None = None) -> None:
     """Bronze, silver and quarantine of every event type, published."""
     phases = phases or Phases()
     keys = list(partitions)
@@ -80,7 +80,7 @@ def build_spine(lake: Lake, spark: SparkResource, partitions: Sequence[str], pha
 
 
 def _main(location: str, first: str, last: str, url: str = "") -> None:
-    lake, spark = Lake(Settings(lake=location)), SparkResource(remote=url)
+    lake, spark = Lake(Settings(lake=location)), SparkEngine(remote=url)
     build_spine(lake, spark, [first])
     started = time.perf_counter()
     build_spine(lake, spark, keys_in_range(first, last))

@@ -11,7 +11,6 @@ from typing import Any
 import dagster as dg
 
 from music_platform.lake.lake import Lake
-from music_platform.lake.spark import SparkResource
 from music_platform.orchestration.assets.bronze import bronze_assets
 from music_platform.orchestration.assets.collector_errors import collector_errors_asset
 from music_platform.orchestration.assets.druid import druid_assets
@@ -39,7 +38,8 @@ from music_platform.orchestration.checks.superset import charts_check
 from music_platform.orchestration.executor import multithread_executor
 from music_platform.orchestration.io_managers.landing_io_manager import LandingIOManager
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.partitions import daily_partitions, hourly_partitions
+from music_platform.orchestration.partitions_definitions import daily_partitions, hourly_partitions
+from music_platform.orchestration.spark_resource import SparkResource
 from music_platform.serving.druid.client import DruidResource
 from music_platform.serving.superset.client import SupersetResource
 from music_platform.settings import Settings, current_settings
@@ -83,10 +83,10 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
         resources={
             "lake": lake,
             "spark": spark,
-            "druid": DruidResource(settings),
+            "druid": DruidResource(settings, dg.get_dagster_logger()),
             "superset": SupersetResource.from_settings(settings),
-            LAKE_IO_MANAGER: ParquetLakeIOManager(lake, spark),
-            LANDING_IO_MANAGER: LandingIOManager(lake, spark),
+            LAKE_IO_MANAGER: ParquetLakeIOManager(lake, spark.engine),
+            LANDING_IO_MANAGER: LandingIOManager(lake, spark.engine),
             **(resource_overrides or {}),
         },
         executor=multithread_executor.configured({"max_concurrent": settings.steps_at_once}),

@@ -163,7 +163,8 @@ def _paths(tables: list[TableContract]) -> list[str]:
 def _materialize(settings: Settings, paths: list[str], partitions: list[str]) -> list[str]:
     """Build and check assets (``<layer>/<name>``) in one run; returns what the checks warn of."""
     # Importing it reads the settings.
-    from music_platform.cli.runs import materialize, open_instance, warnings_of
+    from music_platform.cli.runs import materialize
+    from music_platform.orchestration.runs import open_instance, warnings_of
 
     title = f"materialize {describe_partitions(partitions)}"
     return warnings_of(materialize(open_instance(), settings, paths, partitions, title))

@@ -21,10 +21,10 @@ def lineage(
     ] = False,
 ) -> None:
     """Derive the lineage of every column from the transforms, and print it as Markdown."""
-    from music_platform.lake.spark import SparkResource
+    from music_platform.lake.spark import SparkEngine
     from music_platform.tables.lineage.tables import derive_lineage  # the engine is slow to load
 
-    derived = derive_lineage(SparkResource().spark_session)
+    derived = derive_lineage(SparkEngine().spark_session)
     document = render_lineage(derived)
     if not write:
         echo(document, ends_line=False)

@@ -29,7 +29,7 @@ from music_platform.lake.landing_layout import list_errors
 from music_platform.lake.manifest import MANIFEST_NAME, Manifest, read_manifest
 from music_platform.lake.parquet_reader import batches_of_object
 from music_platform.lake.partition_sets import StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.replay import replay_error_records
 from music_platform.partitions import contiguous_ranges, describe_partitions, key_of_hour
 from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
@@ -131,7 +131,8 @@ def replay_quarantine(
     """
     settings = settings_of_command()
     # Importing it reads the settings.
-    from music_platform.cli.runs import materialize, open_instance
+    from music_platform.cli.runs import materialize
+    from music_platform.orchestration.runs import open_instance
 
     lake = Lake(settings)
     with failures_told():
@@ -202,7 +203,7 @@ def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] |
                 if content is not None
             ]
         else:
-            spark = SparkResource.from_settings(lake.settings)  # opens no session, as nothing is read by it
+            spark = SparkEngine.from_settings(lake.settings)  # opens no session, as nothing is read by it
             # A run can leave the collector's errors out: nothing is amiss then, unless it is they that are asked for.
             may_lack = contract is COLLECTOR_ERRORS and event_type is None
             # A day's hours may begin later or end earlier than the range that is asked for.

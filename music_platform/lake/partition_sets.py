@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from music_platform.errors import ContractError, ManifestCorruptError, PartitionMissingError
 from music_platform.lake.lake import Lake
 from music_platform.lake.manifest import Manifest, Source, data_version, lacking, partition_folder, read_manifest
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import (
     ROW_GROUP_ROWS,
     Destination,
@@ -33,11 +33,11 @@ class StoredPartitions:
     contract: TableContract
     manifests: dict[str, Manifest]
     lake: Lake
-    spark: SparkResource
+    spark: SparkEngine
 
     @classmethod
     def open(
-        cls, contract: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkResource
+        cls, contract: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkEngine
     ) -> StoredPartitions:
         """The partitions by their manifests, whose files are there.
 
@@ -49,7 +49,7 @@ class StoredPartitions:
 
     @classmethod
     def open_published(
-        cls, contract: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkResource
+        cls, contract: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkEngine
     ) -> StoredPartitions:
         """Those of the partitions that were ever published: history begins somewhere, and the present is unfinished.
 
@@ -61,7 +61,7 @@ class StoredPartitions:
 
     @classmethod
     def _open_found(
-        cls, contract: TableContract, found: dict[str, Manifest | None], lake: Lake, spark: SparkResource
+        cls, contract: TableContract, found: dict[str, Manifest | None], lake: Lake, spark: SparkEngine
     ) -> StoredPartitions:
         missing = [key for key, manifest in found.items() if manifest is None]
         if missing:
@@ -107,7 +107,7 @@ def _read_manifests(contract: TableContract, partitions: Sequence[str], lake: La
     return {key: entry and entry[0] for key, entry in zip(partitions, found, strict=True)}
 
 
-def _read_files(contract: TableContract, keys: Sequence[str], lake: Lake, spark: SparkResource) -> DataFrame:
+def _read_files(contract: TableContract, keys: Sequence[str], lake: Lake, spark: SparkEngine) -> DataFrame:
     session, schema = spark.session_for(lake), spark_schema(contract.columns)
     if not keys:
         return session.createDataFrame([], schema)
@@ -166,7 +166,7 @@ class StagedPartitions:
         self.written |= written[self.contract.name]
         self.made.update(partitions)
 
-    def read(self, partition: str, lake: Lake, spark: SparkResource) -> DataFrame:
+    def read(self, partition: str, lake: Lake, spark: SparkEngine) -> DataFrame:
         """A written partition before it is published, for the next one of the same run."""
         folder = partition_folder(self.contract.path, partition)
         files = self.written[partition].files if partition in self.written else []

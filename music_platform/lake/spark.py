@@ -10,16 +10,13 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-import dagster as dg
 import pyarrow as pa
-from dagster_pyspark import PySparkResource
-from pydantic import Field
 from pyspark.sql import SparkSession
 
 from music_platform.errors import MusicPlatformError
@@ -98,18 +95,20 @@ def _session_at(url: str, config: tuple[tuple[str, Any], ...]) -> SparkSession:
     return session
 
 
-class SparkResource(PySparkResource):
-    """A Spark session over Spark Connect; dagster-pyspark's resource, opened only when first used.
+class SparkEngine:
+    """A Spark session over Spark Connect, opened only when first used.
 
     ``remote`` is a Spark Connect url; empty means the embedded engine. ``spark_config`` holds further settings of the
     session. Opening it raises ``MusicPlatformError`` with the url when nobody answers there.
     """
 
-    remote: str = ""
-    spark_config: dict[str, Any] = Field(default_factory=dict)
+    def __init__(self, remote: str = "", spark_config: Mapping[str, Any] | None = None) -> None:
+        self.remote = remote
+        self.spark_config = dict(spark_config or {})
+        self._session: SparkSession | None = None
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> SparkResource:
+    def from_settings(cls, settings: Settings) -> SparkEngine:
         return cls(remote=settings.spark_remote)
 
     @property
@@ -121,16 +120,13 @@ class SparkResource(PySparkResource):
         """Tasks to split work into that the engine does not split by itself."""
         return (os.cpu_count() or 1) * (1 if self.is_embedded else 4)
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Nothing yet: a run that reads no data opens no session."""
-
     @property
     def spark_session(self) -> SparkSession:
         """The session, opened at the first use."""
         with _START_LOCK:  # steps of a run come here from several threads
-            if self._spark_session is None:
-                self._spark_session = self._open_session()
-        return self._spark_session
+            if self._session is None:
+                self._session = self._open_session()
+        return self._session
 
     def _open_session(self) -> SparkSession:
         url = self.remote

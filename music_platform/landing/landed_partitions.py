@@ -33,7 +33,7 @@ from music_platform.lake.manifest import (
     read_manifest,
 )
 from music_platform.lake.parquet_reader import open_parquet
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.reader import LandedObject, count_lines, read_lines
 from music_platform.partitions import describe_partitions, hour_of_key, in_batches
 from music_platform.tables.catalogue import MADE_OF_LANDED, SILVER
@@ -60,13 +60,13 @@ class LandedPartitions:
     gone: dict[str, list[Source]]
     published: dict[str, Manifest]
     lake: Lake
-    spark: SparkResource
+    spark: SparkEngine
     kept: dict[str, list[Source]] = field(default_factory=dict)
     removed: dict[str, list[Source]] = field(default_factory=dict)
 
     @classmethod
     def open(
-        cls, contract: TableContract, listed: Mapping[str, LandingFolder], lake: Lake, spark: SparkResource
+        cls, contract: TableContract, listed: Mapping[str, LandingFolder], lake: Lake, spark: SparkEngine
     ) -> LandedPartitions:
         """What lies in the hours' folders, against what the table was made from.
 

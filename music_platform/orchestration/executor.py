@@ -18,21 +18,25 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 import dagster as dg
-from dagster._core.events import EngineEventData
-from dagster._core.execution.api import ExecuteRunWithPlanIterable
-from dagster._core.execution.compute_logs import create_compute_log_file_key
-from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext, StepExecutionContext
-from dagster._core.execution.context_creation_job import PlanExecutionContextManager
-from dagster._core.execution.plan.execute_plan import (
+
+from music_platform.orchestration.dagster_internals import (
+    EngineEventData,
+    ExecuteRunWithPlanIterable,
+    ExecutionPlan,
+    InstanceConcurrencyContext,
+    PlanExecutionContext,
+    PlanExecutionContextManager,
+    PlanOrchestrationContext,
+    RetryMode,
+    StepExecutionContext,
     _handle_compute_log_setup_error,
     _handle_compute_log_teardown_error,
     _trigger_hook,
+    create_compute_log_file_key,
     dagster_event_sequence_for_step,
+    get_retries_config,
+    pop_captured_interrupt,
 )
-from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.retries import RetryMode, get_retries_config
-from dagster._utils.interrupts import pop_captured_interrupt
 
 _LOOK_SECONDS = 0.2  # between looks for an interrupt, a step's time to be retried, or a free slot of a pool
 

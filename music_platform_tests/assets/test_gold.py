@@ -16,7 +16,7 @@ from benchmarks.dagster_runs import JobRunner, new_instance
 from music_platform.definitions import build_definitions
 from music_platform.errors import PartitionMissingError
 from music_platform.eventsim import GeneratorOptions, generate_files
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.event_files import EventFile
 from music_platform.landing.writer import land_files
 from music_platform.orchestration.checks.gold import check_gold
@@ -190,7 +190,7 @@ def test_lost_rows_are_found(made: Made, table: TableContract, check: str) -> No
     try:
         rows = made.platform.table(table.path, partition)
         made.platform.tamper(table.path, partition, rows.slice(max(rows.num_rows // 2, 1)))
-        outcomes = check_gold(table, [partition], made.platform.lake, SparkResource())
+        outcomes = check_gold(table, [partition], made.platform.lake, SparkEngine())
         assert any(outcome.check.startswith(check) and not outcome.passed for outcome in outcomes)
     finally:
         for key, content in kept.items():

@@ -23,7 +23,7 @@ import pytest
 from local_platform import LocalPlatform, evaluations, gzip_lines, materialized
 
 from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.assets.silver import stage_silver_and_quarantine
 from music_platform.orchestration.checks.outcome import CheckOutcome
 from music_platform.orchestration.checks.spine import SPINE_STEPS
@@ -84,7 +84,7 @@ def land(sample: LandedSample, folder: Path, hours: Sequence[str] = ()) -> Local
 @pytest.fixture(scope="module")
 def made(sample: LandedSample, tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
     platform = land(sample, tmp_path_factory.mktemp("sample") / "lake")
-    spark, outcomes = SparkResource(), []
+    spark, outcomes = SparkEngine(), []
     io_manager = ParquetLakeIOManager(platform.lake, spark)
     hours_of = {event_type: sorted(by_hour) for event_type, by_hour in sample.items()}
     for event_type, event in EVENT_CONTRACTS.items():

@@ -9,7 +9,7 @@ from local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations, g
 
 from music_platform.definitions import build_definitions
 from music_platform.lake.partition_sets import StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.assets.gold_tables import GOLD_TABLES
 from music_platform.orchestration.checks.gold import MADE_OF_HOURS
 from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
@@ -46,7 +46,7 @@ def test_the_hours_that_are_missing_are_named_until_the_day_has_them(platform: L
         assert told in (warned.description or "")
 
     platform.run(HOURS[0], HOURS[2], tables=[*LISTENS, *PAGES])
-    stored = StoredPartitions.open(FACT_PLAYS, [DAY], platform.lake, SparkResource())
+    stored = StoredPartitions.open(FACT_PLAYS, [DAY], platform.lake, SparkEngine())
     assert not check_made_of_all_hours(stored, END + timedelta(hours=1)).passed  # the day is not made from them yet
     assert run_day(platform, DAY, DAY).passed
 
@@ -54,7 +54,7 @@ def test_the_hours_that_are_missing_are_named_until_the_day_has_them(platform: L
 def test_a_day_is_looked_at_once_its_last_hour_has_closed(platform: LocalPlatform) -> None:
     platform.run(HOURS[0], HOURS[20], tables=[*LISTENS, *PAGES])
     run_day(platform, DAY, DAY)
-    stored = StoredPartitions.open(FACT_PLAYS, [DAY], platform.lake, SparkResource())
+    stored = StoredPartitions.open(FACT_PLAYS, [DAY], platform.lake, SparkEngine())
     grace = timedelta(seconds=platform.settings.hour_grace_seconds)
     assert check_made_of_all_hours(stored, END + grace - timedelta(seconds=1)).passed
     closed = check_made_of_all_hours(stored, END + grace)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from music_platform.cli import runs
 from music_platform.cli.main import app
+from music_platform.orchestration.runs import open_instance
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
@@ -44,7 +45,7 @@ def land(commands: CliRunner, folder: Path, lines: list[str]) -> None:
 
 def materialize_hour(settings: Settings) -> None:
     tables = [contract.path for layer in (BRONZE, SILVER, QUARANTINE) for contract in layer.values()]
-    runs.materialize(runs.open_instance(), settings, [*tables, COLLECTOR_ERRORS.path], [HOUR], "materialize")
+    runs.materialize(open_instance(), settings, [*tables, COLLECTOR_ERRORS.path], [HOUR], "materialize")
 
 
 def in_its_own_process(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -31,7 +31,7 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import errors_key, landed_key, parse_key
 from music_platform.lake.manifest import Manifest, read_manifest
 from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.assets.gold import stage_gold
 from music_platform.orchestration.assets.gold_tables import GOLD_TABLES
 from music_platform.orchestration.assets.silver import stage_silver_and_quarantine
@@ -95,7 +95,7 @@ EDGE_LINES = (
 )  # fmt: skip
 
 
-def make_tables(lake: Lake, spark: SparkResource) -> None:
+def make_tables(lake: Lake, spark: SparkEngine) -> None:
     """Bronze, silver and quarantine of all that is landed in a lake, as the assets make them."""
     io_manager = ParquetLakeIOManager(lake, spark)
     for event_type, event in EVENT_CONTRACTS.items():
@@ -139,7 +139,7 @@ def landed_hours(lake: Lake, event_type: str) -> list[str]:
 def main(remote: str, folder: str) -> None:
     """Make the tables of a lake on a Spark Connect server."""
 
-    make_tables(Lake(Settings(lake=folder)), SparkResource(remote=remote))
+    make_tables(Lake(Settings(lake=folder)), SparkEngine(remote=remote))
 
 
 def land(lake: Lake, sample: Path) -> None:
@@ -274,7 +274,7 @@ def lakes(shared_folder: Path, spark_url: str, tmp_path_factory: pytest.TempPath
             [sys.executable, __file__, spark_url, by_engine["spark"].location], stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        make_tables(by_engine["sail"], SparkResource())
+        make_tables(by_engine["sail"], SparkEngine())
         ended = on_spark.wait(timeout=SPARK_RUN_SECONDS)
     finally:
         on_spark.kill()

@@ -16,7 +16,7 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.manifest import DataFile, Manifest, partition_folder
 from music_platform.lake.object_store import ObjectStore
 from music_platform.lake.partition_sets import StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import (
     ROW_GROUP_ROWS,
     Destination,
@@ -46,7 +46,7 @@ Rows = list[tuple[datetime, int]]
 
 @pytest.fixture(scope="module")
 def spark() -> SparkSession:
-    return SparkResource().spark_session
+    return SparkEngine().spark_session
 
 
 @pytest.fixture
@@ -169,5 +169,5 @@ def test_partitions_of_one_row_group_come_whole(tmp_path: Path, files: list[int]
         created_at="",
     )
     lake = Lake(Settings(lake=str(tmp_path / "lake")))
-    stored = StoredPartitions(CONTRACT, {HOURS[0]: manifest}, lake, SparkResource())
+    stored = StoredPartitions(CONTRACT, {HOURS[0]: manifest}, lake, SparkEngine())
     assert stored.come_whole(HOURS[:1]) is come_whole

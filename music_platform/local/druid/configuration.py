@@ -26,17 +26,11 @@ DRUID_SERVICES = {
 }
 SERVICES = (ZOOKEEPER, *DRUID_SERVICES)
 HOST = "127.0.0.1"
-ROUTER_PORT = 8888
 
 _ZOOKEEPER_PORT = 2181
 _METADATA_STORE_PORT = 1527
 _COMPILER_JARS = ("org.codehaus.janino:janino:", "org.codehaus.janino:commons-compiler:")
 _PORT_PROPERTY = "druid.plaintextPort"
-
-
-def local_router_url(settings: Settings) -> str:
-    """Where the router of the local Druid listens, whether or not it runs."""
-    return f"http://{HOST}:{ROUTER_PORT + settings.druid_port_offset}"
 
 
 class LocalConfiguration:

@@ -27,31 +27,23 @@ def ensure_secret_key(home: Path) -> None:
     _read_or_generate(home / "secret_key", _SECRET_KEY_BYTES)
 
 
-def administrators_password_file(settings: Settings) -> Path:
-    """Where the administrator's password is kept, unless the settings hold one."""
-    return _password_file(settings, "admin")
-
-
 def admin_login(settings: Settings) -> Login:
     """The administrator: the password of the settings, else the one generated into the state folder."""
-    return _login(settings, "admin", settings.superset_username, settings.superset_password.get_secret_value())
+    password = settings.superset_password.get_secret_value()
+    return _login(settings.superset_admin_password_file, settings.superset_username, password)
 
 
 def guest_login(settings: Settings) -> Login:
-    """The viewer, likewise."""
+    """The viewer: the password of the settings, else the one generated into the state folder."""
     password = settings.superset_guest_password.get_secret_value()
-    return _login(settings, "guest", settings.superset_guest_username, password)
+    return _login(Path(settings.superset_home) / "guest_password", settings.superset_guest_username, password)
 
 
-def _login(settings: Settings, who: str, username: str, password: str) -> Login:
+def _login(file: Path, username: str, password: str) -> Login:
     if password:
         return Login(username, password)
-    generated, is_new = _read_or_generate(_password_file(settings, who), _PASSWORD_BYTES)
+    generated, is_new = _read_or_generate(file, _PASSWORD_BYTES)
     return Login(username, generated, is_new)
-
-
-def _password_file(settings: Settings, who: str) -> Path:
-    return Path(settings.superset_home) / f"{who}_password"
 
 
 def _read_or_generate(file: Path, size: int) -> tuple[str, bool]:

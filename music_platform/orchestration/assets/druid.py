@@ -48,7 +48,7 @@ def _druid_asset(datasource: Datasource, partitions: dg.PartitionsDefinition) ->
         context: dg.AssetExecutionContext, gold: StoredPartitions, druid: dg.ResourceParam[DruidResource]
     ) -> dg.MaterializeResult:
         done = replace_partitions(
-            datasource, gold, druid, Origin.of(context), load_seconds=_LOAD_SECONDS, tell=context.log.info
+            datasource, gold, druid, _origin(context), load_seconds=_LOAD_SECONDS, tell=context.log.info
         )
         add_partition_metadata(
             context.op_execution_context.get_step_execution_context(),
@@ -85,3 +85,8 @@ def _column_schema(datasource: Datasource) -> dg.TableSchema:
             for name, column_type in columns_of(datasource).items()
         ]
     )
+
+
+def _origin(context: dg.AssetExecutionContext) -> Origin:
+    """The run and the assets of the step that asks."""
+    return Origin(context.run_id, ", ".join(sorted(key.to_user_string() for key in context.selected_asset_keys)))

@@ -13,7 +13,7 @@ from music_platform.errors import PartitionMissingError
 from music_platform.lake.lake import Lake
 from music_platform.lake.landed_sources import GoneInputs
 from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import gathered
 from music_platform.orchestration.assets.gold_tables import GOLD_TABLES, Frames, GoldTable
 from music_platform.orchestration.assets.tables import (
@@ -27,6 +27,7 @@ from music_platform.orchestration.assets.tables import (
     with_progress,
 )
 from music_platform.orchestration.io_managers.parquet_io_manager import MAY_LACK_PARTITIONS
+from music_platform.orchestration.spark_resource import SparkResource
 from music_platform.partitions import day_of_key, days_around, hours_of_day, in_batches
 from music_platform.tables.contract import Cadence, TableContract
 
@@ -59,7 +60,7 @@ def _gold_asset(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.Ass
         **inputs: StoredPartitions,
     ) -> dg.Output[StagedPartitions]:
         keys = list(context.partition_keys)
-        staged = stage_gold(table, keys, inputs, lake, spark, context.run_id, context)
+        staged = stage_gold(table, keys, inputs, lake, spark.engine, context.run_id, context)
         staged.may_remove_rows = gone_inputs_of(context, config) is GoneInputs.REMOVE
         return dg.Output(staged, data_version=data_version_of(staged, keys))
 
@@ -97,7 +98,7 @@ def stage_gold(
     partitions: Sequence[str],
     inputs: Mapping[str, StoredPartitions],
     lake: Lake,
-    spark: SparkResource,
+    spark: SparkEngine,
     run_id: str,
     context: dg.AssetExecutionContext | None = None,
 ) -> StagedPartitions:
@@ -155,7 +156,7 @@ def _inputs_of(table: GoldTable, partition: str, inputs: Mapping[str, StoredPart
 
 
 def _previous(
-    table: GoldTable, partition: str, staged: StagedPartitions, lake: Lake, spark: SparkResource
+    table: GoldTable, partition: str, staged: StagedPartitions, lake: Lake, spark: SparkEngine
 ) -> DataFrame | None:
     """The table's own day before, made by this run or published; None where the table's history begins."""
     [before] = days_around(partition, before=1, after=0) - {partition}

@@ -11,9 +11,11 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.manifest import Manifest, Source, read_manifest
 from music_platform.lake.partition_sets import StagedPartitions
 from music_platform.lake.quarantined import rows_by_rule
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, pool_of, spec_arguments
-from music_platform.partitions import hour_of_key, require_forward_range
+from music_platform.orchestration.partitions_definitions import require_forward_range
+from music_platform.orchestration.spark_resource import SparkResource
+from music_platform.partitions import hour_of_key
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.contract import Layer, TableContract
 from music_platform.tables.pipeline import COLLECTOR, PIPELINE, WATCHED
@@ -37,12 +39,12 @@ def pipeline_asset(hours: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], spark: SparkResource
     ) -> dg.Output[StagedPartitions]:
         require_forward_range(context.run)
-        return dg.Output(stage_pipeline(context.partition_keys, lake, spark, context.run_id))
+        return dg.Output(stage_pipeline(context.partition_keys, lake, spark.engine, context.run_id))
 
     return pipeline
 
 
-def stage_pipeline(hours: Sequence[str], lake: Lake, spark: SparkResource, run_id: str) -> StagedPartitions:
+def stage_pipeline(hours: Sequence[str], lake: Lake, spark: SparkEngine, run_id: str) -> StagedPartitions:
     """Write the hours' rows, for the IO manager to publish; a table of which an hour was never published has none."""
     wanted = [(contract, hour) for hour in hours for contract in WATCHED]
     found = lake.map_requests(lambda pair: read_manifest(lake.store, *pair), wanted)

@@ -11,13 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecord,
-    AssetCheckExecutionRecordStatus,
-)
 
 from music_platform.inert_text import from_markdown, in_chat, inert
 from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_END, RANGE_START
+from music_platform.orchestration.dagster_internals import AssetCheckExecutionRecord, AssetCheckExecutionRecordStatus
 from music_platform.settings import Settings
 
 RUN_FAILURES, CHECK_FAILURES = "report_failed_runs", "report_failed_checks"

@@ -11,11 +11,9 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._core.asset_graph_view.entity_subset import EntitySubset
-from dagster._core.asset_graph_view.timing_metadata import TimingMetadata
-from dagster._core.definitions.events import AssetKeyPartitionKey
 
 from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_END, RANGE_START, REQUESTED
+from music_platform.orchestration.dagster_internals import AssetKeyPartitionKey, EntitySubset, TimingMetadata
 from music_platform.partitions import day_of_key, days_around, hour_of_key, key_of_hour
 
 

@@ -9,8 +9,6 @@ import json
 from collections.abc import Iterable, Sequence
 
 import dagster as dg
-from dagster._core.definitions.sensor_definition import SensorExecutionData
-from dagster._record import copy
 
 from music_platform.errors import MusicPlatformError
 from music_platform.orchestration.automation.conditions import (
@@ -20,6 +18,7 @@ from music_platform.orchestration.automation.conditions import (
     QuietMoment,
 )
 from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_END, RANGE_START, REQUESTED
+from music_platform.orchestration.dagster_internals import SensorExecutionData, copy
 from music_platform.partitions import days_around
 from music_platform.settings import Settings
 from music_platform.tables.contract import Cadence

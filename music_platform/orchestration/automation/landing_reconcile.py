@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from functools import cache, cached_property
 
 import dagster as dg
-from dagster._time import get_current_datetime
 
 from music_platform.errors import ManifestCorruptError
 from music_platform.lake.lake import Lake
@@ -26,6 +25,7 @@ from music_platform.orchestration.automation.landing_requests import (
     landed_event,
     run_request,
 )
+from music_platform.orchestration.dagster_internals import get_current_datetime
 from music_platform.partitions import (
     contiguous_ranges,
     day_of_key,

@@ -6,20 +6,20 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-    PRIORITY_TAG,
-    RUN_KEY_TAG,
-    WILL_RETRY_TAG,
-)
 
 from music_platform.lake.landing_layout import LANDED_KINDS
 from music_platform.landing.watch.cursor import FailedHour
 from music_platform.landing.watch.landed_hours import LandedHour, LandedObjects
 from music_platform.landing.watch.plan import Request, RunState
+from music_platform.orchestration.dagster_internals import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    NOT_FINISHED_STATUSES,
+    PARTITION_NAME_TAG,
+    PRIORITY_TAG,
+    RUN_KEY_TAG,
+    WILL_RETRY_TAG,
+)
 from music_platform.partitions import is_day, keys_in_range
 from music_platform.tables.contract import Layer
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._time import get_current_datetime
 
 from music_platform.lake.lake import Lake
 from music_platform.landing.watch.cursor import LandingCursor
@@ -23,6 +22,7 @@ from music_platform.orchestration.automation.landing_requests import (
     run_request,
     run_state,
 )
+from music_platform.orchestration.dagster_internals import get_current_datetime
 from music_platform.partitions import day_of_key, describe_ranges
 from music_platform.settings import Settings
 from music_platform.tables.contract import Cadence

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.dagster_run import FINISHED_STATUSES
+
+from music_platform.orchestration.dagster_internals import FINISHED_STATUSES
 
 _RUNS_AT_ONCE = 500
 _EVENTS_AT_ONCE = 500

@@ -10,9 +10,10 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from music_platform.errors import DruidRequestRefusedError
 from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.checks.outcome import CheckOutcome, tell
 from music_platform.orchestration.checks.step import partitions_of_run
+from music_platform.orchestration.spark_resource import SparkResource
 from music_platform.serving.druid.client import DruidResource, Origin
 from music_platform.serving.druid.datasources import DATASOURCES, Datasource
 from music_platform.serving.druid.ingestion_spec import columns_of, interval_of
@@ -37,7 +38,7 @@ def check_datasource(
     datasource: Datasource,
     partitions: Sequence[str],
     lake: Lake,
-    spark: SparkResource,
+    spark: SparkEngine,
     druid: DruidResource,
     run_id: str,
 ) -> list[CheckOutcome]:
@@ -208,7 +209,7 @@ def _step(datasource: Datasource) -> dg.AssetChecksDefinition:
         selected = context.op_execution_context.selected_asset_check_keys
         partitions = partitions_of_run(context, f"check_druid_{datasource.name}")
         for outcome in check_datasource(
-            datasource, partitions, lake, spark, druid, context.op_execution_context.run_id
+            datasource, partitions, lake, spark.engine, druid, context.op_execution_context.run_id
         ):
             if dg.AssetCheckKey(dg.AssetKey(outcome.table.split("/")), outcome.check) in selected:
                 yield outcome.to_dagster()

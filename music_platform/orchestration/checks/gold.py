@@ -13,7 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.checks.contract import CONTRACT_CHECK, check_contract
 from music_platform.orchestration.checks.outcome import CheckOutcome, tell
 from music_platform.orchestration.checks.step import CheckStep, check_spec
@@ -66,7 +66,7 @@ class Stored:
         return self.others[name]
 
 
-def check_gold(table: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkResource) -> list[CheckOutcome]:
+def check_gold(table: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkEngine) -> list[CheckOutcome]:
     """The contract check and the reconciliations of one gold table."""
     own = StoredPartitions.open(table, partitions, lake, spark)
     outcomes = [check_contract(own)]
@@ -100,7 +100,7 @@ def _step(contract: TableContract) -> CheckStep:
 
 
 def _open(
-    other: TableContract, table: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkResource
+    other: TableContract, table: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkEngine
 ) -> StoredPartitions:
     """The other table's partitions of the same time: an hourly table's hours of the days, as far as there are any."""
     if other.cadence is table.cadence:

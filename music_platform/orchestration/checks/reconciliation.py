@@ -16,7 +16,7 @@ from music_platform.lake.landing_layout import LandingFolder
 from music_platform.lake.manifest import Manifest, Source
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.quarantined import describe_entirely_quarantined
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.reader import count_lines
 from music_platform.orchestration.checks.outcome import CheckOutcome, tell
 from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
@@ -126,7 +126,7 @@ def check_has_all_landed_objects(stored: StoredPartitions, listed: Mapping[str, 
 
 
 def check_silver_reconciles(
-    event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkResource
+    event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkEngine
 ) -> tuple[CheckOutcome, CheckOutcome]:
     """Compares the manifests of bronze, silver and quarantine; gives the reconciliation and the quarantine rate."""
     bronze, silver, quarantine = (

@@ -9,7 +9,7 @@ from functools import partial
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import list_errors, list_landing
 from music_platform.lake.partition_sets import StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.checks.contract import CONTRACT_CHECK, check_contract
 from music_platform.orchestration.checks.outcome import CheckOutcome
 from music_platform.orchestration.checks.reconciliation import (
@@ -27,14 +27,14 @@ from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.events import EVENT_TYPES
 
 
-def check_bronze(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkResource) -> list[CheckOutcome]:
+def check_bronze(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkEngine) -> list[CheckOutcome]:
     """Contract, reconciliation with landing, and whether landing has gone on since."""
     bronze = StoredPartitions.open(BRONZE[event_type], partitions, lake, spark)
     listed = list_landing(lake.store, event_type, partitions)
     return [check_contract(bronze), check_landing_reconciles(bronze), check_has_all_landed_objects(bronze, listed)]
 
 
-def check_silver(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkResource) -> list[CheckOutcome]:
+def check_silver(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkEngine) -> list[CheckOutcome]:
     """Contracts of silver and quarantine, which one pass makes; reconciliation with bronze, quarantine rate."""
     return [
         check_contract(StoredPartitions.open(SILVER[event_type], partitions, lake, spark)),
@@ -43,7 +43,7 @@ def check_silver(event_type: str, partitions: Sequence[str], lake: Lake, spark: 
     ]
 
 
-def check_collector_errors(partitions: Sequence[str], lake: Lake, spark: SparkResource) -> list[CheckOutcome]:
+def check_collector_errors(partitions: Sequence[str], lake: Lake, spark: SparkEngine) -> list[CheckOutcome]:
     """Contract, reconciliation with the error records that lie in `errors/`, and whether more have come since."""
     errors = StoredPartitions.open(COLLECTOR_ERRORS, partitions, lake, spark)
     listed = list_errors(lake.store, partitions)

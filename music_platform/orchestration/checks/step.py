@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import dagster as dg
 
 from music_platform.lake.lake import Lake
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.checks.outcome import CheckOutcome
-from music_platform.partitions import require_forward_range
+from music_platform.orchestration.partitions_definitions import require_forward_range
+from music_platform.orchestration.spark_resource import SparkResource
 from music_platform.tables.contract import Cadence, TableContract
 
 
@@ -26,7 +27,7 @@ class CheckStep:
     name: str
     tables: tuple[TableContract, ...]
     specs: Sequence[dg.AssetCheckSpec]
-    check: Callable[[Sequence[str], Lake, SparkResource], list[CheckOutcome]]
+    check: Callable[[Sequence[str], Lake, SparkEngine], list[CheckOutcome]]
     event_type: str | None = None
 
     @property
@@ -42,7 +43,7 @@ class CheckStep:
             context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], spark: SparkResource
         ) -> Iterator[dg.AssetCheckResult]:
             selected = context.op_execution_context.selected_asset_check_keys
-            for outcome in self.check(partitions_of_run(context, self.name), lake, spark):
+            for outcome in self.check(partitions_of_run(context, self.name), lake, spark.engine):
                 if dg.AssetCheckKey(dg.AssetKey(outcome.table.split("/")), outcome.check) in selected:
                     yield outcome.to_dagster()
 

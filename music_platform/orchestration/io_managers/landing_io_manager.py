@@ -9,9 +9,9 @@ import dagster as dg
 from music_platform.errors import MusicPlatformError
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import list_errors, list_landing
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.landed_partitions import LandedPartitions
-from music_platform.partitions import require_forward_range
+from music_platform.orchestration.partitions_definitions import require_forward_range
 from music_platform.tables.catalogue import BRONZE
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 
@@ -19,7 +19,7 @@ from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 class LandingIOManager(dg.IOManager):
     """Loads ``landing/<event_type>``, and ``landing/collector_errors`` from `errors/`, as LandedPartitions."""
 
-    def __init__(self, lake: Lake, spark: SparkResource) -> None:
+    def __init__(self, lake: Lake, spark: SparkEngine) -> None:
         self._lake = lake
         self._spark = spark
 
@@ -36,11 +36,11 @@ class LandingIOManager(dg.IOManager):
         raise MusicPlatformError(f"{context.asset_key.to_user_string()} is written by the collector, not by Dagster")
 
 
-def open_landed(event_type: str, partitions: list[str], lake: Lake, spark: SparkResource) -> LandedPartitions:
+def open_landed(event_type: str, partitions: list[str], lake: Lake, spark: SparkEngine) -> LandedPartitions:
     """The landed objects of an event type's hours."""
     return LandedPartitions.open(BRONZE[event_type], list_landing(lake.store, event_type, partitions), lake, spark)
 
 
-def open_errors(partitions: list[str], lake: Lake, spark: SparkResource) -> LandedPartitions:
+def open_errors(partitions: list[str], lake: Lake, spark: SparkEngine) -> LandedPartitions:
     """The objects of error records by the hours in which they came in."""
     return LandedPartitions.open(COLLECTOR_ERRORS, list_errors(lake.store, partitions), lake, spark)

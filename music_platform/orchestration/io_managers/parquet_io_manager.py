@@ -15,9 +15,10 @@ from music_platform.lake.manifest import MANIFEST_NAME, Manifest, Source, manife
 from music_platform.lake.parquet_reader import batches_of_object
 from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.lake.publish import Published, publish_partitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.io_managers.partition_metadata import add_partition_metadata
-from music_platform.partitions import describe_partitions, require_forward_range
+from music_platform.orchestration.partitions_definitions import require_forward_range
+from music_platform.partitions import describe_partitions
 from music_platform.tables.catalogue import TABLES
 from music_platform.tables.columns import KEY_PATTERN
 from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
@@ -38,7 +39,7 @@ class ParquetLakeIOManager(dg.IOManager):
     partitions, or, to a parameter annotated so, StoredPartitions.
     """
 
-    def __init__(self, lake: Lake, spark: SparkResource) -> None:
+    def __init__(self, lake: Lake, spark: SparkEngine) -> None:
         self._lake = lake
         self._spark = spark
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.context.system import StepExecutionContext
+
+from music_platform.orchestration.dagster_internals import StepExecutionContext
 
 
 def add_partition_metadata(

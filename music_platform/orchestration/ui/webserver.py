@@ -10,8 +10,6 @@ from pathlib import Path
 
 import dagster as dg
 import uvicorn
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget, WorkspaceLoadTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.cli import (
     DEFAULT_DB_STATEMENT_TIMEOUT,
@@ -20,6 +18,12 @@ from dagster_webserver.cli import (
 )
 from dagster_webserver.version import __version__
 
+from music_platform.orchestration.dagster_internals import (
+    ModuleTarget,
+    WorkspaceFileTarget,
+    WorkspaceLoadTarget,
+    WorkspaceProcessContext,
+)
 from music_platform.orchestration.ui.request_guard import RequestGuard
 
 DEFINITIONS = ModuleTarget("music_platform.definitions", attribute=None, working_directory=None, location_name=None)

@@ -5,6 +5,7 @@ A plain object, no configurable resource, as the lake: Dagster shows a resource'
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import dagster as dg
 
 from music_platform.errors import DruidRequestRefusedError, DruidTaskFailedError
 from music_platform.settings import Settings
@@ -38,11 +37,6 @@ class Origin:
     run_id: str
     asset_key: str
 
-    @classmethod
-    def of(cls, context: dg.AssetExecutionContext) -> Origin:
-        """The run and the asset of a step; of several assets, all of them."""
-        return cls(context.run_id, ", ".join(sorted(key.to_user_string() for key in context.selected_asset_keys)))
-
     def as_context(self) -> dict[str, str]:
         return {"dagster_run_id": self.run_id, "dagster_asset_key": self.asset_key}
 
@@ -64,8 +58,9 @@ class TaskReport:
 class DruidResource:
     """The Druid that the settings name: the local one, or a cluster behind its router."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, logger: logging.Logger | None = None) -> None:
         self._settings = settings
+        self._logger = logger or logging.getLogger(__name__)
         self._task_seconds = settings.druid_task_seconds
 
     @cached_property
@@ -154,7 +149,7 @@ class DruidResource:
         try:
             self._requests.post(f"/druid/indexer/v1/task/{quote(task_id)}/shutdown", {}, retry_seconds=_CANCEL_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller's own error goes before it
-            dg.get_dagster_logger().warning(f"task {task_id} of Druid could not be cancelled: {error}")
+            self._logger.warning("task %s of Druid could not be cancelled: %s", task_id, error)
             return False
         return True
 

@@ -13,7 +13,6 @@ from requests.auth import HTTPBasicAuth
 
 from music_platform.errors import DruidRequestRefusedError, DruidUnreachableError, MusicPlatformError
 from music_platform.http_sessions import new_session
-from music_platform.local.druid.configuration import HOST, local_router_url
 from music_platform.settings import Settings
 
 _CONNECT_SECONDS = 10.0
@@ -57,7 +56,7 @@ class DruidRequests:
     """A router of Druid, asked until it answers or the settings' time is over."""
 
     def __init__(self, settings: Settings) -> None:
-        self.url = settings.druid_url or local_router_url(settings)
+        self.url = settings.druid_router
         self._is_local = not settings.druid_url
         self._retry_seconds = settings.druid_retry_seconds
         try:
@@ -67,7 +66,7 @@ class DruidRequests:
                 f"the certificates in {settings.druid_ca_file} cannot be read: {error}. Check MUSIC_PLATFORM_DRUID_CA_FILE."
             ) from error
         self._session.max_redirects = _MOST_REDIRECTS
-        if urlsplit(self.url).hostname in (HOST, "localhost", "::1"):
+        if urlsplit(self.url).hostname in ("127.0.0.1", "localhost", "::1"):
             self._session.trust_env = False  # no proxy of the shell stands between this machine and itself
         if settings.druid_user:
             # As bytes in UTF-8, as RFC 7617 has it: requests takes a text for Latin-1, and refuses other letters.

@@ -1,4 +1,4 @@
-"""Superset as a resource: its REST API by the settings' login. Which dashboards there are is known to dashboards/.
+"""Superset as a resource: its REST API by the settings' login. Which dashboards there are is known to the modules beside it.
 
 A plain object, no configurable resource: Dagster shows a resource's configuration, and this one holds a password.
 """
@@ -15,7 +15,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from music_platform.errors import MusicPlatformError
-from music_platform.local.superset.secrets import administrators_password_file
 from music_platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class SupersetResource:
     def from_settings(cls, settings: Settings) -> SupersetResource:
         """The administrator's; nothing is read or asked before the first request."""
         password = settings.superset_password.get_secret_value()
-        return cls(settings.superset_url, settings.superset_username, password, administrators_password_file(settings))
+        return cls(settings.superset_url, settings.superset_username, password, settings.superset_admin_password_file)
 
     def log_in(self) -> None:
         """Log in; the session's requests carry the token, and those that change something the CSRF token."""

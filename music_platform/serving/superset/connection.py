@@ -11,10 +11,7 @@ def database_uri(settings: Settings) -> str:
     """The url of the settings, else the one that the settings of Druid make: its router, with their login."""
     if given := settings.superset_database_uri.get_secret_value():
         return given
-    # Not above: it downloads jars, and importing what downloads binds a socket, which loading definitions must not.
-    from music_platform.local.druid.configuration import local_router_url
-
-    router = urlsplit(settings.druid_url or local_router_url(settings))
+    router = urlsplit(settings.druid_router)
     scheme = "druid+https" if router.scheme == "https" else "druid"
     login = ""
     if settings.druid_user:

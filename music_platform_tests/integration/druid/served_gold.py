@@ -18,7 +18,7 @@ from music_platform.errors import MusicPlatformError
 from music_platform.eventsim import GeneratorOptions, generate_files
 from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.event_files import EventFile
 from music_platform.landing.writer import land_files
 from music_platform.partitions import hours_of_day, keys_in_range
@@ -66,7 +66,7 @@ class Served:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
-        self.lake, self.druid, self.spark = Lake(settings), DruidResource(settings), SparkResource()
+        self.lake, self.druid, self.spark = Lake(settings), DruidResource(settings), SparkEngine()
         self.instance = dg.DagsterInstance.ephemeral()
         self.definitions = build_definitions(settings)
         options = GeneratorOptions(users=80, seed=5, start=datetime(2026, 11, 1, tzinfo=UTC), days=2, growth_rate=0.0)

@@ -18,7 +18,7 @@ from served_gold import RANGE_END, RANGE_START
 from music_platform.definitions import build_definitions
 from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.event_files import EventFile
 from music_platform.landing.writer import land_files
 from music_platform.orchestration.checks import druid as druid_checks
@@ -93,7 +93,7 @@ class Fresh:
 
     def bring(self, lake: Lake, *partitions: str) -> dict[str, int]:
         """Replace the partitions and return what Druid then holds of them; every check must pass."""
-        spark = SparkResource()
+        spark = SparkEngine()
         stored = StoredPartitions.open(self.datasource.contract, partitions, lake, spark)
         done = replace_partitions(self.datasource, stored, self.druid, ORIGIN, load_seconds=60.0, tell=lambda _: None)
         assert isinstance(done, Replacement)

@@ -11,7 +11,7 @@ import pytest
 
 from music_platform.errors import MusicPlatformError
 from music_platform.lake import spark
-from music_platform.lake.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_a_url_at_which_nobody_listens_is_told_at_once(unused_port: int, form: s
     url = form.format(unused_port)
     begun = time.monotonic()
     with pytest.raises(MusicPlatformError) as raised:
-        _ = SparkResource(remote=url).spark_session
+        _ = SparkEngine(remote=url).spark_session
     assert time.monotonic() - begun < 15
     assert f"no Spark session at {url}: " in str(raised.value)
     assert "Check MUSIC_PLATFORM_SPARK_REMOTE" in str(raised.value)
@@ -45,7 +45,7 @@ def test_the_port_is_spark_connects_own_by_default(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(spark.socket, "create_connection", refuse)
     for url in ("sc://host", "sc://host/;user_id=a", "sc://[::1]:7/"):
         with pytest.raises(MusicPlatformError, match="Connection refused"):
-            _ = SparkResource(remote=url).spark_session
+            _ = SparkEngine(remote=url).spark_session
     assert asked == [("host", 15002), ("host", 15002), ("::1", 7)]
 
 
@@ -53,13 +53,13 @@ def test_the_port_is_spark_connects_own_by_default(monkeypatch: pytest.MonkeyPat
 def test_a_url_of_another_form_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spark.socket, "create_connection", lambda *_, **__: socket.socket())
     with pytest.raises(MusicPlatformError, match="no Spark session at"):
-        _ = SparkResource(remote=url).spark_session
+        _ = SparkEngine(remote=url).spark_session
 
 
 _INTERRUPTED_AFTER_A_THREAD_OPENED_THE_ENGINE = """
 import os, signal, threading, time
-from music_platform.lake.spark import SparkResource
-spark = SparkResource()
+from music_platform.lake.spark import SparkEngine
+spark = SparkEngine()
 opening = [threading.Thread(target=lambda: spark.spark_session.range(3).count()) for _ in range(4)]
 for thread in opening:
     thread.start()

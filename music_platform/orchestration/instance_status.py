@@ -12,11 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick
-from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from music_platform.errors import MusicPlatformError
-from music_platform.partitions import daily_partitions, hourly_partitions
+from music_platform.orchestration.dagster_internals import (
+    InstigatorState,
+    InstigatorTick,
+    get_and_update_asset_status_cache_value,
+)
+from music_platform.orchestration.partitions_definitions import daily_partitions, hourly_partitions
 from music_platform.settings import Settings, dagster_home
 from music_platform.tables.catalogue import TABLES
 from music_platform.tables.contract import Cadence
