@@ -29,10 +29,10 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.spark import SparkEngine
 from music_platform.partitions import day_of_key
 from music_platform.settings import Settings
-from music_platform.tables.aggregates import TOP_RANKS
 from music_platform.tables.catalogue import GOLD
 from music_platform.tables.columns import UNKNOWN_KEY
 from music_platform.tables.contract import TableContract
+from music_platform.tables.rankings import TOP_RANKS
 
 _KEYS_OF_STREAMS = ("user_key", "song_key", "artist_key", "location_key", "session_key")
 

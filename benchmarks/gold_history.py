@@ -24,7 +24,8 @@ from music_platform.lake.manifest import read_manifest
 from music_platform.orchestration.automation.jobs import DAILY_TIER, HOURLY_SPINE
 from music_platform.partitions import day_of_key
 from music_platform.settings import Settings
-from music_platform.tables.aggregates import USER_ACTIVITY, USER_SONG_INTERACTIONS
+from music_platform.tables.gold.user_activity import USER_ACTIVITY
+from music_platform.tables.gold.user_song_interactions import USER_SONG_INTERACTIONS
 
 _MORE_LISTENERS = 10
 _SHORT, _LONG, _LARGE = "1 day", "30 days", f"1 day, {_MORE_LISTENERS} times the listeners"

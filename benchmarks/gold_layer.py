@@ -19,11 +19,13 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.assets.gold import stage_gold
-from music_platform.orchestration.assets.gold_tables import GOLD_TABLES, GoldTable, Input
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import days_around, hours_of_day
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence
+from music_platform.tables.gold_table import GoldTable
+from music_platform.tables.reconciliations import Input
 
 
 def build_gold(lake: Lake, spark: SparkEngine, days: Sequence[str], phases: Phases | None = None) -> None:

@@ -31,7 +31,9 @@ from music_platform.lake.landing_layout import LANDING_PREFIX
 from music_platform.lake.manifest import read_manifest
 from music_platform.lake.spark import SparkEngine
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 _NOT_COMPARED = ("event_id",)  # each has its own way to write a fraction into the fingerprint
 

@@ -26,8 +26,10 @@ from music_platform.orchestration.io_managers.landing_io_manager import open_lan
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import keys_in_range
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
 from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 from music_platform.tables.transforms.bronze import bronze_events
 
 RUN_ID = "benchmark"

@@ -40,10 +40,14 @@ from music_platform.landing.watch.landed_hours import days_between
 from music_platform.orchestration.automation.landing_sensor import SENSOR_NAME, LandingWatch
 from music_platform.partitions import day_of_key, key_of_hour
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
 from music_platform.tables.contract import TableContract
 from music_platform.tables.events import EVENT_TYPES
-from music_platform.tables.facts import FACT_PAGE_VIEWS, FACT_PLAYS, FACT_STREAMS
+from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
+from music_platform.tables.gold.fact_plays import FACT_PLAYS
+from music_platform.tables.gold.fact_streams import FACT_STREAMS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 _LISTENERS = 20_000
 _HOURS_AHEAD = 2

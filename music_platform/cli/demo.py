@@ -35,9 +35,12 @@ from music_platform.partitions import (
     key_of_hour,
 )
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER, TABLES
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.catalogue import TABLES
 from music_platform.tables.contract import Cadence, TableContract
 from music_platform.tables.events import EVENT_TYPES
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 _DAYS = 3
 _USERS = 1_000

@@ -21,7 +21,9 @@ from music_platform.local.producer import LiveProducer
 from music_platform.orchestration.runs import Instance, RunCounts, daemon_evaluates_sensors, open_instance
 from music_platform.partitions import describe_partitions
 from music_platform.settings import dagster_home
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 _LANDING_SECONDS = 3.0
 # Shorter than the defaults, so that two minutes show several runs.

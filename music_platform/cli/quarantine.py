@@ -32,9 +32,11 @@ from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
 from music_platform.landing.replay import replay_error_records
 from music_platform.partitions import contiguous_ranges, describe_partitions, key_of_hour
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.contract import TableContract
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 _QUARANTINES: dict[str, TableContract] = {**QUARANTINE, COLLECTOR_ERRORS.name: COLLECTOR_ERRORS}
 

@@ -9,8 +9,9 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.manifest import Manifest, read_manifest
 from music_platform.lake.parquet_reader import read_object
 from music_platform.partitions import describe_partitions
-from music_platform.tables.catalogue import QUARANTINE, SILVER
 from music_platform.tables.events import EVENT_TYPES
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 
 def rows_by_rule(lake: Lake, manifests: Iterable[Manifest]) -> list[tuple[str, int]]:

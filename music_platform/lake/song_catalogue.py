@@ -9,7 +9,13 @@ import pyarrow as pa
 
 from music_platform.compressed_text import read_bytes
 from music_platform.errors import MusicPlatformError
+from music_platform.settings import Settings
 from music_platform.tables.transforms.catalogue_seed import parse_catalogue
+
+
+def song_catalogue(settings: Settings) -> pa.Table | None:
+    """The catalogue of the settings, as ``read_catalogue`` gives it; None without one."""
+    return read_catalogue(settings.song_catalogue) if settings.song_catalogue else None
 
 
 @lru_cache(maxsize=1)

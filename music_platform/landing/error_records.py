@@ -1,7 +1,7 @@
 """Error records: what the collector writes to `errors/`, taken apart and judged by the rules of now.
 
 Pure functions on bytes. Where error records lie is known to layout.py, how they become a table to
-transforms.collector_errors, and how events among them are landed to replay.py.
+error_rows.py, and how events among them are landed to replay.py.
 """
 
 from __future__ import annotations

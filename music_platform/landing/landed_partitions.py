@@ -36,9 +36,10 @@ from music_platform.lake.parquet_reader import open_parquet
 from music_platform.lake.spark import SparkEngine
 from music_platform.landing.reader import LandedObject, count_lines, read_lines
 from music_platform.partitions import describe_partitions, hour_of_key, in_batches
-from music_platform.tables.catalogue import MADE_OF_LANDED, SILVER
+from music_platform.tables.bronze import MADE_OF_LANDED
 from music_platform.tables.contract import Layer, TableContract
 from music_platform.tables.schemas import fingerprint
+from music_platform.tables.silver import SILVER
 
 _ATTEMPTS = 5
 _MOST_OBJECTS_TOLD = 5

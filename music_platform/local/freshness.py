@@ -13,9 +13,12 @@ from music_platform.lake.landing_layout import list_landing
 from music_platform.lake.manifest import Manifest, partition_folder, read_manifest
 from music_platform.landing.reader import count_lines
 from music_platform.partitions import key_of_hour, keys_in_range
-from music_platform.tables.catalogue import BRONZE, GOLD, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.catalogue import GOLD
 from music_platform.tables.contract import TableContract
 from music_platform.tables.events import EVENT_TYPES
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 FACTS: dict[str, TableContract] = {"listen_events": GOLD["fact_streams"], "page_view_events": GOLD["fact_page_views"]}
 """The hourly gold table of an event type; the other types have none."""

@@ -33,6 +33,19 @@ def text_column(name: str, description: str, *, personal: Personal, nullable: bo
     return Column(name=name, type=ColumnType.STRING, description=description, nullable=nullable, personal=personal)
 
 
+def share_column(name: str, description: str, *, nullable: bool = False) -> Column:
+    """A part of a whole, from 0 to 1."""
+    return Column(
+        name=name,
+        type=ColumnType.DOUBLE,
+        description=description,
+        nullable=nullable,
+        minimum=0,
+        maximum=1,
+        personal=Personal.NONE,
+    )
+
+
 LINEAGE_COLUMNS = (
     text_column("_object", "Landed object, by its key in the lake.", personal=Personal.NONE),
     Column(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from music_platform.tables.catalogue import FAULTS, TABLES
+from music_platform.tables.bronze import FAULTS
+from music_platform.tables.catalogue import TABLES
 from music_platform.tables.contract import TableContract
 from music_platform.tables.schemas import describe_column, other_constraints
 

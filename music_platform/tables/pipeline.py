@@ -4,10 +4,14 @@ It tells of runs, not of listeners, and a rebuild changes it: so it is none of t
 only where it is served. Contract only; the asset stands in assets/pipeline.py.
 """
 
-from music_platform.tables.catalogue import BRONZE, COLLECTOR_ERRORS, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.columns import count_column, text_column, time_column
 from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
-from music_platform.tables.facts import FACT_PAGE_VIEWS, FACT_STREAMS
+from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
+from music_platform.tables.gold.fact_streams import FACT_STREAMS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 WATCHED: tuple[TableContract, ...] = (
     *BRONZE.values(), *SILVER.values(), *QUARANTINE.values(), COLLECTOR_ERRORS, FACT_STREAMS, FACT_PAGE_VIEWS,

@@ -14,7 +14,7 @@ from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import WrittenPartition, encode
 from music_platform.orchestration.checks.spine import check_bronze, check_silver
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import BRONZE
+from music_platform.tables.bronze import BRONZE
 
 EVENT_TYPE = "auth_events"
 SPINE = [f"{layer}/{EVENT_TYPE}" for layer in ("bronze", "silver", "quarantine")]

@@ -31,9 +31,12 @@ from music_platform.orchestration.io_managers.landing_io_manager import open_lan
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import key_of_hour, keys_in_range
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER, TABLES
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.catalogue import TABLES
 from music_platform.tables.contract import Cadence
 from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 from music_platform.tables.transforms.bronze import bronze_events
 
 SOME_HOURS = keys_in_range("2026-11-02-20:00", "2026-11-03-01:00")

@@ -10,12 +10,12 @@ from local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations, g
 from music_platform.definitions import build_definitions
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
-from music_platform.orchestration.assets.gold_tables import GOLD_TABLES
-from music_platform.orchestration.checks.gold import MADE_OF_HOURS
+from music_platform.orchestration.checks.gold import GOLD_STEPS
 from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
 from music_platform.partitions import hours_of_day
+from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence
-from music_platform.tables.facts import FACT_PLAYS
+from music_platform.tables.gold.fact_plays import FACT_PLAYS
 
 DAY, NEXT_DAY = "2026-11-01", "2026-11-02"
 HOURS = hours_of_day(DAY)
@@ -74,4 +74,5 @@ def test_every_daily_table_that_reads_hours_has_the_check() -> None:
         if table.contract.cadence is Cadence.DAILY
         and any(wanted.contract.cadence is Cadence.HOURLY for wanted in table.inputs.values())
     }
-    assert {contract.path for contract in MADE_OF_HOURS} == reading
+    checked = {step.tables[0].path for step in GOLD_STEPS for spec in step.specs if spec.name == WHOLE_DAYS_CHECK}
+    assert checked == reading

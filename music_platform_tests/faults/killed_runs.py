@@ -16,7 +16,9 @@ from music_platform.lake.landing_layout import landed_key
 from music_platform.lake.object_store import ObjectStore
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 EVENT_TYPE = "listen_events"
 HOUR = "2026-11-01-05:00"

@@ -17,8 +17,10 @@ from music_platform.cli import runs
 from music_platform.cli.main import app
 from music_platform.orchestration.runs import open_instance
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 COMMAND = [sys.executable, "-c", "from music_platform.cli.process import music_platform; music_platform()"]
 HOUR = "2026-11-01-05:00"

@@ -20,8 +20,9 @@ from music_platform.cli.main import app
 from music_platform.lake.lake import Lake
 from music_platform.orchestration.runs import open_instance
 from music_platform.settings import current_settings
-from music_platform.tables.catalogue import BRONZE, SILVER
+from music_platform.tables.bronze import BRONZE
 from music_platform.tables.schemas import arrow_schema
+from music_platform.tables.silver import SILVER
 
 
 def test_check_passes_and_fails_by_its_exit_code(commands: CliRunner, tmp_path: Path) -> None:

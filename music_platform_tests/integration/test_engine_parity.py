@@ -32,19 +32,21 @@ from music_platform.lake.landing_layout import errors_key, landed_key, parse_key
 from music_platform.lake.manifest import Manifest, read_manifest
 from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.lake.spark import SparkEngine
+from music_platform.landing.error_rows import collector_errors
 from music_platform.orchestration.assets.gold import stage_gold
-from music_platform.orchestration.assets.gold_tables import GOLD_TABLES
 from music_platform.orchestration.assets.silver import stage_silver_and_quarantine
 from music_platform.orchestration.io_managers.landing_io_manager import open_errors, open_landed
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import hour_of_key, hours_of_day, key_of_hour
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import BRONZE, GOLD, QUARANTINE, SILVER, TABLES
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.catalogue import GOLD, GOLD_TABLES, TABLES
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS, COLLECTOR_RULES
 from music_platform.tables.contract import Cadence, TableContract
 from music_platform.tables.events import EVENT_CONTRACTS, EVENT_TYPES
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 from music_platform.tables.transforms.bronze import bronze_events
-from music_platform.tables.transforms.collector_errors import collector_errors
 
 GOLD_DAYS = ("2026-11-01", "2026-11-02")
 REAL_LINES = 3000  # of each event type that has so many

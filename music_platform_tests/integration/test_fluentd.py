@@ -42,8 +42,9 @@ from music_platform.landing.event_lines import HOUR_MS, hour_time
 from music_platform.landing.replay import replay_error_records
 from music_platform.partitions import hours_of_day
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import QUARANTINE, SILVER
 from music_platform.tables.events import EVENT_TYPES
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 from music_platform_tests.faults.faulty_proxy import Fault, FaultyProxy, passes
 
 pytestmark = [

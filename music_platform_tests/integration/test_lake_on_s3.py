@@ -21,9 +21,12 @@ from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import BRONZE, GOLD, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.catalogue import GOLD
 from music_platform.tables.contract import Cadence
 from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 EVENT_TYPE = "page_view_events"
 DAY = "2026-11-01"

@@ -12,7 +12,8 @@ from music_platform.cli.main import app
 from music_platform.lake.lake import Lake
 from music_platform.lake.manifest import read_manifest
 from music_platform.settings import current_settings
-from music_platform.tables.catalogue import BRONZE, SILVER
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.silver import SILVER
 
 
 @pytest.fixture

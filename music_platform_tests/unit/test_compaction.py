@@ -22,9 +22,9 @@ from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import WrittenPartition, encode
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import SILVER
 from music_platform.tables.contract import TableContract
 from music_platform.tables.schemas import arrow_schema
+from music_platform.tables.silver import SILVER
 
 HOUR, NEXT_HOUR = "2026-11-01-05:00", "2026-11-01-06:00"
 CONTRACT = SILVER["auth_events"]

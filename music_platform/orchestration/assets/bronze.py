@@ -13,7 +13,7 @@ from music_platform.orchestration.assets.tables import (
     spec_arguments,
     stage_landed,
 )
-from music_platform.tables.catalogue import BRONZE
+from music_platform.tables.bronze import BRONZE
 from music_platform.tables.contract import Layer
 from music_platform.tables.events import EVENT_CONTRACTS, EventContract
 from music_platform.tables.transforms.bronze import bronze_events

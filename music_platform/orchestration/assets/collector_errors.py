@@ -6,6 +6,7 @@ Events among them for which the collector had no room are landed first: nothing 
 import dagster as dg
 
 from music_platform.lake.partition_sets import StagedPartitions
+from music_platform.landing.error_rows import collector_errors
 from music_platform.landing.landed_partitions import LandedPartitions
 from music_platform.landing.replay import replay_error_records
 from music_platform.orchestration.assets.tables import (
@@ -20,7 +21,6 @@ from music_platform.orchestration.assets.tables import (
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS, NOT_BUFFERED
 from music_platform.tables.contract import Layer
 from music_platform.tables.events import EVENT_TYPES
-from music_platform.tables.transforms.collector_errors import collector_errors
 
 TRANSFORM_VERSION = "2"  # raise it when the same error records come to give other rows
 

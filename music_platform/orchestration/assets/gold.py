@@ -1,10 +1,11 @@
-"""The gold assets: one function makes every table of the catalogue in gold_tables.py, by the hour or by the day.
+"""The gold assets: one function makes every table that tables/catalogue.py collects, by the hour or by the day.
 
 What a table holds is decided by its transform; here its partitions are read, made in batches and handed to the IO manager.
 Tables that carry forward make the days of a range one after the other, each from the one before.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import dagster as dg
 from pyspark.sql import DataFrame
@@ -13,9 +14,9 @@ from music_platform.errors import PartitionMissingError
 from music_platform.lake.lake import Lake
 from music_platform.lake.landed_sources import GoneInputs
 from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.song_catalogue import song_catalogue
 from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import gathered
-from music_platform.orchestration.assets.gold_tables import GOLD_TABLES, Frames, GoldTable
 from music_platform.orchestration.assets.tables import (
     LAKE_IO_MANAGER,
     SINGLE_RUN,
@@ -29,7 +30,9 @@ from music_platform.orchestration.assets.tables import (
 from music_platform.orchestration.io_managers.parquet_io_manager import MAY_LACK_PARTITIONS
 from music_platform.orchestration.spark_resource import SparkResource
 from music_platform.partitions import day_of_key, days_around, hours_of_day, in_batches
+from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence, TableContract
+from music_platform.tables.gold_table import Frames, GoldTable
 
 
 def gold_assets(hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -121,13 +124,14 @@ def stage_gold(
             for partition, by_name in chosen.items()
         }
         batches = in_batches(partitions, rows, lake.settings.batch_rows_of_a_step)
+    catalogue = partial(song_catalogue, lake.settings)
     for batch in batches if context is None else with_progress(context, table.contract.path, batches):
         frames = {
             name: stored.read(list(dict.fromkeys(key for partition in batch for key in chosen[partition][name])))
             for name, stored in inputs.items()
         }
         previous = _previous(table, batch[0], staged, lake, spark) if table.carries_forward else None
-        made = table.transform(Frames(frames, previous, batch, spark.session_for(lake), lake.settings))
+        made = table.transform(Frames(frames, previous, batch, spark.session_for(lake), catalogue))
         if table.is_row_by_row and all(stored.come_whole(batch) for stored in inputs.values()):
             staged.write(made, batch, lake)
         else:

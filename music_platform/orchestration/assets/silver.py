@@ -20,9 +20,11 @@ from music_platform.orchestration.assets.tables import (
     with_progress,
 )
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
 from music_platform.tables.events import EVENT_CONTRACTS, EventContract
+from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.schemas import fingerprint
+from music_platform.tables.silver import SILVER
 from music_platform.tables.transforms import silver as transform
 
 TRANSFORM_VERSION = "2"  # raise it when the same bronze rows come to give other silver or quarantine rows

@@ -17,7 +17,8 @@ from music_platform.lake.manifest import Manifest, read_manifest
 from music_platform.lake.object_store import StoredObject
 from music_platform.landing.watch.landed_hours import NO_OBJECTS, LandedHour
 from music_platform.partitions import keys_in_range
-from music_platform.tables.catalogue import MADE_OF_LANDED, TABLES
+from music_platform.tables.bronze import MADE_OF_LANDED
+from music_platform.tables.catalogue import TABLES
 from music_platform.tables.contract import Cadence, TableContract
 from music_platform.tables.pipeline import PIPELINE
 

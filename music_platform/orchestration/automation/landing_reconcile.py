@@ -35,7 +35,7 @@ from music_platform.partitions import (
     key_of_hour,
 )
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import MADE_OF_LANDED
+from music_platform.tables.bronze import MADE_OF_LANDED
 from music_platform.tables.events import EVENT_TYPES
 
 SCHEDULE_NAME = "landing_reconcile"

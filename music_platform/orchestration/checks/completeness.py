@@ -15,9 +15,12 @@ from music_platform.lake.manifest import Manifest, read_manifest
 from music_platform.lake.parquet_reader import open_parquet
 from music_platform.orchestration.checks.outcome import CheckOutcome, tell
 from music_platform.partitions import describe_partitions, key_of_hour
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
 from music_platform.tables.contract import Layer, TableContract
-from music_platform.tables.facts import FACT_PAGE_VIEWS, FACT_STREAMS
+from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
+from music_platform.tables.gold.fact_streams import FACT_STREAMS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 COMPLETENESS_CHECK = "closed_hours_are_complete"
 _FACTS: dict[str, tuple[TableContract, ...]] = {

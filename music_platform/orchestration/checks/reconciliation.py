@@ -19,7 +19,9 @@ from music_platform.lake.quarantined import describe_entirely_quarantined
 from music_platform.lake.spark import SparkEngine
 from music_platform.landing.reader import count_lines
 from music_platform.orchestration.checks.outcome import CheckOutcome, tell
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 LANDING_CHECK = "reconciles_with_landing"
 BRONZE_CHECK = "reconciles_with_bronze"

@@ -22,9 +22,11 @@ from music_platform.orchestration.checks.reconciliation import (
     check_silver_reconciles,
 )
 from music_platform.orchestration.checks.step import CheckStep, check_spec
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.events import EVENT_TYPES
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 
 def check_bronze(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkEngine) -> list[CheckOutcome]:

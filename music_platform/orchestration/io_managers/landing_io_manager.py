@@ -12,7 +12,7 @@ from music_platform.lake.landing_layout import list_errors, list_landing
 from music_platform.lake.spark import SparkEngine
 from music_platform.landing.landed_partitions import LandedPartitions
 from music_platform.orchestration.partitions_definitions import require_forward_range
-from music_platform.tables.catalogue import BRONZE
+from music_platform.tables.bronze import BRONZE
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from music_platform.tables.aggregates import (
-    ACTIVE_USERS,
-    LEVEL_FUNNEL,
-    LOGIN_SUCCESS,
-    RETENTION_COHORTS,
-    TOP_ARTISTS,
-    TOP_SONGS,
-)
 from music_platform.tables.columns import UNKNOWN_KEY
 from music_platform.tables.contract import Cadence, Column, TableContract
-from music_platform.tables.facts import FACT_PAGE_VIEWS, FACT_SESSIONS, FACT_STREAMS
+from music_platform.tables.gold.active_users import ACTIVE_USERS
+from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
+from music_platform.tables.gold.fact_sessions import FACT_SESSIONS
+from music_platform.tables.gold.fact_streams import FACT_STREAMS
+from music_platform.tables.gold.level_funnel import LEVEL_FUNNEL
+from music_platform.tables.gold.login_success import LOGIN_SUCCESS
+from music_platform.tables.gold.retention_cohorts import RETENTION_COHORTS
+from music_platform.tables.gold.top_artists import TOP_ARTISTS
+from music_platform.tables.gold.top_songs import TOP_SONGS
 from music_platform.tables.pipeline import PIPELINE
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from music_platform.serving.superset.datasources import TIME
 from music_platform.serving.superset.model import ComputedColumn, Dataset, Metric
-from music_platform.tables.aggregates import STAGES
+from music_platform.tables.gold.level_funnel import STAGES
 
 _LEVEL_LABELS = {"level": "Level", "state": "State", "state_name": "State"}
 PERCENT = ",.1%"

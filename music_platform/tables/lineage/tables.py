@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
 
-from music_platform.orchestration.assets.gold_tables import GOLD_TABLES, Frames, GoldTable
-from music_platform.settings import Settings
-from music_platform.tables.catalogue import BRONZE, QUARANTINE, SILVER
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.column_lineage import TableLineage
 from music_platform.tables.contract import TableContract
 from music_platform.tables.events import EVENT_CONTRACTS, EventContract
+from music_platform.tables.gold_table import Frames, GoldTable
 from music_platform.tables.lineage.plans import column_sources
+from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.schemas import spark_schema
+from music_platform.tables.silver import SILVER
 from music_platform.tables.transforms.silver import silver_or_quarantine
 
 _ANY_DAY = "2026-01-01"
-_ANY_LAKE = "/lake"  # no plan is run, so nothing is read from it
 
 
 def derive_lineage(spark: SparkSession) -> dict[str, TableLineage]:
@@ -35,7 +36,7 @@ def _of_gold(table: GoldTable, spark: SparkSession) -> TableLineage:
         _frame_of(table.contract, spark) if table.carries_forward else None,
         [_ANY_DAY],
         spark,
-        Settings(lake=_ANY_LAKE),
+        lambda: None,
     )
     return _lineage(table.transform(frames), table.contract, [*inputs.values(), table.contract])
 

@@ -15,9 +15,9 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from pyspark.sql.types import StringType
 
-from music_platform.tables.catalogue import silver_contract
 from music_platform.tables.contract import ColumnType
 from music_platform.tables.events import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, EventContract, EventField
+from music_platform.tables.silver import silver_contract
 
 _LONGEST_VALUE_SHOWN = 80
 

@@ -22,7 +22,7 @@ import pyarrow.json
 from pyspark.sql import DataFrame
 
 from music_platform.exact_json import LARGEST_EXACT_FRACTION, Pairs, WrittenNumber, json_text, read_json
-from music_platform.tables.catalogue import bronze_contract
+from music_platform.tables.bronze import bronze_contract
 from music_platform.tables.contract import ColumnType
 from music_platform.tables.events import EventContract
 from music_platform.tables.schemas import arrow_schema, spark_schema

@@ -3,10 +3,11 @@
 Facts and dimensions compute a key on their own, from the same columns of silver; neither looks it up in the other.
 """
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.tables.columns import UNKNOWN_KEY
+from music_platform.tables.states import state_name
 
 SESSION_COLUMNS = ("session_id", "tag", "zip", "user_agent")
 """The natural key of a session, in the order of ``session_key``."""
@@ -98,3 +99,21 @@ def duration_milliseconds(duration_seconds: Column) -> Column:
 def _nearest_integer(number: Column) -> Column:
     # Not round(): of halves, engines make different numbers.
     return F.floor(number + 0.5).cast("bigint")
+
+
+def session_key_of_event() -> Column:
+    """The key in fact_sessions of a row of silver."""
+    return session_key(*(F.col(name) for name in SESSION_COLUMNS))
+
+
+def with_keys(events: DataFrame) -> DataFrame:
+    """Listens or page views of silver with their keys in every dimension, and the name of the state."""
+    place = location_key(*(F.col(name) for name in ("zip", "city", "state", "latitude", "longitude")))
+    return events.withColumns({
+        "session_key": session_key_of_event(),
+        "user_key": user_key(F.col("user_id")),
+        "song_key": song_key(F.col("artist"), F.col("song"), F.col("duration_seconds")),
+        "location_key": place,
+        "datetime_key": datetime_key(F.col("event_time")),
+        "state_name": state_name(F.col("state")),
+    })  # fmt: skip

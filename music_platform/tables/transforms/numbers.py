@@ -7,6 +7,8 @@ twice the cost of a number. What tables do hold, keys, stands in keys.py.
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
+MICRO, NANO = 1e6, 1e9
+"""Parts of a unit. Sums of whole parts are the same in whatever order an engine adds them."""
 _MOST_ITEMS_OF_A_MILLISECOND = 100_000
 
 
@@ -24,3 +26,8 @@ def event_order(event_time: Column, item_in_session: Column, level: Column) -> C
 def level_of(order: Column) -> Column:
     """The level of the event that has this ``event_order``."""
     return F.when(order % 2 == 1, "paid").otherwise("free")
+
+
+def whole(value: Column, parts: float) -> Column:
+    """The value in whole parts of its unit, to the nearest. Not ``round``, in which engines differ on halves."""
+    return F.floor(value * F.lit(parts) + F.lit(0.5))

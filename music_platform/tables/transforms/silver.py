@@ -6,9 +6,9 @@ Every bronze row gets exactly one destination, so that the counts of silver, dup
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.tables.catalogue import silver_contract
 from music_platform.tables.contract import ColumnType, is_visible
 from music_platform.tables.events import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, EventContract
+from music_platform.tables.silver import silver_contract
 from music_platform.tables.transforms.breaches import describe_breaches
 from music_platform.tables.transforms.text import USER_AGENT_PARTS, parse_user_agent, repair_texts
 

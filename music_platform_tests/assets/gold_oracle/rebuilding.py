@@ -14,10 +14,11 @@ from gold_oracle.history import Event, days_between
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.assets.gold import stage_gold
-from music_platform.orchestration.assets.gold_tables import GOLD_TABLES, GoldTable
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import day_of_key, days_around, hours_of_day
+from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence, Layer
+from music_platform.tables.gold_table import GoldTable
 
 _RUN_ID = "rebuild"
 

@@ -17,10 +17,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from sample_records import HOUR_LENGTH_MILLISECONDS, lines_of
 
-from music_platform.tables.catalogue import SILVER
 from music_platform.tables.contract import Column, TableContract, column_rules
 from music_platform.tables.events import EVENT_CONTRACTS
 from music_platform.tables.schemas import arrow_schema, spark_schema
+from music_platform.tables.silver import SILVER
 from music_platform.tables.transforms.bronze import bronze_events
 from music_platform.tables.transforms.silver import DESTINATION_COLUMN, silver_or_quarantine
 

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from sample_records import HOUR, good_record, lines_of, to_line
 
 from music_platform.landing.reader import LINES_SCHEMA
-from music_platform.tables.catalogue import BRONZE, FAULTS
+from music_platform.tables.bronze import BRONZE, FAULTS
 from music_platform.tables.contract import ColumnType
 from music_platform.tables.events import (
     AUTH_EVENTS,

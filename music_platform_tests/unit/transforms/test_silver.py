@@ -25,7 +25,6 @@ from sample_records import (
 )
 
 from music_platform.landing.reader import LINES_SCHEMA
-from music_platform.tables.catalogue import QUARANTINE, SILVER, silver_contract
 from music_platform.tables.contract import ColumnType
 from music_platform.tables.events import (
     AUTH_EVENTS,
@@ -36,7 +35,9 @@ from music_platform.tables.events import (
     EventContract,
     EventField,
 )
+from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.schemas import arrow_schema
+from music_platform.tables.silver import SILVER, silver_contract
 from music_platform.tables.transforms.bronze import bronze_events
 from music_platform.tables.transforms.silver import DESTINATION_COLUMN, silver_or_quarantine
 
