@@ -19,8 +19,6 @@ from rich.text import Text
 from music_platform.cli.console import console, echo, fail, failures_told, settings_of_command
 from music_platform.local.druid.configuration import SERVICES, LocalConfiguration
 from music_platform.local.druid.local_druid import LocalDruid, Status
-from music_platform.serving.druid.datasources import DATASOURCES
-from music_platform.serving.druid.ingestion_spec import spec_text
 
 app = typer.Typer(help="A real Druid on this machine: start, stop, look.", no_args_is_help=True)
 
@@ -69,6 +67,9 @@ def specs(
     ] = False,
 ) -> None:
     """Print what Druid's tasks are told of each datasource; its files and interval are each task's own."""
+    from music_platform.serving.druid.datasources import DATASOURCES
+    from music_platform.serving.druid.ingestion_spec import spec_text
+
     for name, datasource in DATASOURCES.items():
         text = spec_text(datasource)
         if write:

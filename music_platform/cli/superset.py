@@ -11,8 +11,6 @@ from rich.text import Text
 from music_platform.cli.console import console, fail, failures_told, settings_of_command
 from music_platform.local.superset.secrets import Login
 from music_platform.local.superset.server import LocalSuperset, RunningSuperset
-from music_platform.serving.superset.bundle import bundle_files
-from music_platform.serving.superset.connection import database_uri
 
 app = typer.Typer(help="Superset on this machine, with the dashboards on Druid.", no_args_is_help=True)
 
@@ -61,6 +59,9 @@ def bundle(
     folder: Annotated[Path, typer.Argument(help="Folder to write to; made where there is none.", file_okay=False)],
 ) -> None:
     """Write the dashboards as the YAML files that Superset imports, for another Superset or to look at."""
+    from music_platform.serving.superset.bundle import bundle_files
+    from music_platform.serving.superset.connection import database_uri
+
     files = bundle_files(database_uri(settings_of_command()))
     for name, text in files.items():
         file = folder / name

@@ -16,11 +16,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import hour_of_object
@@ -30,6 +29,11 @@ from music_platform.lake.parquet_reader import batches_of_object, read_object
 from music_platform.partitions import hours_of_day
 from music_platform.tables.contract import TableContract
 from music_platform.tables.schemas import arrow_schema
+
+if (
+    TYPE_CHECKING
+):  # PySpark is loaded by those who make frames: a command that looks at manifests answers a second sooner
+    from pyspark.sql import DataFrame, SparkSession
 
 OBJECT_COLUMN = "_object"
 """Of a table made of landed objects: the key of the object that a row came from."""
@@ -145,6 +149,8 @@ def read_rows_of(
 
     Each partition's rows come in one task, in the order in which its files hold them.
     """
+    from pyspark.sql.pandas.types import from_arrow_schema
+
     schema = arrow_schema(contract.columns)
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from pyspark.sql import DataFrame
+from typing import TYPE_CHECKING
 
 from music_platform.errors import ContractError, ManifestCorruptError, PartitionMissingError
 from music_platform.lake.lake import Lake
@@ -18,12 +17,18 @@ from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import (
     ROW_GROUP_ROWS,
     Destination,
+    WritePass,
     WrittenPartition,
     write_partitions,
 )
 from music_platform.partitions import describe_partitions, in_batches
 from music_platform.tables.contract import TableContract
 from music_platform.tables.schemas import fingerprint, spark_schema
+
+if (
+    TYPE_CHECKING
+):  # PySpark is loaded by those who make frames: a command that looks at manifests answers a second sooner
+    from pyspark.sql import DataFrame
 
 
 @dataclass(frozen=True)
@@ -204,14 +209,16 @@ def stage(
     [cadence] = cadences
     written = write_partitions(
         frame,
-        [Destination(name, contract) for name, contract in contracts.items()],
-        lake.store,
-        write_id=write_id,
-        partition_column=partition_column,
-        cadence=cadence,
-        destination_column=destination_column,
-        target_file_bytes=lake.settings.target_file_bytes,
-        rows_are_scattered=rows_are_scattered,
+        WritePass(
+            {name: Destination(name, contract) for name, contract in contracts.items()},
+            lake.store,
+            write_id=write_id,
+            partition_column=partition_column,
+            cadence=cadence,
+            destination_column=destination_column,
+            target_file_bytes=lake.settings.target_file_bytes,
+            rows_are_scattered=rows_are_scattered,
+        ),
     )
     wanted = set(partitions)
     for name, by_partition in written.items():

@@ -13,15 +13,19 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
 
 from music_platform.errors import MusicPlatformError
 from music_platform.lake.lake import Lake
 from music_platform.settings import Settings
+
+if (
+    TYPE_CHECKING
+):  # PySpark is loaded by those who make frames: a command that looks at manifests answers a second sooner
+    from pyspark.sql import SparkSession
 
 _DEFAULT_PORT = 15002  # of Spark Connect
 _CONNECT_SECONDS = 10.0
@@ -85,6 +89,8 @@ def _interrupts_kept() -> Iterator[None]:
 @lru_cache(maxsize=4)
 def _session_at(url: str, config: tuple[tuple[str, Any], ...]) -> SparkSession:
     """One session a process and url. Not getOrCreate: it would hand out a session of whatever engine came first."""
+    from pyspark.sql import SparkSession
+
     builder = SparkSession.builder.remote(url)
     for key, value in config:
         builder = builder.config(key, value)

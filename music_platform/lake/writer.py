@@ -14,17 +14,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
-from pyspark.sql.pandas.types import from_arrow_schema
-from pyspark.sql.types import NullType, StructField, StructType
 
 from music_platform.errors import ContractError, told_by_engine
 from music_platform.lake.manifest import DataFile, partition_folder
@@ -32,6 +27,11 @@ from music_platform.lake.object_store import ObjectStore
 from music_platform.partitions import DAILY_KEY_FORMAT, HOURLY_KEY_FORMAT
 from music_platform.tables.contract import Cadence, ColumnType, TableContract
 from music_platform.tables.schemas import arrow_schema, fingerprint
+
+if (
+    TYPE_CHECKING
+):  # PySpark is loaded when something is written: manifests and staged partitions are looked at without it
+    from pyspark.sql import DataFrame
 
 ROW_GROUP_ROWS = 131_072
 _COMPRESSION_RATIO_GUESS = 4  # Arrow bytes to Parquet bytes, for deciding when a file is full
@@ -58,46 +58,46 @@ class Destination:
     contract: TableContract | None
 
 
-def write_partitions(
-    frame: DataFrame,
-    destinations: Sequence[Destination],
-    store: ObjectStore,
-    *,
-    write_id: str,
-    partition_column: str,
-    cadence: Cadence = Cadence.HOURLY,
-    destination_column: str | None = None,
-    target_file_bytes: int = 128 * 1024 * 1024,
-    rows_are_scattered: bool = False,
-) -> dict[str, dict[str, WrittenPartition]]:
-    """Run the frame's plan and write its rows: ``{destination: {partition key: files and counts}}``.
+@dataclass(frozen=True)
+class WritePass:
+    """How the rows of one pass become files.
 
     ``partition_column`` is a timestamp whose hour or day is the row's partition. Without ``destination_column`` all rows go
     to the only destination. Rows of one partition that come in one task become one file (more where it grows beyond
     ``target_file_bytes``), sorted by the contract's sort columns; they are to come one after the other, unless
-    ``rows_are_scattered``: then a task holds all its rows until the last has come.
+    ``rows_are_scattered``: then a task holds all its rows until the last has come. Files are named by ``write_id``.
     """
-    by_name = {destination.name: destination for destination in destinations}
+
+    destinations: Mapping[str, Destination]
+    store: ObjectStore
+    write_id: str
+    partition_column: str
+    cadence: Cadence = Cadence.HOURLY
+    destination_column: str | None = None
+    target_file_bytes: int = 128 * 1024 * 1024
+    rows_are_scattered: bool = False
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that the pass takes of its frame."""
+        contracts = [destination.contract for destination in self.destinations.values() if destination.contract]
+        routing = [name for name in (self.partition_column, self.destination_column) if name is not None]
+        return list(dict.fromkeys([*(column.name for contract in contracts for column in contract.columns), *routing]))
+
+
+def write_partitions(frame: DataFrame, wanted: WritePass) -> dict[str, dict[str, WrittenPartition]]:
+    """Run the frame's plan and write its rows: ``{destination: {partition key: files and counts}}``."""
+    from pyspark.errors import PySparkException
 
     def write_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        writer = _TaskWriter(
-            by_name,
-            store,
-            write_id,
-            partition_column,
-            cadence,
-            destination_column,
-            target_file_bytes,
-            rows_are_scattered,
-        )
+        writer = _TaskWriter(wanted)
         for batch in batches:
             writer.take(batch)
         yield writer.finish()
 
-    written: dict[str, dict[str, WrittenPartition]] = {destination.name: {} for destination in destinations}
-    columns = _columns_of_pass(destinations, partition_column, destination_column)
+    written: dict[str, dict[str, WrittenPartition]] = {name: {} for name in wanted.destinations}
     try:
-        results = _map_in_arrow(frame, columns, write_batches, _RESULT_SCHEMA).toArrow().to_pylist()
+        results = _map_in_arrow(frame, wanted.columns, write_batches, _RESULT_SCHEMA).toArrow().to_pylist()
     except PySparkException as error:
         told = told_by_engine(error)
         raise told from (None if told is error else error)
@@ -113,17 +113,6 @@ def write_partitions(
     return written
 
 
-def _columns_of_pass(
-    destinations: Sequence[Destination], partition_column: str, destination_column: str | None
-) -> list[str]:
-    """The columns that a pass takes of its frame."""
-    columns = [
-        column for destination in destinations if destination.contract for column in destination.contract.columns
-    ]
-    routing = [name for name in (partition_column, destination_column) if name is not None]
-    return list(dict.fromkeys([*(column.name for column in columns), *routing]))
-
-
 def _map_in_arrow(
     frame: DataFrame,
     columns: Sequence[str],
@@ -135,6 +124,9 @@ def _map_in_arrow(
     PySpark would have the engine plan the whole query once more, to be told the names of its columns; so it is told them here,
     and only here, for their types are left out.
     """
+    from pyspark.sql.pandas.types import from_arrow_schema
+    from pyspark.sql.types import NullType, StructField, StructType
+
     known = frame._cached_schema
     frame._cached_schema = StructType([StructField(name, NullType()) for name in columns])
     try:
@@ -148,6 +140,8 @@ def gathered(frame: DataFrame, contract: TableContract, partitions: int) -> Data
 
     ``partitions`` is how many the rows are of.
     """
+    from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
+
     if partitions == 1:
         return frame.repartition(1)
     unit = "HOUR" if contract.cadence is Cadence.HOURLY else "DAY"
@@ -158,25 +152,9 @@ def gathered(frame: DataFrame, contract: TableContract, partitions: int) -> Data
 class _TaskWriter:
     """Writes the batches of one task, holding the rows of the files that are open: one a destination, or one a partition."""
 
-    def __init__(
-        self,
-        destinations: Mapping[str, Destination],
-        store: ObjectStore,
-        write_id: str,
-        partition_column: str,
-        cadence: Cadence,
-        destination_column: str | None,
-        target_file_bytes: int,
-        rows_are_scattered: bool,
-    ) -> None:
-        self._destinations = destinations
-        self._store = store
-        self._write_id = write_id
-        self._partition_column = partition_column
-        self._cadence = cadence
-        self._destination_column = destination_column
-        self._most_held_bytes = target_file_bytes * _COMPRESSION_RATIO_GUESS
-        self._rows_are_scattered = rows_are_scattered
+    def __init__(self, wanted: WritePass) -> None:
+        self._pass = wanted
+        self._most_held_bytes = wanted.target_file_bytes * _COMPRESSION_RATIO_GUESS
         self._held: dict[tuple[str, str], list[pa.RecordBatch]] = {}  # by destination and partition
         self._held_bytes: dict[tuple[str, str], int] = {}
         self._counted: dict[tuple[str, str], int] = {}
@@ -184,12 +162,12 @@ class _TaskWriter:
 
     def take(self, batch: pa.RecordBatch) -> None:
         """Route a batch's rows; rows of one partition are expected to come together, others only make more files."""
-        if self._destination_column is None:
-            [name] = self._destinations
+        if self._pass.destination_column is None:
+            [name] = self._pass.destinations
             self._take_for(name, batch)
             return
-        names = batch.column(self._destination_column)
-        for name in self._destinations:
+        names = batch.column(self._pass.destination_column)
+        for name in self._pass.destinations:
             mask = pc.equal(names, name)
             if pc.all(mask).as_py():
                 self._take_for(name, batch)
@@ -199,12 +177,12 @@ class _TaskWriter:
                 self._take_for(name, rows)
 
     def _take_for(self, name: str, batch: pa.RecordBatch) -> None:
-        times = batch.column(self._partition_column)
+        times = batch.column(self._pass.partition_column)
         if times.null_count:
             raise ContractError(
-                f"{times.null_count} rows for '{name}' have no {self._partition_column}, so they belong to no partition"
+                f"{times.null_count} rows for '{name}' have no {self._pass.partition_column}, so they belong to no partition"
             )
-        ordinals = times.cast(pa.int64()).to_numpy() // _MICROSECONDS[self._cadence]
+        ordinals = times.cast(pa.int64()).to_numpy() // _MICROSECONDS[self._pass.cadence]
         if (ordinals[1:] < ordinals[:-1]).any():
             order = np.argsort(ordinals, kind="stable")
             ordinals, batch = ordinals[order], batch.take(pa.array(order))
@@ -214,19 +192,19 @@ class _TaskWriter:
                 self._take_run(name, self._partition_of(int(ordinals[start])), batch.slice(start, end - start))
 
     def _partition_of(self, ordinal: int) -> str:
-        key_format = HOURLY_KEY_FORMAT if self._cadence is Cadence.HOURLY else DAILY_KEY_FORMAT
-        moment = np.datetime64(ordinal * _MICROSECONDS[self._cadence], "us").item()
+        key_format = HOURLY_KEY_FORMAT if self._pass.cadence is Cadence.HOURLY else DAILY_KEY_FORMAT
+        moment = np.datetime64(ordinal * _MICROSECONDS[self._pass.cadence], "us").item()
         return moment.strftime(key_format)
 
     def _take_run(self, name: str, partition: str, rows: pa.RecordBatch) -> None:
-        contract = self._destinations[name].contract
+        contract = self._pass.destinations[name].contract
         if contract is None:
             self._counted[name, partition] = self._counted.get((name, partition), 0) + rows.num_rows
             return
         file = (name, partition)
         if self._held_bytes.get(file, 0) > self._most_held_bytes:
             self._write_held(*file)
-        if not self._rows_are_scattered:
+        if not self._pass.rows_are_scattered:
             for other in [held for held in self._held if held[0] == name and held != file]:
                 self._write_held(*other)
         rows = rows.select([column.name for column in contract.columns])
@@ -234,13 +212,13 @@ class _TaskWriter:
         self._held_bytes[file] = self._held_bytes.get(file, 0) + rows.nbytes
 
     def _write_held(self, name: str, partition: str) -> None:
-        contract = self._destinations[name].contract
+        contract = self._pass.destinations[name].contract
         if contract is None:
             raise AssertionError(f"rows of '{name}' are only counted")
         table = pa.Table.from_batches(self._held.pop((name, partition))).cast(arrow_schema(contract.columns))
         del self._held_bytes[name, partition]
-        content, file = encode(table, contract, f"part-{self._write_id}-{uuid.uuid4().hex[:12]}.parquet")
-        self._store.put(f"{partition_folder(contract.path, partition)}/{file.name}", content)
+        content, file = encode(table, contract, f"part-{self._pass.write_id}-{uuid.uuid4().hex[:12]}.parquet")
+        self._pass.store.put(f"{partition_folder(contract.path, partition)}/{file.name}", content)
         self._results.append(
             {"destination": name, "partition": partition, "name": file.name, "rows": file.rows, "bytes": file.bytes,
              "sha256": file.sha256}

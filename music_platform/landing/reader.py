@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from isal import isal_zlib
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import from_arrow_schema
 
 from music_platform.errors import LandedObjectGoneError
 from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.byte_order_marks import BYTE_ORDER_MARK, without_marks
+
+if TYPE_CHECKING:  # PySpark is loaded by those who make frames
+    from pyspark.sql import DataFrame, SparkSession
 
 LINES_SCHEMA = pa.schema(
     [
@@ -75,6 +76,8 @@ def read_lines(spark: SparkSession, store: ObjectStore, objects: Sequence[Landed
     Objects of one hour stay together in one task, in the order of their keys, so that an hour becomes one file and a
     rebuild gives the same one. ``tasks`` is the number of parallel tasks, balanced by compressed bytes.
     """
+    from pyspark.sql.pandas.types import from_arrow_schema
+
     assigned = assign_to_tasks(objects, tasks)
 
     def read_assigned(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -3,14 +3,18 @@
 Nothing is decided here; every name and type comes from the contract.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyspark.sql.pandas.types import from_arrow_schema
-from pyspark.sql.types import StructType
 
 from music_platform.tables.contract import Column, ColumnType, TableContract
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
 
 _ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     ColumnType.STRING: pa.string(),
@@ -29,6 +33,8 @@ def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
 
 def spark_schema(columns: Iterable[Column]) -> StructType:
     """The same as Spark's. Not as DDL text, which PySpark would send to the engine to be parsed, each time."""
+    from pyspark.sql.pandas.types import from_arrow_schema  # Arrow's schemas are asked for where no Spark is
+
     return from_arrow_schema(arrow_schema(columns))
 
 

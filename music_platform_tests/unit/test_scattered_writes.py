@@ -20,6 +20,7 @@ from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import (
     ROW_GROUP_ROWS,
     Destination,
+    WritePass,
     WrittenPartition,
     gathered,
     write_partitions,
@@ -75,16 +76,16 @@ def frame_of(spark: SparkSession, rows: Rows, tasks: int) -> DataFrame:
 def write(
     frame: DataFrame, store: ObjectStore, contract: TableContract = CONTRACT, *, target_file_bytes: int = 2**20
 ) -> dict[str, WrittenPartition]:
-    return write_partitions(
-        frame,
-        [Destination("numbers", contract)],
+    wanted = WritePass(
+        {"numbers": Destination("numbers", contract)},
         store,
         write_id="w",
         partition_column="event_time",
         cadence=contract.cadence,
         target_file_bytes=target_file_bytes,
         rows_are_scattered=True,
-    )["numbers"]
+    )
+    return write_partitions(frame, wanted)["numbers"]
 
 
 def numbers_of(store: ObjectStore, partition: str, written: WrittenPartition) -> list[list[int]]:
