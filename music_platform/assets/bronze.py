@@ -18,7 +18,7 @@ from music_platform.io_managers.landed_partitions import LandedPartitions
 from music_platform.io_managers.partition_sets import StagedPartitions
 from music_platform.transforms.bronze import bronze_events
 
-TRANSFORM_VERSION = "2"  # raise it when the same objects come to give other rows
+TRANSFORM_VERSION = "3"  # raise it when the same objects come to give other rows
 
 
 def bronze_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:

@@ -25,7 +25,7 @@ from music_platform.io_managers.parquet_writer import WrittenPartition
 from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions, stage
 from music_platform.transforms import silver as transform
 
-TRANSFORM_VERSION = "2"  # raise it when the same bronze rows come to give other silver or quarantine rows
+TRANSFORM_VERSION = "3"  # raise it when the same bronze rows come to give other silver or quarantine rows
 
 
 def silver_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:

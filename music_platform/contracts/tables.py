@@ -36,7 +36,8 @@ _FAULT_COLUMNS = (
         name="_raw",
         type=ColumnType.STRING,
         nullable=True,
-        description="The line as it was landed, where it is at fault; bytes that are not UTF-8 read `\\xNN`.",
+        description="The line as it was landed, where it is at fault (bytes that are not UTF-8 read `\\xNN`), or where a number "
+        "is written in another way than its value is, such as `3e9`, `-1.0` or `181.50`.",
         personal=Personal.DIRECT,
     ),
     Column(
@@ -138,7 +139,8 @@ def quarantine_contract(event: EventContract) -> TableContract:
             Column(
                 name="raw",
                 type=ColumnType.STRING,
-                description="The line as landed, or the record rebuilt from bronze where every field could be read.",
+                description="The line as landed, or the record rebuilt from bronze where that gives back every field as it was "
+                "written.",
                 personal=Personal.DIRECT,
             ),
             EVENT_ID,

@@ -48,7 +48,13 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
     # Only of rows that could be read: of the others the fault says all.
     is_read = F.col("_fault").isNull()
     judged = judged.withColumn(
-        "_breaches", describe_breaches(event, F.when(is_read, F.col("broken_rules")), F.when(is_read, F.col("raw")))
+        "_breaches",
+        describe_breaches(
+            event,
+            F.when(is_read, F.col("broken_rules")),
+            F.when(is_read, F.col("raw")),
+            F.col("_raw").isNotNull(),
+        ),
     )
     judged = judged.select(
         *(column.name for column in contract.columns),
@@ -117,7 +123,7 @@ def _record(event: EventContract) -> Column:
 
 
 def _rebuilt_record() -> Column:
-    """The record as JSON, from ``_record`` and ``_rescued``: the line itself is not kept where it could be read."""
+    """The record as JSON, from ``_record`` and ``_rescued``: the line itself is not kept where these give it back."""
     known, unknown = F.to_json("_record"), F.col("_rescued")
     both = F.concat(F.substring(known, F.lit(1), F.length(known) - 1), F.lit(","), F.substr(unknown, F.lit(2)))
     return F.when(unknown.isNull(), known).when(known == "{}", unknown).otherwise(both)

@@ -207,6 +207,7 @@ def test_what_a_row_broke_is_shown_with_its_values(spark: SparkSession) -> None:
         "item_in_session_range: itemInSession is 2147483648": {"itemInSession": 2**31},
         "latitude_range: lat is 95.5": {"lat": 95.5},
         "longitude_range: lon is -1e+300": {"lon": -1e300},
+        "latitude_range: lat is 96.0": {"lat": 96.0},
         "level_allowed: level is \"Paid\"": {"level": "Paid"},
         "zip_present: zip is absent; state_pattern: state is \"Texas\"": {"zip": None, "state": "Texas"},
         "event_in_landed_hour: ts is 1793512800000 (2026-11-01 06:00:00 UTC)": {
@@ -220,6 +221,53 @@ def test_what_a_row_broke_is_shown_with_its_values(spark: SparkSession) -> None:
     assert incomplete["detail"].startswith(
         'user_block_whole: userId is 5, lastName is absent, firstName is "Jane", gender is absent,'
     )
+
+
+NUMBERS_AS_THEY_STAND = (  # rule, key, text, and what stands behind it in the detail
+    ("item_in_session_range", "itemInSession", "3e9", ""), ("item_in_session_range", "itemInSession", "-1.0", ""),
+    ("item_in_session_range", "itemInSession", "2147483648.000", ""), ("session_id_range", "sessionId", "-7E0", ""),
+    ("user_id_range", "userId", "-5.0", ""), ("registered_at_range", "registration", "8.9e15", ""),
+    ("duration_seconds_range", "duration", "86400.50", ""), ("duration_seconds_range", "duration", "-1", ""),
+    ("latitude_range", "lat", "95", ""), ("latitude_range", "lat", "95.50", ""), ("latitude_range", "lat", "9.55E1", ""),
+    ("latitude_range", "lat", "95.50000000000000000001", ""), ("longitude_range", "lon", "-1e300", ""),
+    ("longitude_range", "lon", "-181.0", ""),
+    ("event_in_landed_hour", "ts", "1793512800000.0", " (2026-11-01 06:00:00 UTC)"),
+    ("event_in_landed_hour", "ts", "1.7935128e12", " (2026-11-01 06:00:00 UTC)"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("is_slow", [False, True], ids=["in blocks", "one by one"])
+def test_a_number_is_shown_as_it_stands_in_the_line(spark: SparkSession, is_slow: bool) -> None:
+    lines = [_with_number(LISTEN_EVENTS, key, text) for _, key, text, _ in NUMBERS_AS_THEY_STAND]
+    rows = judge(spark, LISTEN_EVENTS, lines_of([*lines, *([b"broken"] if is_slow else [])]))
+    for (rule, key, text, behind), line, row in zip(NUMBERS_AS_THEY_STAND, lines, rows, strict=False):
+        assert (row["broken_rules"], row["detail"]) == (rule, f"{rule}: {key} is {text}{behind}")
+        if text != "-181.0":  # what is written canonically is rebuilt from the values
+            assert row["raw"] == line.decode()
+
+
+def test_rules_of_several_fields_show_their_numbers_as_they_stand(spark: SparkSession) -> None:
+    line = _with_number(PAGE_VIEW_EVENTS, "duration", "181.50", page="Home")
+    status = _with_number(PAGE_VIEW_EVENTS, "status", "5.00e2")
+    user = _with_number(PAGE_VIEW_EVENTS, "userId", "5.0", lastName=None)
+    rows = judge(spark, PAGE_VIEW_EVENTS, lines_of([line, status, user]))
+    assert rows[0]["detail"].endswith("duration is 181.50")
+    assert rows[1]["detail"] == "status_allowed: status is 5.00e2"
+    assert "userId is 5.0, lastName is absent" in rows[2]["detail"]
+    [beyond] = judge(spark, PAGE_VIEW_EVENTS, lines_of([_with_number(PAGE_VIEW_EVENTS, "lat", "95." + "50" * 500)]))
+    assert beyond["detail"] == f"latitude_range: lat is {('95.' + '50' * 500)[:80]}… (1,003 characters)"
+
+
+def test_a_good_line_with_such_a_number_is_a_good_row(spark: SparkSession) -> None:
+    lines = [_with_number(LISTEN_EVENTS, "duration", text) for text in ("171.59791", "171.597910", "1.7159791e2")]
+    rows = judge(spark, LISTEN_EVENTS, lines_of(lines))
+    assert [row[DESTINATION_COLUMN] for row in rows] == ["silver", "duplicate", "duplicate"]
+    assert rows[0]["raw"] is rows[0]["detail"] is None
+
+
+def _with_number(event: EventContract, key: str, text: str, **changes: Any) -> bytes:
+    """A good record's line with a number written in a certain way."""
+    return to_line(good_record(event, **changes, **{key: "THE NUMBER"})).replace(b'"THE NUMBER"', text.encode())
 
 
 ANY_VALUE = (
