@@ -94,7 +94,7 @@ def _refile_error_records(store: ObjectStore, key: str, content: bytes, start: d
     packed = content if content.startswith(_GZIP_MAGIC) else gzip.compress(content, mtime=0)
     named = _CHUNK_ID.search(key.rpartition("/")[2])
     ids = [*([] if named is None else [named["chunk_id"]]), hashlib.sha256(packed).hexdigest()[:32]]
-    # An object filed under an hour to come is read by nothing yet, and may be there by a wrong clock.
+    # An object filed under an hour to come is there by a wrong clock, and is refiled itself.
     known = {
         chunk_id: there
         for chunk_id, there in error_objects(store, since=start).items()
