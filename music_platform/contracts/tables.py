@@ -11,12 +11,13 @@ from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
 from music_platform.contracts.facts import FACTS
 from music_platform.contracts.table import Column, ColumnType, Layer, Personal, Rule, TableContract
 
+WRONG_TYPE = "wrong_type"
 FAULTS: dict[str, str] = {
     "not_utf8": "The line holds a byte that is not UTF-8.",
     "not_json": "The line is not one JSON value.",
     "not_an_object": "The line is JSON but no object.",
     "duplicate_key": "The object names a key twice.",
-    "wrong_type": "A field of the contract has a value of another type.",
+    WRONG_TYPE: "A field of the contract has a value of another type.",
     "line_too_long": "The line is longer than the platform reads; its beginning is kept.",
     "empty_object": "The landed object has no byte.",
     "not_gzip": "The landed object is not gzip.",
@@ -128,7 +129,11 @@ def quarantine_contract(event: EventContract) -> TableContract:
         "and their hour is replayed.",
         columns=(
             text_column("rule", "First rule of silver that the row broke.", personal=Personal.NONE),
-            text_column("broken_rules", "All of them, separated by commas.", personal=Personal.NONE),
+            text_column(
+                "broken_rules",
+                "All of them, separated by commas; of a line at fault those that bind only values that could be read.",
+                personal=Personal.NONE,
+            ),
             Column(
                 name="detail",
                 type=ColumnType.STRING,

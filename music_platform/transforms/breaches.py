@@ -16,7 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from pyspark.sql.types import StringType
 
 from music_platform.contracts.events import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, EventContract, EventField
-from music_platform.contracts.table import ColumnType
+from music_platform.contracts.table import ColumnType, Rule
 from music_platform.contracts.tables import silver_contract
 from music_platform.exact_json import WrittenNumber, json_text, read_json
 from music_platform.landing.event_lines import refuse_constant
@@ -30,7 +30,7 @@ def describe_breaches(event: EventContract, broken_rules: Column, record: Column
     ``is_as_landed`` tells whether the record is the line itself, whose numbers are shown as they stand in it. In a record
     that was rebuilt they are written as the engine writes them, and are shown canonically.
     """
-    fields = {rule.name: _fields_bound(event, rule.condition) for rule in silver_contract(event).rules}
+    fields = {rule.name: fields_bound(event, rule) for rule in silver_contract(event).rules}
 
     def describe(broken_rules: pa.Array, records: pa.Array, are_as_landed: pa.Array) -> pa.Array:
         if broken_rules.null_count == len(broken_rules):
@@ -53,9 +53,12 @@ def _read(record: str, is_as_landed: bool) -> dict[str, Any]:
     return read_json(record, refuse_constant=refuse_constant) if is_as_landed else json.loads(record)
 
 
-def _fields_bound(event: EventContract, condition: str) -> tuple[EventField, ...]:
-    words = set(re.findall(r"\w+", condition))
-    return tuple(field for field in event.fields if field.column.name in words or f"_record.{field.key}" in condition)
+def fields_bound(event: EventContract, rule: Rule) -> tuple[EventField, ...]:
+    """The fields that a rule of the event type's silver table binds, in the order of the record."""
+    words = set(re.findall(r"\w+", rule.condition))
+    return tuple(
+        field for field in event.fields if field.column.name in words or f"_record.{field.key}" in rule.condition
+    )
 
 
 def _describe(rules: list[str], record: dict[str, Any], fields: dict[str, tuple[EventField, ...]]) -> str:

@@ -24,7 +24,7 @@ from pyspark.sql import DataFrame
 from music_platform.contracts.events import EventContract
 from music_platform.contracts.schemas import arrow_schema, spark_schema
 from music_platform.contracts.table import ColumnType
-from music_platform.contracts.tables import bronze_contract
+from music_platform.contracts.tables import WRONG_TYPE, bronze_contract
 from music_platform.exact_json import LARGEST_EXACT_FRACTION, Pairs, WrittenNumber, json_text, read_json
 from music_platform.transforms.number_spellings import NumberSpellings
 
@@ -194,7 +194,7 @@ class LineParser:
         if self._spellings.is_respelled(line):
             row["_raw"] = text
         if mismatches:
-            row |= _faulty(line, "wrong_type", "; ".join(mismatches))
+            row |= _faulty(line, WRONG_TYPE, "; ".join(mismatches))
         return row
 
     def _table_of(self, rows: list[dict[str, Any]]) -> pa.Table:

@@ -3,13 +3,16 @@
 Every bronze row gets exactly one destination, so that the counts of silver, duplicates and quarantine add up to bronze.
 """
 
+from functools import reduce
+from operator import or_
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.contracts.events import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, EventContract
-from music_platform.contracts.table import ColumnType, is_visible
-from music_platform.contracts.tables import silver_contract
-from music_platform.transforms.breaches import describe_breaches
+from music_platform.contracts.table import ColumnType, Rule, is_visible
+from music_platform.contracts.tables import NO_FAULT, WRONG_TYPE, silver_contract
+from music_platform.transforms.breaches import describe_breaches, fields_bound
 from music_platform.transforms.text import USER_AGENT_PARTS, parse_user_agent, repair_texts
 
 DESTINATION_COLUMN = "_destination"
@@ -39,7 +42,11 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
     typed = typed.withColumns({part: F.col(f"_agent.{part}") for part in USER_AGENT_PARTS})
     obeys_all = F.expr(" AND ".join(f"coalesce({rule.condition}, false)" for rule in contract.rules))
     names_of_broken = F.concat_ws(
-        ",", *(F.when(~F.coalesce(F.expr(rule.condition), F.lit(False)), rule.name) for rule in contract.rules)
+        ",",
+        *(
+            F.when(~F.coalesce(F.expr(rule.condition), F.lit(False)) & _can_be_judged(event, rule), rule.name)
+            for rule in contract.rules
+        ),
     )
     # Judged before the window, so that the record's raw form need not travel to it with every row.
     judged = typed.withColumn("_obeys_all", obeys_all)
@@ -116,6 +123,20 @@ def _silver_columns(event: EventContract) -> list[Column]:
             columns.append(F.when(F.col(field.key) == "free", "paid").when(F.col(field.key) == "paid", "free")
                            .alias("new_level"))  # fmt: skip
     return columns
+
+
+def _can_be_judged(event: EventContract, rule: Rule) -> Column:
+    """Whether a row has the values that a rule binds, or truly lacks them: a value that could not be read is not absent.
+
+    Of a line that could not be read at all no rule can be judged, of one with values of a wrong type those that bind none of
+    them. Bronze names these values' keys in the fault's detail.
+    """
+    if rule == NO_FAULT:
+        return F.lit(True)
+    faults = F.concat(F.lit("; "), F.col("_fault_detail"))
+    of_wrong_type = [faults.contains(f"; {field.key}: expected ") for field in fields_bound(event, rule)]
+    binds_one = reduce(or_, of_wrong_type, F.lit(False))
+    return F.col("_fault").isNull() | ((F.col("_fault") == WRONG_TYPE) & ~binds_one)
 
 
 def _record(event: EventContract) -> Column:

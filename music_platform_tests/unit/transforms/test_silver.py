@@ -118,6 +118,20 @@ def test_each_broken_rule_leads_to_quarantine_by_its_name(spark: SparkSession, e
     assert broken[list(changes).index("line_readable")]["detail"] == "wrong_type: tag: expected string, found number 7"
 
 
+def test_a_value_that_could_not_be_read_is_not_listed_as_absent(spark: SparkSession) -> None:
+    records = {
+        "line_readable": good_record(AUTH_EVENTS, ts="x", userId="5", city=7, registration=[]),
+        "line_readable,zip_pattern": good_record(AUTH_EVENTS, level=True, zip="7"),
+        "line_readable,session_id_present": good_record(AUTH_EVENTS, firstName=1, sessionId=None),
+        "line_readable,city_present": good_record(AUTH_EVENTS, city=None, unknown={"city": "x"}, lat="x"),
+    }
+    rows = judge_records(spark, AUTH_EVENTS, *records.values())
+    assert [row["broken_rules"] for row in rows] == list(records)
+    for line in (b"broken", b"[]", b'{"city":"\xff"}', b'{"ts":1,"ts":2}'):  # of these nothing at all is known
+        [row] = judge(spark, AUTH_EVENTS, lines_of([line]))
+        assert (row["rule"], row["broken_rules"]) == ("line_readable", "line_readable")
+
+
 def test_the_values_at_the_edges_of_a_rule_obey_it(spark: SparkSession) -> None:
     edges = [
         {"ts": HOUR_MILLISECONDS}, {"ts": HOUR_MILLISECONDS + HOUR_LENGTH_MILLISECONDS - 1}, {"lon": -180}, {"lon": 180},
