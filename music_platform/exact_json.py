@@ -38,6 +38,11 @@ class WrittenNumber:
         whole = number.to_integral_value()
         return int(whole) if whole == number else None
 
+    def whole_part(self, least: int, most: int) -> int | None:
+        """The number without its fraction, where that lies between two positive integers, both included; else None."""
+        number = self._decimal()
+        return None if number is None or not least <= number < most + 1 else int(number)
+
     @property
     def is_inexact(self) -> bool:
         """Whether it is written with a fraction or an exponent and is, in absolute value, greater than 2^53."""

@@ -87,6 +87,9 @@ def parse_error_record(line: bytes) -> ErrorRecord | None:
         tag, time = _text_of(origin["tag"]), _text_of(origin["time"])
         reason = None if origin["reason"] is None else _text_of(origin["reason"])
         raw = record if only_message is None else _bytes_of(only_message["message"])
+        # A line that is refused for its `ts` is a record; what is none was a record with this one field.
+        if reason == TS_EPOCH_MILLISECONDS and not raw.lstrip().startswith((b"{", b"[")):
+            raw = record
     except ValueError:  # an escape that is none
         return None
     if origin["size"] is None:
