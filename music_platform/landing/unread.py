@@ -39,6 +39,10 @@ _HOUR_FOLDERS = 3  # event type, day, hour: what stands between landing/ and an 
 
 
 _WAY_IN = "'music-platform landing refile' files them where tables read them"
+_WAY_IN_OF_UNKNOWN = (
+    "'music-platform landing refile PREFIX --event-type TYPE' files those that are of an event type where tables read them; "
+    "remove others"
+)
 
 
 class Reason(StrEnum):
@@ -224,7 +228,8 @@ def describe_unread(group: UnreadGroup, start: datetime) -> str:
     keys = ", ".join(f"'{key}'" for key in group.keys)
     what = f"{group.objects:,} objects ({group.bytes:,} bytes) under {place}"
     if group.first_hour is None or group.last_hour is None:
-        return f"{what} {_MEANINGS[group.reason]} and no table reads them, such as {keys}; {_WAY_IN}"
+        way_in = _WAY_IN_OF_UNKNOWN if group.reason is Reason.UNKNOWN_EVENT_TYPE else _WAY_IN
+        return f"{what} {_MEANINGS[group.reason]} and no table reads them, such as {keys}; {way_in}"
     hours = group.first_hour if group.first_hour == group.last_hour else f"{group.first_hour} to {group.last_hour}"
     if group.reason is Reason.HOUR_TO_COME:
         return (
