@@ -175,8 +175,8 @@ def _warn_of_what_stays(found: Sequence[UnreadObject], event_type: str | None) -
     odd = [one.stored.key for one in found if not is_readable_name(one.stored.key)]
     if odd:
         warn(
-            f"{len(odd):,} objects stay, for their names cannot be read (control characters, not UTF-8, two slashes in a row); "
-            f"rename them by the store's own tool, such as '{inert(odd[0])}'"
+            f"{len(odd):,} objects stay, for their names cannot be read (control characters, not UTF-8, two slashes in a row, "
+            f"# and digits at the end); rename them by the store's own tool, such as '{inert(odd[0])}'"
         )
     early = [one.place.hour for one in found if not can_be_refiled(one) and one.place.hour is not None]
     if early:

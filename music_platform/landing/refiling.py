@@ -25,6 +25,7 @@ from music_platform.landing.writer import BLOCK_BYTES, LandingSummary, land_file
 from music_platform.resources.object_store import ObjectStore
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_OF_UNFINISHED = re.compile(r"#\d+\Z")  # names that obstore keeps for its own unfinished files in a local folder
 _CHUNK_ID = re.compile(r"_(?P<chunk_id>[0-9a-f]{32})\.")
 
 
@@ -51,7 +52,7 @@ def can_be_refiled(unread: UnreadObject) -> bool:
 
 def is_readable_name(key: str) -> bool:
     """Whether the store reads objects of that name. Others are listed, and only the store's own tool can rename them."""
-    return inert(key) == key and not {"", ".", ".."} & set(key.split("/"))
+    return inert(key) == key and not {"", ".", ".."} & set(key.split("/")) and _OF_UNFINISHED.search(key) is None
 
 
 def refile(store: ObjectStore, unread: UnreadObject, kind: str, start: datetime, now: datetime) -> Refiled:
