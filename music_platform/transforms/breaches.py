@@ -10,43 +10,66 @@ import re
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
-from pyspark.sql.types import StringType
+from pyspark.sql.types import StringType, StructField, StructType
 
 from music_platform.contracts.events import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, EventContract, EventField
 from music_platform.contracts.table import ColumnType, Rule
-from music_platform.contracts.tables import silver_contract
+from music_platform.contracts.tables import NO_FAULT, WRONG_TYPE, silver_contract
 from music_platform.exact_json import WrittenNumber, json_text, read_json
 from music_platform.landing.event_lines import refuse_constant
 
 _LONGEST_VALUE_SHOWN = 80
 
 
-def describe_breaches(event: EventContract, broken_rules: Column, record: Column, is_as_landed: Column) -> Column:
-    """Of rules (names with commas between them) that a record (JSON text) breaks: each, with the values; null for null.
+def breaches(
+    event: EventContract,
+    broken_rules: Column,
+    record: Column,
+    is_as_landed: Column,
+    fault: Column,
+    fault_detail: Column,
+) -> Column:
+    """A struct of ``broken_rules`` (names with commas between them) and ``detail``, what exactly a row broke; null for null.
 
-    ``is_as_landed`` tells whether the record is the line itself, whose numbers are shown as they stand in it. In a record
-    that was rebuilt they are written as the engine writes them, and are shown canonically.
+    Of a line at fault the detail is the fault's, and of the rules those are left out that bind a value which could not be read:
+    it is not absent. Of other rows it is each rule with the values of the record (JSON text). ``is_as_landed`` tells whether the
+    record is the line itself, whose numbers are shown as they stand in it. In a record that was rebuilt they are written as
+    the engine writes them, and are shown canonically.
     """
     fields = {rule.name: fields_bound(event, rule) for rule in silver_contract(event).rules}
+    texts = StructType([StructField(name, StringType()) for name in ("broken_rules", "detail")])
 
-    def describe(broken_rules: pa.Array, records: pa.Array, are_as_landed: pa.Array) -> pa.Array:
-        if broken_rules.null_count == len(broken_rules):
-            return pa.nulls(len(broken_rules), pa.string())
-        texts = [
-            None
-            if names is None or record is None
-            else _describe(names.split(","), _read(record, is_as_landed), fields)
-            for names, record, is_as_landed in zip(
-                broken_rules.to_pylist(), records.to_pylist(), are_as_landed.to_pylist(), strict=True
-            )
-        ]
-        return pa.array(texts, pa.string())
+    def describe(broken_rules: pa.Array, *others: pa.Array) -> pa.Array:
+        told: list[str | None] = [None] * len(broken_rules)
+        details: list[str | None] = [None] * len(broken_rules)
+        for row in np.flatnonzero(broken_rules.is_valid().to_numpy(zero_copy_only=False)).tolist():
+            record, is_as_landed, fault, fault_detail = (column[row].as_py() for column in others)
+            rules = broken_rules[row].as_py().split(",")
+            if fault is None:
+                detail = _describe(rules, _read(record, is_as_landed), fields)
+            else:
+                rules = [rule for rule in rules if _can_be_judged(rule, fields[rule], fault, fault_detail)]
+                detail = f"{fault}: {fault_detail}"
+            told[row], details[row] = ",".join(rules), detail
+        # Without a null struct, of which engines would read the fields as empty texts.
+        return pa.StructArray.from_arrays([pa.array(told, pa.string()), pa.array(details, pa.string())], texts.names)
 
     # PySpark's stub lacks this form.
-    return cast("Any", F.arrow_udf)(describe, StringType())(broken_rules, record, is_as_landed)
+    return cast("Any", F.arrow_udf)(describe, texts)(broken_rules, record, is_as_landed, fault, fault_detail)
+
+
+def _can_be_judged(rule: str, fields: tuple[EventField, ...], fault: str, fault_detail: str) -> bool:
+    """Whether a line at fault has the values that a rule binds, or truly lacks them.
+
+    Of a line that could not be read at all nothing is known. Of values of a wrong type the fault's detail names the keys.
+    """
+    if rule == NO_FAULT.name:
+        return True
+    return fault == WRONG_TYPE and not any(f"; {field.key}: expected " in f"; {fault_detail}" for field in fields)
 
 
 def _read(record: str, is_as_landed: bool) -> dict[str, Any]:

@@ -3,16 +3,13 @@
 Every bronze row gets exactly one destination, so that the counts of silver, duplicates and quarantine add up to bronze.
 """
 
-from functools import reduce
-from operator import or_
-
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.contracts.events import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, EventContract
-from music_platform.contracts.table import ColumnType, Rule, is_visible
-from music_platform.contracts.tables import NO_FAULT, WRONG_TYPE, silver_contract
-from music_platform.transforms.breaches import describe_breaches, fields_bound
+from music_platform.contracts.table import ColumnType, is_visible
+from music_platform.contracts.tables import silver_contract
+from music_platform.transforms.breaches import breaches
 from music_platform.transforms.text import USER_AGENT_PARTS, parse_user_agent, repair_texts
 
 DESTINATION_COLUMN = "_destination"
@@ -43,33 +40,21 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
     obeys_all = F.expr(" AND ".join(f"coalesce({rule.condition}, false)" for rule in contract.rules))
     names_of_broken = F.concat_ws(
         ",",
-        *(
-            F.when(~F.coalesce(F.expr(rule.condition), F.lit(False)) & _can_be_judged(event, rule), rule.name)
-            for rule in contract.rules
-        ),
+        *(F.when(~F.coalesce(F.expr(rule.condition), F.lit(False)), rule.name) for rule in contract.rules),
     )
     # Judged before the window, so that the record's raw form need not travel to it with every row.
     judged = typed.withColumn("_obeys_all", obeys_all)
     judged = judged.withColumn("broken_rules", F.when(~F.col("_obeys_all"), names_of_broken))
     judged = judged.withColumn("raw", F.when(~F.col("_obeys_all"), F.coalesce("_raw", _rebuilt_record())))
-    # Only of rows that could be read: of the others the fault says all.
-    is_read = F.col("_fault").isNull()
-    judged = judged.withColumn(
-        "_breaches",
-        describe_breaches(
-            event,
-            F.when(is_read, F.col("broken_rules")),
-            F.when(is_read, F.col("raw")),
-            F.col("_raw").isNotNull(),
-        ),
+    told = breaches(
+        event, F.col("broken_rules"), F.col("raw"), F.col("_raw").isNotNull(), F.col("_fault"), F.col("_fault_detail")
     )
+    judged = judged.withColumn("_breaches", told)
     judged = judged.select(
         *(column.name for column in contract.columns),
-        F.substring_index("broken_rules", ",", 1).alias("rule"),
-        "broken_rules",
-        F.when(~F.col("_obeys_all"), F.coalesce(F.concat("_fault", F.lit(": "), "_fault_detail"), "_breaches")).alias(
-            "detail"
-        ),
+        F.substring_index("_breaches.broken_rules", ",", 1).alias("rule"),
+        "_breaches.broken_rules",
+        "_breaches.detail",
         "raw",
         "_object",
         "_line_number",
@@ -123,20 +108,6 @@ def _silver_columns(event: EventContract) -> list[Column]:
             columns.append(F.when(F.col(field.key) == "free", "paid").when(F.col(field.key) == "paid", "free")
                            .alias("new_level"))  # fmt: skip
     return columns
-
-
-def _can_be_judged(event: EventContract, rule: Rule) -> Column:
-    """Whether a row has the values that a rule binds, or truly lacks them: a value that could not be read is not absent.
-
-    Of a line that could not be read at all no rule can be judged, of one with values of a wrong type those that bind none of
-    them. Bronze names these values' keys in the fault's detail.
-    """
-    if rule == NO_FAULT:
-        return F.lit(True)
-    faults = F.concat(F.lit("; "), F.col("_fault_detail"))
-    of_wrong_type = [faults.contains(f"; {field.key}: expected ") for field in fields_bound(event, rule)]
-    binds_one = reduce(or_, of_wrong_type, F.lit(False))
-    return F.col("_fault").isNull() | ((F.col("_fault") == WRONG_TYPE) & ~binds_one)
 
 
 def _record(event: EventContract) -> Column:
