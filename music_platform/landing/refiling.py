@@ -1,4 +1,5 @@
-"""Bringing in what lies where no partition reads it: its lines are landed, and only then is the object removed.
+"""Bringing in what lies where no partition reads it: its lines are landed, and only then is the object removed. And setting aside
+what is not to be brought in, whole.
 
 Events go by the same way as a file that is landed, each into its own hour; error records into the hour of refiling. unread.py
 finds these objects.
@@ -19,7 +20,7 @@ from music_platform.errors import LandedObjectGoneError
 from music_platform.inert_text import inert
 from music_platform.landing.event_files import EventFile, LandingInputError, blocks, opened
 from music_platform.landing.event_lines import sort_block
-from music_platform.landing.layout import error_objects, errors_key, parse_errors_key
+from music_platform.landing.layout import SET_ASIDE_PREFIX, error_objects, errors_key, parse_errors_key
 from music_platform.landing.unread import NO_KIND, Reason, UnreadObject
 from music_platform.landing.writer import BLOCK_BYTES, LandingSummary, land_files
 from music_platform.resources.object_store import ObjectStore
@@ -73,6 +74,22 @@ def refile(store: ObjectStore, unread: UnreadObject, kind: str, start: datetime,
         refiled = Refiled(key, summary=_refile_events(store, key, content, kind, now))
     store.delete([key])
     return refiled
+
+
+def set_aside(store: ObjectStore, key: str) -> str:
+    """Move an object, as it is, to set_aside/ and give its key there. A call that was ended in between can be repeated.
+
+    Raises LandedObjectGoneError for one that is gone, and LakeUnreachableError as the store does.
+    """
+    content = store.get(key)
+    if content is None:
+        raise LandedObjectGoneError(f"'{key}' was listed and is gone; look again with 'music-platform landing unread'")
+    new_key = f"{SET_ASIDE_PREFIX}/{key}"
+    if store.get(new_key) not in (None, content):  # another one of this key was set aside before
+        new_key = f"{new_key}.{hashlib.sha256(content).hexdigest()[:16]}"
+    store.put(new_key, content)
+    store.delete([key])
+    return new_key
 
 
 def _refile_events(store: ObjectStore, key: str, content: bytes, event_type: str, now: datetime) -> LandingSummary:

@@ -39,9 +39,10 @@ _HOUR_FOLDERS = 3  # event type, day, hour: what stands between landing/ and an 
 
 
 _WAY_IN = "'music-platform landing refile' files them where tables read them"
+_WAY_OUT = "take their objects out by 'music-platform landing set-aside PREFIX', and land corrected lines"
 _WAY_IN_OF_UNKNOWN = (
     "'music-platform landing refile PREFIX --event-type TYPE' files those that are of an event type where tables read them; "
-    "remove others"
+    "'music-platform landing set-aside PREFIX' takes out others"
 )
 
 
@@ -205,6 +206,24 @@ def find_unread(
     return found
 
 
+def find_held(lake: Lake, now: datetime) -> list[StoredObject]:
+    """The landed events of hours that have not begun, by key. Raises LakeUnreachableError as the store does."""
+    today = f"{now:%Y-%m-%d}"
+    prefixes = [
+        f"{type_prefix(event_type)}/{folder}"
+        for event_type in EVENT_TYPES
+        for folder in lake.store.folders(type_prefix(event_type))
+        if (day_of_folder(folder) or "") >= today
+    ]
+    listed = (
+        stored
+        for objects in lake.map_parallel(lambda prefix: list(lake.store.list(prefix)), prefixes)
+        for stored in objects
+    )
+    held = [stored for stored in listed if (place := parse_key(stored.key)) is not None and place[1] > now]
+    return sorted(held, key=lambda stored: stored.key)
+
+
 def _prefix_of(kind: str) -> str:
     if kind == NO_KIND:
         return LANDING_PREFIX
@@ -245,10 +264,7 @@ def describe_unread(group: UnreadGroup, start: datetime) -> str:
 def _way_in_before_start(group: UnreadGroup) -> str:
     if group.kind == COLLECTOR_ERRORS.name:
         return _WAY_IN
-    return (
-        f"set {start_setting(group.first_hour or '')} to have them read, or remove them if a clock was wrong and land "
-        "corrected lines"
-    )
+    return f"set {start_setting(group.first_hour or '')} to have them read; if a clock was wrong, {_WAY_OUT}"
 
 
 def start_setting(hour: str) -> str:
@@ -282,12 +298,11 @@ def describe_lines_without_partition(lines_by_hour: dict[datetime, int], start: 
         told.append(
             f"{sum(before.values()):,} lines lie before MUSIC_PLATFORM_START ({start:%Y-%m-%dT%H:%M}) and will not be read: "
             f"{describe_ranges(map(key_of_hour, before))}. If their time is right, set "
-            f"{start_setting(key_of_hour(min(before)))}; if a clock was wrong, remove their objects, which "
-            "'music-platform landing unread' names, and land corrected lines"
+            f"{start_setting(key_of_hour(min(before)))}; if a clock was wrong, {_WAY_OUT}"
         )
     if future := {hour: lines for hour, lines in lines_by_hour.items() if hour > now}:
         told.append(
             f"{sum(future.values()):,} lines are of hours that have not begun, and are held until then: "
-            f"{describe_ranges(map(key_of_hour, future))}. If a clock was wrong, remove their objects and land corrected lines"
+            f"{describe_ranges(map(key_of_hour, future))}. If a clock was wrong, {_WAY_OUT}"
         )
     return told

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from music_platform.cli.main import app
 from music_platform.landing.event_files import LandingInputError
-from music_platform.landing.layout import ERRORS_PREFIX, errors_key, parse_errors_key
+from music_platform.landing.layout import ERRORS_PREFIX, errors_key, landed_key, parse_errors_key
 from music_platform.landing.refiling import refile
 from music_platform.landing.unread import find_unread
 from music_platform.partitions import hour_of_key
@@ -206,6 +206,40 @@ def test_land_names_error_records_of_its_files_that_lie_in_an_hour_to_come(
         again.stderr
     )
     assert ahead in again.stderr
+
+
+def test_objects_of_a_wrong_clock_are_set_aside_whole(commands: CliRunner, lake: Lake) -> None:
+    early = f"landing/auth_events/dt=2020-01-01/hour=00/2020010100_{'0' * 32}.json.gz"
+    ahead = landed_key("auth_events", datetime.now(UTC) + timedelta(days=40), "0" * 32)
+    good = landed_key(*_PLACE, "0" * 32)
+    for key in (early, ahead, good):
+        put_lines(lake.store, key, auth_event(1))
+    before = objects_of(lake.store)
+    assert commands.invoke(app, ["status"]).exit_code == 1
+    assert commands.invoke(app, ["landing", "set-aside"]).exit_code == 2
+    plan = commands.invoke(app, ["landing", "set-aside", "landing/"])
+    assert plan.exit_code == 0, plan.output
+    assert "2 objects would be moved to set_aside/; nothing was changed. --yes does it" in plan.output
+    assert objects_of(lake.store) == before
+
+    done = commands.invoke(app, ["landing", "set-aside", "landing/", "--yes"])
+    assert done.exit_code == 0, done.output
+    assert f"'{early}' is now 'set_aside/{early}'" in done.output
+    assert objects_of(lake.store) == {
+        good: before[good], f"set_aside/{early}": before[early], f"set_aside/{ahead}": before[ahead],
+    }  # fmt: skip
+    assert commands.invoke(app, ["landing", "unread"]).exit_code == 0
+    assert "nothing to set aside" in commands.invoke(app, ["landing", "set-aside", "landing/", "--yes"]).output
+    problems = json.loads(commands.invoke(app, ["status", "--json"]).stdout)
+    assert problems["lake"]["unread"] == problems["lake"]["held"] == []
+
+    # One that comes back is the same object; another of its name is kept beside it.
+    lake.store.put(early, before[early])
+    assert commands.invoke(app, ["landing", "set-aside", early, "--yes"]).exit_code == 0
+    lake.store.put(early, b"another")
+    assert commands.invoke(app, ["landing", "set-aside", early, "--yes"]).exit_code == 0
+    kept = objects_of(lake.store, "set_aside/landing/auth_events/dt=2020-01-01/hour=00")
+    assert sorted(kept.values()) == sorted([before[early], b"another"])
 
 
 def test_an_object_is_removed_only_after_its_lines_are_landed(
