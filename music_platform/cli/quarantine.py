@@ -84,20 +84,20 @@ def example_without_listeners(name: str, row: dict[str, Any]) -> str:
 
     ``name`` is an event type, or ``collector_errors``, whose records can hold whatever came in.
     """
-    rule, detail = row["rule"], row["detail"]
+    rule, detail = row["rule"], row["detail"] or ""  # tables of before can lack the detail
     if name == COLLECTOR_ERRORS.name:
-        return COLLECTOR_RULES.get(rule, rule)
+        return COLLECTOR_RULES[rule] if rule in COLLECTOR_RULES else rule
     event = EVENT_CONTRACTS[name]
     personal = {field.key: field.column.personal is not Personal.NONE for field in event.fields}
     if rule != NO_FAULT.name:
         known = next((known for known in SILVER[name].rules if known.name == rule), None)
-        if known is None or any(personal[field.key] for field in fields_bound(event, known)):
+        if known is None or not detail or any(personal[field.key] for field in fields_bound(event, known)):
             return rule if known is None else known.description
         others = _broken_rules(row)[1:]
         return detail.partition(f"; {others[0]}: ")[0] if others else detail
     fault = detail.partition(": ")[0]
     if fault == WRONG_TYPE:
-        first = re.split(rf"; (?=(?:{'|'.join(personal)}): expected )", detail)[0]
+        first: str = re.split(rf"; (?=(?:{'|'.join(personal)}): expected )", detail)[0]
         found = re.match(rf"{WRONG_TYPE}: (?P<key>\w+): expected \w+, found \w+", first)
         if found is not None:
             return found[0] if personal.get(found["key"], True) else first

@@ -92,13 +92,14 @@ def _value(field: EventField, record: dict[str, Any]) -> str:
     value = record.get(field.key)
     if value is None:
         return f"{field.key} is absent"
+    moment = _moment(value) if field.column.type is ColumnType.TIMESTAMP else ""
     text = json_text(value)
     if not text.isprintable():  # nothing is to be invisible
         text = json.dumps(value)
     if len(text) > _LONGEST_VALUE_SHOWN:
         characters = len(value) if isinstance(value, str) else len(text)
         text = f"{text[:_LONGEST_VALUE_SHOWN]}… ({characters:,} characters)"
-    return f"{field.key} is {text}{_moment(value) if field.column.type is ColumnType.TIMESTAMP else ''}"
+    return f"{field.key} is {text}{moment}"
 
 
 def _moment(milliseconds: int | WrittenNumber) -> str:
