@@ -86,7 +86,7 @@ def example_without_listeners(name: str, row: dict[str, Any]) -> str:
     """
     rule, detail = row["rule"], row["detail"] or ""  # tables of before can lack the detail
     if name == COLLECTOR_ERRORS.name:
-        return COLLECTOR_RULES[rule] if rule in COLLECTOR_RULES else rule
+        return str(COLLECTOR_RULES.get(rule, rule))
     event = EVENT_CONTRACTS[name]
     personal = {field.key: field.column.personal is not Personal.NONE for field in event.fields}
     if rule != NO_FAULT.name:
