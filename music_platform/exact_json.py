@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NoReturn
 
 LARGEST_EXACT_FRACTION = 2**53
 """Up to here (in absolute value) every integer is a number of its own in double precision, in which others read it."""
@@ -37,6 +37,11 @@ class WrittenNumber:
             return None
         whole = number.to_integral_value()
         return int(whole) if whole == number else None
+
+    def whole_part(self, least: int, most: int) -> int | None:
+        """The number without its fraction, where that lies between two positive integers, both included; else None."""
+        number = self._decimal()
+        return None if number is None or not least <= number < most + 1 else int(number)
 
     @property
     def is_inexact(self) -> bool:
@@ -93,3 +98,8 @@ def json_text(value: Any) -> str:
     except UnicodeEncodeError:  # the escape of a lone surrogate
         return json.dumps(value)
     return text
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and infinities, which Python's parser takes and JSON does not know; raises ValueError."""
+    raise ValueError(f"{name} is not JSON")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -10,17 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, partitions_asked_for, settings_of_command, warn
+from music_platform.errors import PartitionMissingError
 from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.quarantined import entirely_quarantined
 from music_platform.lake.spark import SparkEngine
-from music_platform.landing.unread import KINDS
+from music_platform.landing.unread import KINDS, start_setting
 from music_platform.orchestration.checks.gold import GOLD_STEPS
 from music_platform.orchestration.checks.outcome import CheckOutcome
 from music_platform.orchestration.checks.spine import SPINE_STEPS
 from music_platform.orchestration.checks.step import CheckStep
 from music_platform.orchestration.checks.unread import check_objects_are_read
-from music_platform.partitions import day_of_key, describe_partitions, hours_of_day, is_day
+from music_platform.partitions import day_of_key, describe_partitions, hours_of_day, is_day, key_of_hour
 from music_platform.tables.contract import Cadence, Layer
 from music_platform.tables.events import EVENT_TYPES
 
@@ -73,7 +76,7 @@ def check(
     lake, spark = Lake(settings), SparkEngine.from_settings(settings)
     outcomes: list[CheckOutcome] = []
     unmade: list[str] = []
-    with failures_told(), console.status("checking") as status:
+    with failures_told(), _of_partitions_since_start(partitions, settings.start), console.status("checking") as status:
         for step in steps:
             if not any(table.layer in wanted for table in step.tables):
                 continue
@@ -91,7 +94,10 @@ def check(
     if unmade:
         warn(f"not checked, because it was never made of these partitions: {', '.join(unmade)}")
     if not outcomes:
-        fail(f"nothing was checked: no table was ever made of {describe_partitions(partitions)}")
+        with failures_told(), _of_partitions_since_start(partitions, settings.start):
+            raise PartitionMissingError(
+                f"nothing was checked: no table was ever made of {describe_partitions(partitions)}"
+            )
     print_outcomes(outcomes)
     if cadence is Cadence.DAILY:  # the checks of hours tell it themselves
         with failures_told():
@@ -101,6 +107,23 @@ def check(
     failed = [outcome for outcome in outcomes if not outcome.passed and (outcome.is_blocking or strict)]
     if failed:
         fail(f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(f'{o.table} {o.check}' for o in failed)}")
+
+
+@contextmanager
+def _of_partitions_since_start(partitions: Sequence[str], start: datetime) -> Iterator[None]:
+    """Where a partition is missing because it lies before the first one, say so: it cannot be materialized."""
+    try:
+        yield
+    except PartitionMissingError as error:
+        first = partitions[0]
+        first_hour = hours_of_day(first)[0] if is_day(first) else first
+        # Of the day in which the platform starts there is a partition.
+        if first >= (f"{start:%Y-%m-%d}" if is_day(first) else key_of_hour(start)):
+            raise
+        raise PartitionMissingError(
+            f"{first} lies before MUSIC_PLATFORM_START ({start:%Y-%m-%dT%H:%M}) and has no partition, so it cannot be "
+            f"made; check later ones, or set {start_setting(first_hour)}"
+        ) from error
 
 
 def _checks_of_landing(partitions: Sequence[str], event_types: Sequence[str] | None, lake: Lake) -> list[CheckOutcome]:

@@ -32,17 +32,35 @@ from music_platform.partitions import days_in_range, is_day, keys_in_range
 from music_platform.settings import Settings, current_settings
 
 _LAYOUT = "\n\t"
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+_LAST_OF_LATIN = "\u024f"
 _CONTROL_PICTURES, _DELETE = 0x2400, "\x7f"
 
 
 def visible(text: str) -> str:
     """Text of the same length in which every control and format character but newline and tab is one that is seen.
 
-    Those below 0x20 and DEL become their control picture (ESC is ␛), others U+FFFD.
+    Those below 0x20 and DEL become their control picture (ESC is ␛), others U+FFFD. The two joiners stay between letters or
+    symbols beyond Latin script, where words of Persian and Hindi and composed emoji need them.
     """
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() else _seen(char) for char in text)
+    return "".join(
+        char if char.isprintable() or (char in _JOINERS and _joins(text, place)) else _seen(char)
+        for place, char in enumerate(text)
+    )
+
+
+def _joins(text: str, place: int) -> bool:
+    """Whether a joiner stands between two characters that it can join."""
+    return 0 < place < len(text) - 1 and _can_be_joined(text[place - 1]) and _can_be_joined(text[place + 1])
+
+
+@lru_cache(maxsize=4096)
+def _can_be_joined(char: str) -> bool:
+    return char > _LAST_OF_LATIN and (
+        unicodedata.category(char)[0] in "LM" or unicodedata.category(char) in ("So", "Sk")
+    )
 
 
 def one_line(text: str) -> str:

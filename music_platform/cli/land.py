@@ -22,7 +22,7 @@ from music_platform.lake.landing_layout import ERRORS_PREFIX
 from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.event_files import EventFile, LandingInputError, event_files, left_out_of_folders
 from music_platform.landing.examination import examined
-from music_platform.landing.unread import describe_lines_without_partition
+from music_platform.landing.unread import describe_lines_without_partition, describe_unread_error_records
 from music_platform.landing.writer import LandingSummary, Progress, land_files
 
 _MOST_NAMES_TOLD = 10
@@ -61,7 +61,11 @@ def land(
         with examined(inputs) as files_to_land, _shown_progress(inputs) as progress:
             summary = land_files(store, files_to_land, progress)
     _tell(summary, store, time.monotonic() - began)
-    for message in describe_lines_without_partition(summary.lines_by_hour, settings.start, datetime.now(UTC)):
+    now = datetime.now(UTC)
+    for message in (
+        *describe_lines_without_partition(summary.lines_by_hour, settings.start, now),
+        *describe_unread_error_records(summary.error_keys_unchanged, settings.start, now),
+    ):
         warn(message)
     with failures_told():
         _require_events(summary)

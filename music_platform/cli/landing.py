@@ -1,4 +1,4 @@
-"""`music-platform landing`: what no table reads in landing/ and errors/ and bringing it in; and what is gone on purpose."""
+"""`music-platform landing`: what no table reads in landing/ and errors/, bringing it in or setting it aside; what is gone."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ from music_platform.cli.lake_status import is_missing
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
 from music_platform.inert_text import inert
 from music_platform.lake.lake import Lake
-from music_platform.lake.landing_layout import LANDED_KINDS
+from music_platform.lake.landing_layout import LANDED_KINDS, SET_ASIDE_PREFIX
 from music_platform.landing.landed_partitions import declare_expired
-from music_platform.landing.refiling import Refiled, can_be_refiled, event_type_of, is_readable_name, refile
+from music_platform.landing.refiling import Refiled, can_be_refiled, event_type_of, is_readable_name, refile, set_aside
 from music_platform.landing.unread import (
     NO_KIND,
     UnreadObject,
     describe_lines_without_partition,
+    find_held,
     find_unread,
     start_setting,
 )
@@ -42,7 +43,8 @@ from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.events import EVENT_TYPES
 
 app = typer.Typer(
-    help="What has landed and no table reads, and bringing it in; what is gone on purpose.", no_args_is_help=True
+    help="What has landed and no table reads: bringing it in, or setting it aside; what is gone on purpose.",
+    no_args_is_help=True,
 )
 
 
@@ -113,6 +115,42 @@ def refile_unread(
         _refile(lake, planned, settings)
 
 
+@app.command("set-aside")
+def set_aside_objects(
+    prefixes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PREFIX...",
+            help="Objects whose keys begin so, such as landing/listen_events/dt=2020-01-01; only those that no table reads, and "
+            "events of hours to come.",
+            show_default=False,
+        ),
+    ],
+    is_meant: Annotated[bool, typer.Option("--yes", help="Do it; without, what would be done is shown.")] = False,
+) -> None:
+    """Take objects of a wrong clock or of no use out of landing/ and errors/, whole. Nothing is deleted.
+
+    They lie in set_aside/ under their former keys, where nothing reads them. Copied back by the store's own tool, they are as
+    before.
+    """
+    lake = _lake(settings_of_command())
+    with failures_told():
+        keys = [one.stored.key for one in find_unread(lake).objects]
+        keys += [held.key for held in find_held(lake, datetime.now(UTC))]
+        keys = sorted(key for key in keys if key.startswith(tuple(prefixes)))
+        movable = [key for key in keys if is_readable_name(key)]
+        _warn_of_odd_names(keys)
+        if not movable:
+            console.print("nothing to set aside: no object there that no table reads, nor events of hours to come")
+            return
+        for key in movable:
+            moved = f"'{key}' is now '{set_aside(lake.store, key)}'" if is_meant else f"'{key}'"
+            console.print(Text(moved), soft_wrap=True)
+        if not is_meant:
+            told = f"{len(movable):,} objects would be moved to {SET_ASIDE_PREFIX}/; nothing was changed. --yes does it"
+            console.print(told)
+
+
 @app.command("expire")
 def expire(
     partition: PartitionOption = None,
@@ -172,12 +210,7 @@ def _print_plan(found: Sequence[UnreadObject], event_type: str | None) -> None:
 
 
 def _warn_of_what_stays(found: Sequence[UnreadObject], event_type: str | None) -> None:
-    odd = [one.stored.key for one in found if not is_readable_name(one.stored.key)]
-    if odd:
-        warn(
-            f"{len(odd):,} objects stay, for their names cannot be read (control characters, not UTF-8, two slashes in a row); "
-            f"rename them by the store's own tool, such as '{inert(odd[0])}'"
-        )
+    _warn_of_odd_names([one.stored.key for one in found])
     early = [one.place.hour for one in found if not can_be_refiled(one) and one.place.hour is not None]
     if early:
         warn(
@@ -189,6 +222,15 @@ def _warn_of_what_stays(found: Sequence[UnreadObject], event_type: str | None) -
         warn(
             f"{len(unknown):,} objects of no known event type stay; say what they are: "
             "music-platform landing refile PREFIX --event-type TYPE"
+        )
+
+
+def _warn_of_odd_names(keys: Sequence[str]) -> None:
+    odd = [key for key in keys if not is_readable_name(key)]
+    if odd:
+        warn(
+            f"{len(odd):,} objects stay, for their names cannot be read (control characters, not UTF-8, two slashes in a row, "
+            f"# and digits at the end); rename them by the store's own tool, such as '{inert(odd[0])}'"
         )
 
 

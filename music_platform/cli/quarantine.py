@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -32,11 +33,13 @@ from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
 from music_platform.landing.replay import replay_error_records
 from music_platform.partitions import contiguous_ranges, describe_partitions, key_of_hour
-from music_platform.tables.bronze import BRONZE
-from music_platform.tables.collector_errors import COLLECTOR_ERRORS
-from music_platform.tables.contract import TableContract
+from music_platform.tables.bronze import BRONZE, FAULTS, WRONG_TYPE
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS, COLLECTOR_RULES
+from music_platform.tables.contract import Personal, TableContract
+from music_platform.tables.events import EVENT_CONTRACTS
 from music_platform.tables.quarantine import QUARANTINE
-from music_platform.tables.silver import SILVER
+from music_platform.tables.silver import NO_FAULT, SILVER
+from music_platform.tables.transforms.breaches import fields_bound
 
 _QUARANTINES: dict[str, TableContract] = {**QUARANTINE, COLLECTOR_ERRORS.name: COLLECTOR_ERRORS}
 
@@ -57,7 +60,10 @@ RuleOption = Annotated[str | None, typer.Option("--rule", help="Only rows that b
 def list_quarantine(
     partition: PartitionOption = None, partition_range: RangeOption = None, event_type: EventTypeOption = None
 ) -> None:
-    """Quarantined rows by event type, hour and rule; of all hours unless some are named."""
+    """Quarantined rows by event type, hour and rule; of all hours unless some are named.
+
+    The examples show no value that says anything of a listener; `quarantine show` shows rows whole.
+    """
     lake = Lake(settings_of_command())
     table = Table("event type", "partition", "rule", "rows", "for example")
     total = 0
@@ -65,14 +71,40 @@ def list_quarantine(
         for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range)):
             rows = list(_rows_of(lake, manifest))
             total += len(rows)
+            name = manifest.table.split("/")[1]
             for rule, count in Counter(row["rule"] for row in rows).most_common():
-                example = next(row for row in rows if row["rule"] == rule)
-                shown = Text(one_line(_shorten(example["detail"] or example["raw"], 100)))
-                name = manifest.table.split("/")[1]
+                example = example_without_listeners(name, next(row for row in rows if row["rule"] == rule))
+                shown = Text(one_line(_shorten(example, 100)))
                 table.add_row(name, manifest.partition, Text(rule), f"{count:,}", shown)
     if total:
         console.print(table)
     console.print(f"{total:,} rows in quarantine")
+
+
+def example_without_listeners(name: str, row: dict[str, Any]) -> str:
+    """What a row of quarantine broke first, with the values of fields that say nothing of who the listener is; else by the rule.
+
+    ``name`` is an event type, or ``collector_errors``, whose records can hold whatever came in.
+    """
+    rule, detail = row["rule"], row["detail"] or ""  # tables of before can lack the detail
+    if name == COLLECTOR_ERRORS.name:
+        return str(COLLECTOR_RULES.get(rule, rule))
+    event = EVENT_CONTRACTS[name]
+    personal = {field.key: field.column.personal is not Personal.NONE for field in event.fields}
+    if rule != NO_FAULT.name:
+        known = next((known for known in SILVER[name].rules if known.name == rule), None)
+        if known is None or not detail or any(personal[field.key] for field in fields_bound(event, known)):
+            return rule if known is None else known.description
+        others = _broken_rules(row)[1:]
+        return detail.partition(f"; {others[0]}: ")[0] if others else detail
+    fault = detail.partition(": ")[0]
+    if fault == WRONG_TYPE:
+        first: str = re.split(rf"; (?=(?:{'|'.join(personal)}): expected )", detail)[0]
+        found = re.match(rf"{WRONG_TYPE}: (?P<key>\w+): expected \w+, found \w+", first)
+        if found is not None:
+            return found[0] if personal.get(found["key"], True) else first
+    # The names of keys that stand twice are the producer's.
+    return f"{fault}: {FAULTS[fault]}" if fault in (WRONG_TYPE, "duplicate_key") else detail
 
 
 @app.command("show")

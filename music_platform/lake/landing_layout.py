@@ -1,5 +1,5 @@
 """The layout of landed objects, as the collector writes them: `landing/<event_type>/dt=YYYY-MM-DD/hour=HH/...json.gz`,
-and of error records: `errors/dt=YYYY-MM-DD/...json.gz`.
+and of error records: `errors/dt=YYYY-MM-DD/...json.gz`. Objects that were set aside lie in `set_aside/`.
 
 Keys only; what an object holds is known to reader.py and writer.py.
 """
@@ -20,6 +20,8 @@ from music_platform.tables.events import EVENT_TYPES
 
 LANDING_PREFIX = "landing"
 ERRORS_PREFIX = "errors"
+SET_ASIDE_PREFIX = "set_aside"
+"""The folder of objects that were taken out of landing/ and errors/, under their former keys. Nothing reads it."""
 LANDED_KINDS: tuple[str, ...] = (*EVENT_TYPES, COLLECTOR_ERRORS.name)
 """What lands: the event types, and the collector's error records. A kind is the name of an asset of landing."""
 

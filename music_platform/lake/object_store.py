@@ -139,10 +139,13 @@ class ObjectStore:
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """The objects whose keys begin with the folder ``prefix``, in no promised order."""
         with self._failures("list", prefix):
+            if self.is_local:
+                yield from self._walk(prefix)
+                return
             try:
                 found = self._insist(lambda: obstore.list(self._store, prefix.rstrip("/") or None).collect())
             except obstore.exceptions.InvalidPathError:
-                yield from self._walk(prefix) if self.is_local else self._list_any(prefix)
+                yield from self._list_any(prefix)
                 return
         yield from map(self._stored_object, found)
 
@@ -153,11 +156,11 @@ class ObjectStore:
     def list_level(self, prefix: str) -> tuple[list[str], list[StoredObject]]:
         """The names of the folders right below the folder ``prefix``, sorted, and the objects that lie directly in it."""
         with self._failures("list", prefix):
+            if self.is_local:
+                return self._scan(prefix)
             try:
                 found = self._insist(lambda: obstore.list_with_delimiter(self._store, prefix.rstrip("/") or None))
             except obstore.exceptions.InvalidPathError:
-                if self.is_local:
-                    return self._scan(prefix)
                 below = len(prefix.rstrip("/")) + 1 if prefix else 0
                 stored = list(self._list_any(prefix))
                 folders = {found.key[below:].partition("/")[0] for found in stored if "/" in found.key[below:]}
@@ -187,28 +190,38 @@ class ObjectStore:
                 yield self._stored_object(meta)
 
     def _walk(self, prefix: str) -> Iterator[StoredObject]:
-        """As ``list``, of a local folder with a name that no object can have: such files can be listed, and not read."""
+        """As ``list``, of a local folder."""
         folders, objects = self._scan(prefix)
         yield from objects
         for name in folders:
             yield from self._walk(f"{prefix.rstrip('/')}/{name}".lstrip("/"))
 
     def _scan(self, prefix: str) -> tuple[list[str], list[StoredObject]]:
-        """As ``list_level``; bytes of a name that are not UTF-8 become lone surrogates, as Python has it."""
+        """As ``list_level``, of a local folder; bytes of a name that are not UTF-8 become lone surrogates, as Python has it.
+
+        Not by obstore, which hides names that end in # and digits, and knows none with control characters: such files can be
+        listed, and not read.
+        """
         folders, objects = [], []
-        with os.scandir(Path(self.location, prefix)) as entries:
-            for entry in sorted(entries, key=lambda found: found.name):
-                if entry.is_dir():
-                    folders.append(entry.name)
-                    continue
+        try:
+            entries = sorted(os.scandir(Path(self.location, prefix)), key=lambda found: found.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return [], []
+        for entry in entries:
+            if entry.is_dir():
+                folders.append(entry.name)
+                continue
+            try:
                 about = entry.stat()
-                meta = {
-                    "path": f"{prefix.rstrip('/')}/{entry.name}".lstrip("/"),
-                    "size": about.st_size,
-                    "e_tag": None,
-                    "last_modified": datetime.fromtimestamp(about.st_mtime_ns // 1000 / 1e6, UTC),
-                }
-                objects.append(self._stored_object(meta))
+            except FileNotFoundError:  # removed meanwhile, or a link to nothing
+                continue
+            meta = {
+                "path": f"{prefix.rstrip('/')}/{entry.name}".lstrip("/"),
+                "size": about.st_size,
+                "e_tag": None,
+                "last_modified": datetime.fromtimestamp(about.st_mtime_ns // 1000 / 1e6, UTC),
+            }
+            objects.append(self._stored_object(meta))
         return folders, objects
 
     def _stored_object(self, meta: Any) -> StoredObject:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from music_platform.exact_json import json_text, read_json
+from music_platform.exact_json import json_text, read_json, refuse_constant
 from music_platform.landing.byte_order_marks import without_marks
-from music_platform.landing.event_lines import TAG_PREFIX, HourLines, refuse_constant, sort_block
+from music_platform.landing.event_lines import TAG_PREFIX, HourLines, sort_block
 from music_platform.tables.collector_errors import (
     ACCEPTED_BY_COLLECTOR,
     COLLECTOR_RULES,
@@ -87,6 +87,9 @@ def parse_error_record(line: bytes) -> ErrorRecord | None:
         tag, time = _text_of(origin["tag"]), _text_of(origin["time"])
         reason = None if origin["reason"] is None else _text_of(origin["reason"])
         raw = record if only_message is None else _bytes_of(only_message["message"])
+        # A line that is refused for its `ts` is a record; what is none was a record with this one field.
+        if reason == TS_EPOCH_MILLISECONDS and not raw.lstrip().startswith((b"{", b"[")):
+            raw = record
     except ValueError:  # an escape that is none
         return None
     if origin["size"] is None:

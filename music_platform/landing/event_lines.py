@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from music_platform.exact_json import WrittenNumber, refuse_constant
 from music_platform.landing.byte_order_marks import without_marks
 from music_platform.tables.collector_errors import JSON_OBJECT, TS_EPOCH_MILLISECONDS
 
@@ -49,8 +50,9 @@ _TS_KEY = (
     '"ts":'  # in a plain record this can be nothing but the key: every other quote before a colon ends another key
 )
 _POWERS = 10 ** np.arange(_TS_DIGITS - 1, -1, -1, dtype=np.int64)
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(parse_float=WrittenNumber, parse_constant=refuse_constant)
 _SEPARATOR = re.compile(r"[ \t\r\n]*[\[,]?[ \t\r\n]*")  # before an element of an array, or before its end
+_MARKS_BETWEEN_OBJECTS = re.compile(r"[ \t\r]*(?:\ufeff[ \t\r]*)+")
 _ESCAPED = re.compile(rb'["\\\x00-\x1f]')
 _ESCAPES = {bytes([code]): b"\\u%04X" % code for code in range(0x20)} | {
     b'"': b'\\"', b"\\": b"\\\\", b"\b": b"\\b", b"\f": b"\\f", b"\n": b"\\n", b"\r": b"\\r", b"\t": b"\\t",
@@ -155,20 +157,25 @@ def _group(block: bytes, lines: pa.Array, offsets: np.ndarray, hours: np.ndarray
 def _sort_line(line: bytes, event_type: str, arrival: datetime) -> list[HourLines | bytes]:
     """What the exact parser makes of one line: hours (empty content: the line as it stands) and error records.
 
-    The elements of an array are taken one by one, as the collector does. The collector drops an empty array; here it
-    becomes an error record, like every other line that holds no event. Each element keeps its own text.
+    The elements of an array are taken one by one, as the collector does; so are objects with byte order marks between them.
+    The collector drops an empty array; here it becomes an error record, like every other line that holds no event. Each
+    element keeps its own text.
     """
+    elements: Iterable[tuple[Any, bytes]] = ()
     try:
-        parsed = json.loads(line.decode("utf-8"), parse_constant=refuse_constant)
+        parsed = json.loads(line.decode("utf-8"), parse_float=WrittenNumber, parse_constant=refuse_constant)
     except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        return [_error_of_line(line, event_type, arrival)]
-    if isinstance(parsed, dict):
-        ts = _epoch_milliseconds(parsed)
-        if ts is None:
-            return [_error_of_record(line, event_type, arrival)]
-        return [HourLines(ts // HOUR_MS, 1, b"")]
+        elements = _objects_between_marks(line)
+    else:
+        if isinstance(parsed, dict):
+            ts = _epoch_milliseconds(parsed)
+            if ts is None:
+                return [_error_of_record(line, event_type, arrival)]
+            return [HourLines(ts // HOUR_MS, 1, b"")]
+        if isinstance(parsed, list):
+            elements = _elements(line.decode("utf-8"))
     outcomes: list[HourLines | bytes] = []
-    for element, text in _elements(line.decode("utf-8")) if isinstance(parsed, list) else []:
+    for element, text in elements:
         if not isinstance(element, dict):
             outcomes.append(_error_of_line(text, event_type, arrival))  # not the whole line: there can be thousands
             continue
@@ -178,6 +185,29 @@ def _sort_line(line: bytes, event_type: str, arrival: datetime) -> list[HourLine
         else:
             outcomes.append(HourLines(ts // HOUR_MS, 1, text + b"\n"))
     return outcomes or [_error_of_line(line, event_type, arrival)]
+
+
+def _objects_between_marks(line: bytes) -> list[tuple[Any, bytes]]:
+    """The objects of a line that is several, with byte order marks between them, each with its text; else none.
+
+    So a file without a last line feed and one with a mark look, when they are joined.
+    """
+    found: list[tuple[Any, bytes]] = []
+    try:
+        text = line.decode("utf-8").rstrip(" \t\r")
+        position = 0
+        while True:
+            element, end = _DECODER.raw_decode(text, position)
+            found.append((element, text[position:end].encode()))
+            if end == len(text):
+                break
+            marks = _MARKS_BETWEEN_OBJECTS.match(text, end)
+            if marks is None or not isinstance(element, dict):
+                return []
+            position = marks.end()
+    except (ValueError, RecursionError):
+        return []
+    return found if isinstance(found[-1][0], dict) else []
 
 
 def _elements(array: str) -> Iterator[tuple[Any, bytes]]:
@@ -194,17 +224,15 @@ def _behind_separator(array: str, position: int) -> int:
     return position if found is None else found.end()
 
 
-def refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and infinities, which Python's parser takes and JSON does not know; raises ValueError."""
-    raise ValueError(f"{name} is not JSON")
-
-
 def _epoch_milliseconds(record: dict[str, Any]) -> int | None:
-    """A record's `ts` where the collector takes it: a number (a fraction is cut off) in the range of milliseconds."""
+    """A record's `ts` where the collector takes it: a number in the range of milliseconds.
+
+    A fraction is cut off, exactly: as a float, 1793494799999.9999999999 would be the next hour.
+    """
     ts = record.get("ts")
-    if isinstance(ts, bool) or not isinstance(ts, int | float) or not LEAST_TS <= ts < MOST_TS + 1:
-        return None
-    return int(ts)
+    if isinstance(ts, WrittenNumber):
+        return ts.whole_part(LEAST_TS, MOST_TS)
+    return ts if isinstance(ts, int) and not isinstance(ts, bool) and LEAST_TS <= ts <= MOST_TS else None
 
 
 def _error_of_line(line: bytes, event_type: str, arrival: datetime) -> bytes:

@@ -181,7 +181,7 @@ def _rows_of_gone(lake: Lake, manifest: Manifest, *, may_lack_files: bool) -> Ma
 def declare_expired(lake: Lake, kind: str, partition: str) -> list[Source]:
     """Declare the gone objects of an hour expired on purpose: its table keeps their rows from now on.
 
-    ``kind`` is one of ``landing.layout.LANDED_KINDS``. Returns the objects with their rows; none where none is gone or nothing
+    ``kind`` is one of ``landing_layout.LANDED_KINDS``. Returns the objects with their rows; none where none is gone or nothing
     was published. Raises ``PublishConflictError`` when runs replace the manifest each time.
     """
     contract = MADE_OF_LANDED[kind]

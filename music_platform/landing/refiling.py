@@ -1,4 +1,5 @@
-"""Bringing in what lies where no partition reads it: its lines are landed, and only then is the object removed.
+"""Bringing in what lies where no partition reads it: its lines are landed, and only then is the object removed. And setting aside
+what is not to be brought in, whole.
 
 Events go by the same way as a file that is landed, each into its own hour; error records into the hour of refiling. unread.py
 finds these objects.
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from music_platform.errors import LandedObjectGoneError
 from music_platform.inert_text import inert
-from music_platform.lake.landing_layout import error_objects, errors_key, parse_errors_key
+from music_platform.lake.landing_layout import SET_ASIDE_PREFIX, error_objects, errors_key, parse_errors_key
 from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.event_files import EventFile, LandingInputError, blocks, opened
 from music_platform.landing.event_lines import sort_block
@@ -25,6 +26,7 @@ from music_platform.landing.writer import BLOCK_BYTES, LandingSummary, land_file
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_OF_UNFINISHED = re.compile(r"#\d+\Z")  # names that obstore keeps for its own unfinished files in a local folder
 _CHUNK_ID = re.compile(r"_(?P<chunk_id>[0-9a-f]{32})\.")
 
 
@@ -51,7 +53,7 @@ def can_be_refiled(unread: UnreadObject) -> bool:
 
 def is_readable_name(key: str) -> bool:
     """Whether the store reads objects of that name. Others are listed, and only the store's own tool can rename them."""
-    return inert(key) == key and not {"", ".", ".."} & set(key.split("/"))
+    return inert(key) == key and not {"", ".", ".."} & set(key.split("/")) and _OF_UNFINISHED.search(key) is None
 
 
 def refile(store: ObjectStore, unread: UnreadObject, kind: str, start: datetime, now: datetime) -> Refiled:
@@ -74,6 +76,22 @@ def refile(store: ObjectStore, unread: UnreadObject, kind: str, start: datetime,
     return refiled
 
 
+def set_aside(store: ObjectStore, key: str) -> str:
+    """Move an object, as it is, to set_aside/ and give its key there. A call that was ended in between can be repeated.
+
+    Raises LandedObjectGoneError for one that is gone, and LakeUnreachableError as the store does.
+    """
+    content = store.get(key)
+    if content is None:
+        raise LandedObjectGoneError(f"'{key}' was listed and is gone; look again with 'music-platform landing unread'")
+    new_key = f"{SET_ASIDE_PREFIX}/{key}"
+    if store.get(new_key) not in (None, content):  # another one of this key was set aside before
+        new_key = f"{new_key}.{hashlib.sha256(content).hexdigest()[:16]}"
+    store.put(new_key, content)
+    store.delete([key])
+    return new_key
+
+
 def _refile_events(store: ObjectStore, key: str, content: bytes, event_type: str, now: datetime) -> LandingSummary:
     with tempfile.TemporaryDirectory(prefix="music-platform-refile-") as folder:
         path = Path(folder, "object")
@@ -94,7 +112,7 @@ def _refile_error_records(store: ObjectStore, key: str, content: bytes, start: d
     packed = content if content.startswith(_GZIP_MAGIC) else gzip.compress(content, mtime=0)
     named = _CHUNK_ID.search(key.rpartition("/")[2])
     ids = [*([] if named is None else [named["chunk_id"]]), hashlib.sha256(packed).hexdigest()[:32]]
-    # An object filed under an hour to come is read by nothing yet, and may be there by a wrong clock.
+    # An object filed under an hour to come is there by a wrong clock, and is refiled itself.
     known = {
         chunk_id: there
         for chunk_id, there in error_objects(store, since=start).items()

@@ -1,8 +1,8 @@
 """Objects under landing/ and errors/ that no partition reads, and never will as they lie: which ones, why, what to do.
 
-Why a key is not read is a pure function; finding such keys is a listing within a time budget. Objects of hours that have not
-begun are none of them: they are held and read when their hour comes. How misplaced objects are brought in stands in
-refiling.py.
+Why a key is not read is a pure function; finding such keys is a listing within a time budget. Events of hours that have not
+begun are none of them: they are held and read when their hour comes. Error records of such hours are: they are filed by the
+time of their collection, which cannot lie ahead. How misplaced objects are brought in stands in refiling.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from music_platform.lake.lake import Lake
@@ -39,12 +39,18 @@ _HOUR_FOLDERS = 3  # event type, day, hour: what stands between landing/ and an 
 
 
 _WAY_IN = "'music-platform landing refile' files them where tables read them"
+_WAY_OUT = "take their objects out by 'music-platform landing set-aside PREFIX', and land corrected lines"
+_WAY_IN_OF_UNKNOWN = (
+    "'music-platform landing refile PREFIX --event-type TYPE' files those that are of an event type where tables read them; "
+    "'music-platform landing set-aside PREFIX' takes out others"
+)
 
 
 class Reason(StrEnum):
     """Why an object is not read."""
 
     BEFORE_START = "before_start"
+    HOUR_TO_COME = "hour_to_come"
     UNKNOWN_EVENT_TYPE = "unknown_event_type"
     OUTSIDE_AN_HOUR = "outside_an_hour"
     OTHER_NAME = "other_name"
@@ -61,7 +67,7 @@ _MEANINGS = {
 class UnreadPlace:
     """What a key tells of an unread object: its kind (one of ``KINDS``), why it is not read, and the hour it is filed under.
 
-    ``hour`` is a partition key of objects before the first partition, and None of others.
+    ``hour`` is a partition key of objects that are named properly, and None of others.
     """
 
     kind: str
@@ -81,7 +87,8 @@ class UnreadObject:
 class UnreadGroup:
     """The unread objects of one kind (an event type, ``collector_errors`` or ``unknown``) and one reason.
 
-    ``keys`` are the first few by name; ``first_hour`` and ``last_hour`` are those of objects before the first partition.
+    ``keys`` are the first few by name; ``first_hour`` and ``last_hour`` are those of objects before the first partition, and of
+    error records of hours to come.
     """
 
     kind: str
@@ -123,7 +130,7 @@ def _group(kind: str, reason: Reason, unread: Sequence[UnreadObject]) -> UnreadG
     )
 
 
-def why_unread(key: str, start: datetime) -> UnreadPlace | None:
+def why_unread(key: str, start: datetime, now: datetime) -> UnreadPlace | None:
     """Why no partition reads an object of this key, where ``start`` is the first hour that has one; None when one does.
 
     The key lies below landing/ or errors/.
@@ -139,7 +146,10 @@ def why_unread(key: str, start: datetime) -> UnreadPlace | None:
         kind, hour = folders[0], None if place is None else place[1]
         is_in_folder = len(folders) >= _HOUR_FOLDERS and _is_hour_folder(*folders[1:_HOUR_FOLDERS])
     if hour is not None:
-        return UnreadPlace(kind, Reason.BEFORE_START, key_of_hour(hour)) if hour < start else None
+        if hour < start:
+            return UnreadPlace(kind, Reason.BEFORE_START, key_of_hour(hour))
+        is_ahead = top == ERRORS_PREFIX and hour > now
+        return UnreadPlace(kind, Reason.HOUR_TO_COME, key_of_hour(hour)) if is_ahead else None
     return UnreadPlace(kind, Reason.OTHER_NAME if is_in_folder else Reason.OUTSIDE_AN_HOUR)
 
 
@@ -153,15 +163,19 @@ def find_unread(
     *,
     days: Collection[str] | None = None,
     budget_seconds: float | None = None,
+    now: datetime | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> UnreadFindings:
     """All unread objects of these kinds; with ``days`` those in the folders of these days and in no day's folder.
+
+    Folders of error records of days after ``now`` (default: the present) belong to none of the days, and are always looked into.
 
     Asks for the folders of each kind, then lists folders that are no day's, then days from the newest on: a request for every
     thousand objects of a kind and day. When the budget is spent, what is left is named. Raises LakeUnreachableError as the
     store does.
     """
     started = clock()
+    now = now or datetime.now(UTC)
     found = UnreadFindings()
     strange: list[str] = []
     of_days: list[tuple[str, str]] = []
@@ -169,14 +183,14 @@ def find_unread(
     for kind, prefix, (folders, objects) in zip(
         kinds, prefixes, lake.map_parallel(lake.store.list_level, prefixes), strict=True
     ):
-        found.objects += _unread(objects, lake.settings.start)
+        found.objects += _unread(objects, lake.settings.start, now)
         for folder in folders:
             day = day_of_folder(folder)
             if kind == NO_KIND:
                 strange += [f"{prefix}/{folder}"] * (folder not in EVENT_TYPES)
             elif day is None:
                 strange.append(f"{prefix}/{folder}")
-            elif days is None or day in days:
+            elif days is None or day in days or (prefix == ERRORS_PREFIX and day > f"{now:%Y-%m-%d}"):
                 of_days.append((day, f"{prefix}/{folder}"))
     order = [*strange, *(prefix for _, prefix in sorted(of_days, reverse=True))]
     for begin in range(0, len(order), _FOLDERS_AT_ONCE):
@@ -184,10 +198,30 @@ def find_unread(
             found.left = order[begin:]
             break
         batch = order[begin : begin + _FOLDERS_AT_ONCE]
-        for unread in lake.map_parallel(lambda prefix: _unread(lake.store.list(prefix), lake.settings.start), batch):
+        for unread in lake.map_parallel(
+            lambda prefix: _unread(lake.store.list(prefix), lake.settings.start, now), batch
+        ):
             found.objects += unread
     found.objects.sort(key=lambda unread: unread.stored.key)
     return found
+
+
+def find_held(lake: Lake, now: datetime) -> list[StoredObject]:
+    """The landed events of hours that have not begun, by key. Raises LakeUnreachableError as the store does."""
+    today = f"{now:%Y-%m-%d}"
+    prefixes = [
+        f"{type_prefix(event_type)}/{folder}"
+        for event_type in EVENT_TYPES
+        for folder in lake.store.folders(type_prefix(event_type))
+        if (day_of_folder(folder) or "") >= today
+    ]
+    listed = (
+        stored
+        for objects in lake.map_parallel(lambda prefix: list(lake.store.list(prefix)), prefixes)
+        for stored in objects
+    )
+    held = [stored for stored in listed if (place := parse_key(stored.key)) is not None and place[1] > now]
+    return sorted(held, key=lambda stored: stored.key)
 
 
 def _prefix_of(kind: str) -> str:
@@ -196,9 +230,9 @@ def _prefix_of(kind: str) -> str:
     return ERRORS_PREFIX if kind == COLLECTOR_ERRORS.name else type_prefix(kind)
 
 
-def _unread(stored: Iterable[StoredObject], start: datetime) -> list[UnreadObject]:
+def _unread(stored: Iterable[StoredObject], start: datetime, now: datetime) -> list[UnreadObject]:
     whole = (one for one in stored if not is_half_written(one.key) and not _is_folder_marker(one))
-    placed = ((why_unread(one.key, start), one) for one in whole)
+    placed = ((why_unread(one.key, start, now), one) for one in whole)
     return [UnreadObject(place, one) for place, one in placed if place is not None]
 
 
@@ -212,9 +246,15 @@ def describe_unread(group: UnreadGroup, start: datetime) -> str:
     place = f"{_prefix_of(group.kind)}/"
     keys = ", ".join(f"'{key}'" for key in group.keys)
     what = f"{group.objects:,} objects ({group.bytes:,} bytes) under {place}"
-    if group.reason is not Reason.BEFORE_START or group.first_hour is None or group.last_hour is None:
-        return f"{what} {_MEANINGS[group.reason]} and no table reads them, such as {keys}; {_WAY_IN}"
+    if group.first_hour is None or group.last_hour is None:
+        way_in = _WAY_IN_OF_UNKNOWN if group.reason is Reason.UNKNOWN_EVENT_TYPE else _WAY_IN
+        return f"{what} {_MEANINGS[group.reason]} and no table reads them, such as {keys}; {way_in}"
     hours = group.first_hour if group.first_hour == group.last_hour else f"{group.first_hour} to {group.last_hour}"
+    if group.reason is Reason.HOUR_TO_COME:
+        return (
+            f"{what} are error records of hours that have not begun, by a wrong clock, and no table reads them until then: "
+            f"{hours}, such as {keys}; {_WAY_IN}"
+        )
     return (
         f"{what} are of hours before MUSIC_PLATFORM_START ({start:%Y-%m-%dT%H:%M}) and no table reads them: {hours}, such as "
         f"{keys}; {_way_in_before_start(group)}"
@@ -224,15 +264,23 @@ def describe_unread(group: UnreadGroup, start: datetime) -> str:
 def _way_in_before_start(group: UnreadGroup) -> str:
     if group.kind == COLLECTOR_ERRORS.name:
         return _WAY_IN
-    return (
-        f"set {start_setting(group.first_hour or '')} to have them read, or remove them if a clock was wrong and land "
-        "corrected lines"
-    )
+    return f"set {start_setting(group.first_hour or '')} to have them read; if a clock was wrong, {_WAY_OUT}"
 
 
 def start_setting(hour: str) -> str:
     """The setting by which an hourly partition key becomes the first partition."""
     return f"MUSIC_PLATFORM_START={hour_of_key(hour):%Y-%m-%dT%H:%M}"
+
+
+def describe_unread_error_records(keys: Iterable[str], start: datetime, now: datetime) -> list[str]:
+    """What is to be said of objects of error records, by their keys, that lie where no table reads them."""
+    unread = sorted(key for key in keys if why_unread(key, start, now) is not None)
+    if not unread:
+        return []
+    return [
+        f"{len(unread):,} objects of error records of these files were there already, where no table reads them, such as "
+        f"'{unread[0]}'; {_WAY_IN}"
+    ]
 
 
 def describe_left(left: Sequence[str]) -> str:
@@ -250,12 +298,11 @@ def describe_lines_without_partition(lines_by_hour: dict[datetime, int], start: 
         told.append(
             f"{sum(before.values()):,} lines lie before MUSIC_PLATFORM_START ({start:%Y-%m-%dT%H:%M}) and will not be read: "
             f"{describe_ranges(map(key_of_hour, before))}. If their time is right, set "
-            f"{start_setting(key_of_hour(min(before)))}; if a clock was wrong, remove their objects, which "
-            "'music-platform landing unread' names, and land corrected lines"
+            f"{start_setting(key_of_hour(min(before)))}; if a clock was wrong, {_WAY_OUT}"
         )
     if future := {hour: lines for hour, lines in lines_by_hour.items() if hour > now}:
         told.append(
             f"{sum(future.values()):,} lines are of hours that have not begun, and are held until then: "
-            f"{describe_ranges(map(key_of_hour, future))}. If a clock was wrong, remove their objects and land corrected lines"
+            f"{describe_ranges(map(key_of_hour, future))}. If a clock was wrong, {_WAY_OUT}"
         )
     return told

@@ -44,6 +44,7 @@ class LandingSummary:
     ``errors/``. ``empty`` names the files without a line, ``without_event`` those with lines of which none is an event.
     ``objects_unchanged`` were in the lake already. ``bytes_read`` counts uncompressed text, ``bytes_written`` what the
     written objects take. The hours are those of the earliest and the latest event; ``lines_by_hour`` counts the events.
+    ``error_keys_unchanged`` are those of the objects of error records that were in the lake already, wherever in ``errors/``.
     """
 
     files: int = 0
@@ -56,6 +57,7 @@ class LandingSummary:
     first_hour: datetime | None = None
     last_hour: datetime | None = None
     lines_by_hour: dict[datetime, int] = field(default_factory=dict)
+    error_keys_unchanged: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     without_event: tuple[str, ...] = ()
 
@@ -89,7 +91,11 @@ def land_files(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return replace(summary, lines_by_hour={hour_time(hour): lines for hour, lines in sorted(landing.lines.items())})
+    return replace(
+        summary,
+        lines_by_hour={hour_time(hour): lines for hour, lines in sorted(landing.lines.items())},
+        error_keys_unchanged=tuple(sorted(landing.error_keys_unchanged)),
+    )
 
 
 class _Landing:
@@ -99,6 +105,7 @@ class _Landing:
         self, store: ObjectStore, pool: ThreadPoolExecutor, progress: Progress, blocks_ahead: int, now: datetime
     ) -> None:
         self.lines: Counter[int] = Counter()  # of events, by hour since the epoch
+        self.error_keys_unchanged: set[str] = set()
         self._now = now
         self._store = store
         self._pool = pool
@@ -157,7 +164,11 @@ class _Landing:
             name.update(without_times(part) if chunk.of_errors else part)
         chunk_id = name.hexdigest()[:32]  # as long as Fluentd's
         if chunk.of_errors:
-            key, is_new = errors_key(chunk.hour, chunk_id), self._existing.add_error_records(chunk_id)
+            key = errors_key(chunk.hour, chunk_id)
+            there = self._existing.add_error_records(chunk_id, key)
+            is_new = there is None
+            if there is not None:
+                self.error_keys_unchanged.add(there)
         else:
             key = landed_key(event_type, chunk.hour, chunk_id)
             is_new = self._existing.add(day_prefix(event_type, chunk.hour), key)
@@ -268,7 +279,7 @@ class _ExistingObjects:
         self._store = store
         self._lock = threading.Lock()
         self._keys: OrderedDict[str, set[str]] = OrderedDict()
-        self._error_chunks: set[str] | None = None
+        self._error_keys: dict[str, str] | None = None
 
     def add(self, prefix: str, key: str) -> bool:
         """Note a key that is about to be written; False when it is in the lake already."""
@@ -282,14 +293,14 @@ class _ExistingObjects:
             self._keys[prefix].add(key)
             return not known
 
-    def add_error_records(self, chunk_id: str) -> bool:
-        """Note an object of error records; False when one of this chunk id lies in any hour of errors/ already."""
+    def add_error_records(self, chunk_id: str, key: str) -> str | None:
+        """Note the key of an object of error records; gives that of one of this chunk id in any hour of errors/, else None."""
         with self._lock:
-            if self._error_chunks is None:
-                self._error_chunks = set(error_objects(self._store))
-            known = chunk_id in self._error_chunks
-            self._error_chunks.add(chunk_id)
-            return not known
+            if self._error_keys is None:
+                self._error_keys = error_objects(self._store)
+            there = self._error_keys.get(chunk_id)
+            self._error_keys.setdefault(chunk_id, key)
+            return there
 
 
 def _with_block(summary: LandingSummary, block: SortedBlock, size: int) -> LandingSummary:

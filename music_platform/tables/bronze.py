@@ -7,12 +7,13 @@ from music_platform.tables.columns import LINEAGE_COLUMNS
 from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
 from music_platform.tables.events import EVENT_CONTRACTS, EventContract
 
+WRONG_TYPE = "wrong_type"
 FAULTS: dict[str, str] = {
     "not_utf8": "The line holds a byte that is not UTF-8.",
     "not_json": "The line is not one JSON value.",
     "not_an_object": "The line is JSON but no object.",
     "duplicate_key": "The object names a key twice.",
-    "wrong_type": "A field of the contract has a value of another type.",
+    WRONG_TYPE: "A field of the contract has a value of another type.",
     "line_too_long": "The line is longer than the platform reads; its beginning is kept.",
     "empty_object": "The landed object has no byte.",
     "not_gzip": "The landed object is not gzip.",
@@ -32,7 +33,8 @@ _FAULT_COLUMNS = (
         name="_raw",
         type=ColumnType.STRING,
         nullable=True,
-        description="The line as it was landed, where it is at fault; bytes that are not UTF-8 read `\\xNN`.",
+        description="The line as it was landed, where it is at fault (bytes that are not UTF-8 read `\\xNN`), or where a number "
+        "is written in another way than its value is, such as `3e9`, `-1.0` or `181.50`.",
         personal=Personal.DIRECT,
     ),
     Column(

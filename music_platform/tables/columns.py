@@ -70,8 +70,8 @@ EVENT_ID = Column(
 )
 USER_AGENT_COLUMNS = (
     text_column("device", "Device family, parsed from the user agent.", personal=Personal.QUASI),
-    text_column("operating_system", "Operating system family, likewise.", personal=Personal.QUASI),
-    text_column("browser", "Browser family, likewise.", personal=Personal.QUASI),
+    text_column("operating_system", "Operating system family, parsed from the user agent.", personal=Personal.QUASI),
+    text_column("browser", "Browser family, parsed from the user agent.", personal=Personal.QUASI),
 )
 
 USER_KEY = key_column("user_key", "Listener in dim_users; the unknown member when anonymous.", personal=Personal.LINK)

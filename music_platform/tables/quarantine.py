@@ -16,7 +16,11 @@ def quarantine_contract(event: EventContract) -> TableContract:
         "and their hour is replayed.",
         columns=(
             text_column("rule", "First rule of silver that the row broke.", personal=Personal.NONE),
-            text_column("broken_rules", "All of them, separated by commas.", personal=Personal.NONE),
+            text_column(
+                "broken_rules",
+                "All of them, separated by commas; of a line at fault those that bind only values that could be read.",
+                personal=Personal.NONE,
+            ),
             Column(
                 name="detail",
                 type=ColumnType.STRING,
@@ -27,7 +31,8 @@ def quarantine_contract(event: EventContract) -> TableContract:
             Column(
                 name="raw",
                 type=ColumnType.STRING,
-                description="The line as landed, or the record rebuilt from bronze where every field could be read.",
+                description="The line as landed, or the record rebuilt from bronze where that gives back every field as it was "
+                "written.",
                 personal=Personal.DIRECT,
             ),
             EVENT_ID,

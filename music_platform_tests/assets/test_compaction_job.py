@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from local_platform import HOUR, LocalPlatform, good_record
 
@@ -51,6 +52,25 @@ def compact(platform: LocalPlatform, day: str) -> bool:
         )
         .success
     )
+
+
+@pytest.mark.parametrize(
+    ("day", "told"),
+    [
+        ("2026-11-31", "there is no day '2026-11-31'"),
+        ("2026-1-1", "there is no day '2026-1-1'"),
+        ("yesterday", "there is no day 'yesterday'"),
+        ("2999-01-01", "2999-01-01 is not closed yet"),
+    ],
+)
+def test_a_day_that_there_is_not_and_one_that_is_not_over_are_told_apart(
+    settings: Settings, day: str, told: str
+) -> None:
+    definitions = build_definitions(settings)
+    config = {"ops": {"compact_closed_days": {"config": {"days": [day]}}}}
+    with pytest.raises(dg.Failure) as raised:
+        definitions.resolve_job_def("compaction").execute_in_process(run_config=config)
+    assert str(raised.value.description).startswith(told)
 
 
 def test_checks_still_pass_after_compaction(scattered: LocalPlatform) -> None:

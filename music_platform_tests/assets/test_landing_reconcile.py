@@ -180,6 +180,16 @@ def test_hours_that_have_not_begun_are_told(reconciled: Reconciled) -> None:
     assert reconciled.reconcile() == ([], f"1 objects in 24 hours compared; held until their hour comes: {future}")
 
 
+def test_error_records_of_an_hour_to_come_are_not_held_but_named(reconciled: Reconciled) -> None:
+    key = errors_key(reconciled.now + timedelta(days=9), f"{1:032x}")
+    reconciled.platform.lake.store.put(key, b"12345")
+    requests, message = reconciled.reconcile()
+    assert requests == []
+    assert "held" not in message
+    assert "NOT READ: 1 objects (5 bytes) under errors/ are error records of hours that have not begun" in message
+    assert key in message
+
+
 def test_what_time_did_not_suffice_for_comes_the_next_time(reconciled: Reconciled) -> None:
     days = [f"2026-02-{day:02}" for day in range(1, 10)]
     for day in days:

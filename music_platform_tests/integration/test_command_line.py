@@ -230,3 +230,15 @@ def test_what_a_run_left_out_of_the_spine_stands_in_no_ones_way(commands: CliRun
     asked_for = commands.invoke(app, ["quarantine", "list", "--partition", HOUR, "--event-type", "collector_errors"])
     assert asked_for.exit_code == 1
     assert "quarantine/collector_errors has no partition" in words(asked_for.output)
+
+
+@pytest.mark.parametrize("partition", ["2020-01-01-05:00", "2020-01-01"])
+def test_a_check_before_the_first_partition_does_not_advise_to_materialize(commands: CliRunner, partition: str) -> None:
+    checked = commands.invoke(app, ["check", "--partition", partition])
+    assert checked.exit_code == 1
+    told = words(checked.output)
+    assert f"{partition} lies before MUSIC_PLATFORM_START (2026-01-01T00:00) and has no partition" in told
+    assert "MUSIC_PLATFORM_START=2020-01-01T0" in told
+    assert "Materialize" not in told
+    later = commands.invoke(app, ["check", "--partition", HOUR])
+    assert "Materialize it first" in words(later.output)

@@ -89,8 +89,9 @@ EDGE_LINES = (
     b"", b"   ", b"{}", b"null", b"[]", b"broken", b'{"ts":', b'{"city":"\xff"}', b'{"ts":1}{"ts":2}', b'{"ts":NaN}',
     b'{"ts":1,"ts":2}', b'{"lon":1e400,"x":1e400}', rb'{"city":"\ud800","\udc00":1}',
     b'{"unknown":' + b"[" * 300 + b"]" * 300 + b"}",
-    *(b'{"ts":%b,"userId":%b,"x":%b}' % (number, number, number) for number in (
-        b"49.0", b"1.7935776e12", b"-0.0", b"49.5", b"9007199254740992.0", b"9007199254740993.0", b"1.79e+30", b"1e-400",
+    *(b'{"ts":%b,"userId":%b,"lat":%b,"x":%b}' % (number, number, number, number) for number in (
+        b"49.0", b"1.7935776e12", b"-0", b"-0.0", b"49.50", b"-95", b"0.00001", b"49.5",
+        b"9007199254740992.0", b"9007199254740993.0", b"1.79e+30", b"1e-400",
     )),
     b'\xef\xbb\xbf{"ts":1}', b"\xef\xbb\xbf",
     b'{"unknown":{"a":[1,2.50,"\xc3\xa9\xe2\x80\xa8"]}}\r', b'{"SessionId":1,"sessionid":2}', b"x" * 1_200_000,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from music_platform.cli.main import app
 from music_platform.lake.lake import Lake
-from music_platform.lake.landing_layout import ERRORS_PREFIX, errors_key, parse_errors_key
+from music_platform.lake.landing_layout import ERRORS_PREFIX, errors_key, landed_key, parse_errors_key
 from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.event_files import LandingInputError
 from music_platform.landing.refiling import refile
@@ -153,6 +153,93 @@ def test_error_records_go_to_the_current_hour_and_are_in_quarantine(commands: Cl
     lake.store.put(of_old_file, other)
     assert commands.invoke(app, ["landing", "refile", "--yes"]).exit_code == 0
     assert list(objects_of(lake.store, ERRORS_PREFIX)) == keys
+
+
+def test_error_records_of_an_hour_to_come_are_named_everywhere_and_brought_in(commands: CliRunner, lake: Lake) -> None:
+    put_lines(lake.store, f"landing/{_PLACE[0]}/dt=2026-11-01/hour=05/2026110105_{'0' * 32}.json.gz", auth_event(1))
+    materialize_hour(current_settings())
+    ahead = errors_key(datetime.now(UTC) + timedelta(days=40), "0" * 32)
+    lake.store.put(ahead, gzip.compress(_ERROR))
+
+    listed = commands.invoke(app, ["landing", "unread", "--json"])
+    assert listed.exit_code == 1
+    [told] = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert (told["key"], told["reason"]) == (ahead, "hour_to_come")
+    status = json.loads(commands.invoke(app, ["status", "--json"]).stdout)
+    [problem] = [problem for problem in status["problems"] if ahead in problem]
+    assert problem.startswith("1 objects (")
+    assert "hours that have not begun" in problem
+    [group] = status["lake"]["unread"]
+    assert (group["reason"], group["objects"]) == ("hour_to_come", 1)
+    checked = commands.invoke(app, ["check", "--partition", HOUR])
+    assert checked.exit_code == 1
+    assert "1 of " in checked.stderr
+    assert "landing/collector_errors every_landed_object_is_read" in checked.stderr
+
+    done = commands.invoke(app, ["landing", "refile", "--yes"])
+    assert done.exit_code == 0, done.output
+    [key] = objects_of(lake.store, ERRORS_PREFIX)
+    assert f"'{ahead}' is now '{key}'" in done.output
+    hour = parse_errors_key(key)
+    assert hour is not None
+    assert hour <= datetime.now(UTC)
+    assert [json.loads(record)["message"] for record in error_records(lake.store)] == ["broken"]
+    assert commands.invoke(app, ["landing", "unread"]).exit_code == 0
+
+
+def test_land_names_error_records_of_its_files_that_lie_in_an_hour_to_come(
+    commands: CliRunner, lake: Lake, tmp_path: Path
+) -> None:
+    file = tmp_path / "auth_events.jsonl"
+    file.write_text(f"{auth_event(1)}\nbroken\n")
+    assert "no table reads them" not in commands.invoke(app, ["land", str(file)]).stderr
+    [key] = objects_of(lake.store, ERRORS_PREFIX)
+    content = lake.store.get(key)
+    assert content is not None
+    ahead = errors_key(datetime.now(UTC) + timedelta(days=40), key.rpartition("_")[2].removesuffix(".json.gz"))
+    lake.store.put(ahead, content)
+    lake.store.delete([key])
+    again = commands.invoke(app, ["land", str(file)])
+    assert again.exit_code == 0, again.output
+    assert list(objects_of(lake.store, ERRORS_PREFIX)) == [ahead]
+    assert "1 objects of error records of these files were there already, where no table reads them" in words(
+        again.stderr
+    )
+    assert ahead in again.stderr
+
+
+def test_objects_of_a_wrong_clock_are_set_aside_whole(commands: CliRunner, lake: Lake) -> None:
+    early = f"landing/auth_events/dt=2020-01-01/hour=00/2020010100_{'0' * 32}.json.gz"
+    ahead = landed_key("auth_events", datetime.now(UTC) + timedelta(days=40), "0" * 32)
+    good = landed_key(*_PLACE, "0" * 32)
+    for key in (early, ahead, good):
+        put_lines(lake.store, key, auth_event(1))
+    before = objects_of(lake.store)
+    assert commands.invoke(app, ["status"]).exit_code == 1
+    assert commands.invoke(app, ["landing", "set-aside"]).exit_code == 2
+    plan = commands.invoke(app, ["landing", "set-aside", "landing/"])
+    assert plan.exit_code == 0, plan.output
+    assert "2 objects would be moved to set_aside/; nothing was changed. --yes does it" in plan.output
+    assert objects_of(lake.store) == before
+
+    done = commands.invoke(app, ["landing", "set-aside", "landing/", "--yes"])
+    assert done.exit_code == 0, done.output
+    assert f"'{early}' is now 'set_aside/{early}'" in done.output
+    assert objects_of(lake.store) == {
+        good: before[good], f"set_aside/{early}": before[early], f"set_aside/{ahead}": before[ahead],
+    }  # fmt: skip
+    assert commands.invoke(app, ["landing", "unread"]).exit_code == 0
+    assert "nothing to set aside" in commands.invoke(app, ["landing", "set-aside", "landing/", "--yes"]).output
+    problems = json.loads(commands.invoke(app, ["status", "--json"]).stdout)
+    assert problems["lake"]["unread"] == problems["lake"]["held"] == []
+
+    # One that comes back is the same object; another of its name is kept beside it.
+    lake.store.put(early, before[early])
+    assert commands.invoke(app, ["landing", "set-aside", early, "--yes"]).exit_code == 0
+    lake.store.put(early, b"another")
+    assert commands.invoke(app, ["landing", "set-aside", early, "--yes"]).exit_code == 0
+    kept = objects_of(lake.store, "set_aside/landing/auth_events/dt=2020-01-01/hour=00")
+    assert sorted(kept.values()) == sorted([before[early], b"another"])
 
 
 def test_an_object_is_removed_only_after_its_lines_are_landed(

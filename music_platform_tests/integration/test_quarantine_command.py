@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from command_line import HOUR, auth_event, land, materialize_hour
+from command_line import HOUR, auth_event, land, materialize_hour, words
 from typer.testing import CliRunner
 
 from music_platform.cli import runs
 from music_platform.cli.main import app
+from music_platform.cli.quarantine import example_without_listeners
 from music_platform.orchestration.runs import open_instance
 from music_platform.partitions import key_of_hour
 from music_platform.settings import current_settings
@@ -73,6 +74,27 @@ def test_error_records_of_an_old_file_are_in_the_quarantine_of_an_hour_that_exis
     listed = commands.invoke(app, ["quarantine", "list", "--event-type", COLLECTOR_ERRORS.name])
     assert "1 rows in quarantine" in listed.output
     assert "json_object" in listed.output
+
+
+def test_examples_show_nothing_of_a_listener(commands: CliRunner, tmp_path: Path) -> None:
+    lines = [
+        auth_event(1), auth_event(2, zip="SECRET"), auth_event(3, firstName=["SECRET"]), auth_event(4, level="gold"),
+        auth_event(5, lastName=None, firstName="SECRET"), auth_event(6, level="gold", zip="SECRET"),
+        auth_event(7, tag=7, firstName=["SECRET"]), auth_event(8)[:-1] + ',"SECRET":1,"SECRET":2}', "SECRET",
+    ]  # fmt: skip
+    land(commands, tmp_path, lines)
+    materialize_hour(current_settings())
+    listed = words(commands.invoke(app, ["quarantine", "list"]).output)
+    assert "SECRET" not in listed
+    for told in (
+        "`zip` matches `^[0-9]{5}$`", "wrong_type: firstName: expected string, found array", 'level_allowed: level is "gold"',
+        "The user block is wholly present or wholly absent.",
+    ):  # fmt: skip
+        assert told in listed
+    shown = commands.invoke(app, ["quarantine", "show", "--event-type", "auth_events", "--json"]).output
+    rows = [json.loads(line) for line in shown.splitlines()]
+    assert len(rows) == 7
+    assert [row for row in rows if "SECRET" in example_without_listeners("auth_events", row)] == []
 
 
 def test_what_is_in_quarantine_is_shown_as_it_is(commands: CliRunner, tmp_path: Path) -> None:

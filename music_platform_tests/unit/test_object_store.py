@@ -73,6 +73,18 @@ def test_a_leftover_that_cannot_be_removed_is_no_failure(tmp_path: Path, monkeyp
     assert store.get(f"{_FOLDER}/b.json.gz") == b"b"
 
 
+def test_local_names_that_end_in_a_number_sign_and_digits_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "landing" / "a").mkdir(parents=True)
+    names = ("x.json.gz#1", "x.json.gz#a", "y#", "z")
+    for name in names:
+        (tmp_path / "landing" / "a" / name).write_bytes(b"22")
+    (tmp_path / "landing" / "a" / "to-nothing").symlink_to(tmp_path / "gone")
+    store = ObjectStore(str(tmp_path))
+    assert sorted(found.key for found in store.list("landing")) == [f"landing/a/{name}" for name in names]
+    assert [found.key for found in store.list_level("landing/a")[1]] == [f"landing/a/{name}" for name in names]
+    assert list(store.list("nowhere")) == list(store.list("landing/a/z")) == []
+
+
 def test_names_that_no_object_can_have_are_listed_with_the_others(tmp_path: Path) -> None:
     folder = tmp_path / "landing" / "a"
     folder.mkdir(parents=True)

@@ -27,7 +27,7 @@ from music_platform.tables.schemas import fingerprint
 from music_platform.tables.silver import SILVER
 from music_platform.tables.transforms import silver as transform
 
-TRANSFORM_VERSION = "2"  # raise it when the same bronze rows come to give other silver or quarantine rows
+TRANSFORM_VERSION = "3"  # raise it when the same bronze rows come to give other silver or quarantine rows
 
 
 def silver_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from music_platform.lake.compaction import compact_partitions
 from music_platform.lake.lake import Lake
-from music_platform.partitions import DAILY_KEY_FORMAT, day_of_key, hours_of_day
+from music_platform.partitions import DAILY_KEY_FORMAT, hours_of_day
 from music_platform.tables.contract import Cadence, TableContract
 
 
@@ -31,11 +31,11 @@ def compaction_job(tables: Iterable[TableContract], closed_days: int) -> dg.JobD
         days = config.days or [
             (now - timedelta(days=ago)).strftime(DAILY_KEY_FORMAT) for ago in range(1, closed_days + 1)
         ]
+        for day in days:
+            _require_closed(day, today)
         partitions = files = 0
         for contract in contracts:
             for day in days:
-                if day_of_key(day) >= today:
-                    raise dg.Failure(f"{day} is not closed yet: its hours are still made anew", allow_retries=False)
                 keys = [day] if contract.cadence is Cadence.DAILY else hours_of_day(day)
                 compacted = compact_partitions(lake, contract, keys, context.run_id)
                 partitions, files = partitions + compacted.partitions, files + compacted.files_before
@@ -49,3 +49,14 @@ def compaction_job(tables: Iterable[TableContract], closed_days: int) -> dg.JobD
         compact_closed_days()
 
     return compaction
+
+
+def _require_closed(day: str, today: str) -> None:
+    try:
+        is_known = datetime.strptime(day, DAILY_KEY_FORMAT).replace(tzinfo=UTC).strftime(DAILY_KEY_FORMAT) == day
+    except ValueError:
+        is_known = False
+    if not is_known:
+        raise dg.Failure(f"there is no day '{day}'; name days as YYYY-MM-DD, such as 2026-11-01", allow_retries=False)
+    if day >= today:
+        raise dg.Failure(f"{day} is not closed yet: its hours are still being made", allow_retries=False)

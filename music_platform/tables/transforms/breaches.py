@@ -10,37 +10,78 @@ import re
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
-from pyspark.sql.types import StringType
+from pyspark.sql.types import StringType, StructField, StructType
 
-from music_platform.tables.contract import ColumnType
+from music_platform.exact_json import WrittenNumber, json_text, read_json, refuse_constant
+from music_platform.tables.bronze import WRONG_TYPE
+from music_platform.tables.contract import ColumnType, Rule
 from music_platform.tables.events import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, EventContract, EventField
-from music_platform.tables.silver import silver_contract
+from music_platform.tables.silver import NO_FAULT, silver_contract
 
 _LONGEST_VALUE_SHOWN = 80
 
 
-def describe_breaches(event: EventContract, broken_rules: Column, record: Column) -> Column:
-    """Of rules (names with commas between them) that a record (JSON text) breaks: each, with the values; null for null."""
-    fields = {rule.name: _fields_bound(event, rule.condition) for rule in silver_contract(event).rules}
+def breaches(
+    event: EventContract,
+    broken_rules: Column,
+    record: Column,
+    is_as_landed: Column,
+    fault: Column,
+    fault_detail: Column,
+) -> Column:
+    """A struct of ``broken_rules`` (names with commas between them) and ``detail``, what exactly a row broke; null for null.
 
-    def describe(broken_rules: pa.Array, records: pa.Array) -> pa.Array:
-        if broken_rules.null_count == len(broken_rules):
-            return pa.nulls(len(broken_rules), pa.string())
-        texts = [
-            None if names is None or record is None else _describe(names.split(","), json.loads(record), fields)
-            for names, record in zip(broken_rules.to_pylist(), records.to_pylist(), strict=True)
-        ]
-        return pa.array(texts, pa.string())
+    Of a line at fault the detail is the fault's, and of the rules those are left out that bind a value which could not be read:
+    it is not absent. Of other rows it is each rule with the values of the record (JSON text). ``is_as_landed`` tells whether the
+    record is the line itself, whose numbers are shown as they stand in it. In a record that was rebuilt they are written as
+    the engine writes them, and are shown canonically.
+    """
+    fields = {rule.name: fields_bound(event, rule) for rule in silver_contract(event).rules}
+    texts = StructType([StructField(name, StringType()) for name in ("broken_rules", "detail")])
 
-    return cast("Any", F.arrow_udf)(describe, StringType())(broken_rules, record)  # PySpark's stub lacks this form
+    def describe(broken_rules: pa.Array, *others: pa.Array) -> pa.Array:
+        told: list[str | None] = [None] * len(broken_rules)
+        details: list[str | None] = [None] * len(broken_rules)
+        for row in np.flatnonzero(broken_rules.is_valid().to_numpy(zero_copy_only=False)).tolist():
+            record, is_as_landed, fault, fault_detail = (column[row].as_py() for column in others)
+            rules = broken_rules[row].as_py().split(",")
+            if fault is None:
+                detail = _describe(rules, _read(record, is_as_landed), fields)
+            else:
+                rules = [rule for rule in rules if _can_be_judged(rule, fields[rule], fault, fault_detail)]
+                detail = f"{fault}: {fault_detail}"
+            told[row], details[row] = ",".join(rules), detail
+        # Without a null struct, of which engines would read the fields as empty texts.
+        return pa.StructArray.from_arrays([pa.array(told, pa.string()), pa.array(details, pa.string())], texts.names)
+
+    # PySpark's stub lacks this form.
+    return cast("Any", F.arrow_udf)(describe, texts)(broken_rules, record, is_as_landed, fault, fault_detail)
 
 
-def _fields_bound(event: EventContract, condition: str) -> tuple[EventField, ...]:
-    words = set(re.findall(r"\w+", condition))
-    return tuple(field for field in event.fields if field.column.name in words or f"_record.{field.key}" in condition)
+def _can_be_judged(rule: str, fields: tuple[EventField, ...], fault: str, fault_detail: str) -> bool:
+    """Whether a line at fault has the values that a rule binds, or truly lacks them.
+
+    Of a line that could not be read at all nothing is known. Of values of a wrong type the fault's detail names the keys.
+    """
+    if rule == NO_FAULT.name:
+        return True
+    return fault == WRONG_TYPE and not any(f"; {field.key}: expected " in f"; {fault_detail}" for field in fields)
+
+
+def _read(record: str, is_as_landed: bool) -> dict[str, Any]:
+    return read_json(record, refuse_constant=refuse_constant) if is_as_landed else json.loads(record)
+
+
+def fields_bound(event: EventContract, rule: Rule) -> tuple[EventField, ...]:
+    """The fields that a rule of the event type's silver table binds, in the order of the record."""
+    words = set(re.findall(r"\w+", rule.condition))
+    return tuple(
+        field for field in event.fields if field.column.name in words or f"_record.{field.key}" in rule.condition
+    )
 
 
 def _describe(rules: list[str], record: dict[str, Any], fields: dict[str, tuple[EventField, ...]]) -> str:
@@ -51,11 +92,18 @@ def _value(field: EventField, record: dict[str, Any]) -> str:
     value = record.get(field.key)
     if value is None:
         return f"{field.key} is absent"
-    text = json.dumps(value, ensure_ascii=False)
+    moment = _moment(value) if field.column.type is ColumnType.TIMESTAMP else ""
+    text = json_text(value)
     if not text.isprintable():  # nothing is to be invisible
         text = json.dumps(value)
     if len(text) > _LONGEST_VALUE_SHOWN:
-        text = f"{text[:_LONGEST_VALUE_SHOWN]}… ({len(str(value)):,} characters)"
-    is_moment = field.column.type is ColumnType.TIMESTAMP and EARLIEST_MILLISECONDS <= value <= LATEST_MILLISECONDS
-    moment = f" ({datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC)" if is_moment else ""
+        characters = len(value) if isinstance(value, str) else len(text)
+        text = f"{text[:_LONGEST_VALUE_SHOWN]}… ({characters:,} characters)"
     return f"{field.key} is {text}{moment}"
+
+
+def _moment(milliseconds: int | WrittenNumber) -> str:
+    value = milliseconds.as_integer() if isinstance(milliseconds, WrittenNumber) else milliseconds
+    if value is None or not EARLIEST_MILLISECONDS <= value <= LATEST_MILLISECONDS:
+        return ""
+    return f" ({datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC)"

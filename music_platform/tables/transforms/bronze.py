@@ -22,10 +22,11 @@ import pyarrow.json
 from pyspark.sql import DataFrame
 
 from music_platform.exact_json import LARGEST_EXACT_FRACTION, Pairs, WrittenNumber, json_text, read_json
-from music_platform.tables.bronze import bronze_contract
+from music_platform.tables.bronze import WRONG_TYPE, bronze_contract
 from music_platform.tables.contract import ColumnType
 from music_platform.tables.events import EventContract
 from music_platform.tables.schemas import arrow_schema, spark_schema
+from music_platform.tables.transforms.number_spellings import NumberSpellings
 
 _FEWEST_LINES_TO_SPLIT = 64
 _KEPT_OF_A_LINE_CHARACTERS = 1024 * 1024
@@ -51,13 +52,15 @@ class LineParser:
     Blocks of lines go through Arrow's JSON reader. It refuses a block as soon as one line in it is unusual (broken, a
     field of another type, an unknown or repeated key); the block is then halved until only the unusual lines are left, and
     those are read one by one. Whole numbers such as ``49.0`` are spelled as integers before a block is halved. All ways
-    give the same values for the same line.
+    give the same values for the same line. ``_raw`` keeps, beside lines at fault, those whose numbers are written in another
+    way than their values are.
     """
 
     def __init__(self, event: EventContract) -> None:
         self._schema = arrow_schema(bronze_contract(event).columns)
         self._types = {field.key: field.key_type for field in event.fields}
         self._key_schema = pa.schema([self._schema.field(field.key) for field in event.fields])
+        self._spellings = NumberSpellings(event)
         self._double_keys = [key for key, key_type in self._types.items() if key_type is ColumnType.DOUBLE]
         long_keys = "|".join(key for key, key_type in self._types.items() if key_type is ColumnType.LONG)
         # 49.0 as the value of an integer's key, as pandas writes it. Within a text the second quote would have a backslash
@@ -123,8 +126,12 @@ class LineParser:
             index = table.schema.get_field_index(key)
             table = table.set_column(index, table.schema.field(index), pc.add(table.column(index), 0.0))
         empty = pa.nulls(len(lines), pa.string())
-        for name in ("_rescued", "_raw", "_fault", "_fault_detail"):
-            table = table.append_column(name, empty)
+        respelled = self._spellings.respelled(lines, content)
+        raw = empty
+        if respelled is not None:
+            raw = pc.utf8_rtrim(pc.if_else(respelled, lines, None).cast(pa.string()), "\r\n")
+        for name, column in (("_rescued", empty), ("_raw", raw), ("_fault", empty), ("_fault_detail", empty)):
+            table = table.append_column(name, column)
         return table
 
     def _read_block(self, content: pa.Buffer) -> pa.Table | None:
@@ -184,8 +191,10 @@ class LineParser:
                     mismatches.append(f"{key}: {_mismatch(value, key_type)}")
         if rescued:
             row["_rescued"] = json_text(rescued)
+        if self._spellings.is_respelled(line):
+            row["_raw"] = text
         if mismatches:
-            row |= _faulty(line, "wrong_type", "; ".join(mismatches))
+            row |= _faulty(line, WRONG_TYPE, "; ".join(mismatches))
         return row
 
     def _table_of(self, rows: list[dict[str, Any]]) -> pa.Table:

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from music_platform.tables.contract import ColumnType, is_visible
 from music_platform.tables.events import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, EventContract
 from music_platform.tables.silver import silver_contract
-from music_platform.tables.transforms.breaches import describe_breaches
+from music_platform.tables.transforms.breaches import breaches
 from music_platform.tables.transforms.text import USER_AGENT_PARTS, parse_user_agent, repair_texts
 
 DESTINATION_COLUMN = "_destination"
@@ -39,24 +39,22 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
     typed = typed.withColumns({part: F.col(f"_agent.{part}") for part in USER_AGENT_PARTS})
     obeys_all = F.expr(" AND ".join(f"coalesce({rule.condition}, false)" for rule in contract.rules))
     names_of_broken = F.concat_ws(
-        ",", *(F.when(~F.coalesce(F.expr(rule.condition), F.lit(False)), rule.name) for rule in contract.rules)
+        ",",
+        *(F.when(~F.coalesce(F.expr(rule.condition), F.lit(False)), rule.name) for rule in contract.rules),
     )
     # Judged before the window, so that the record's raw form need not travel to it with every row.
     judged = typed.withColumn("_obeys_all", obeys_all)
     judged = judged.withColumn("broken_rules", F.when(~F.col("_obeys_all"), names_of_broken))
     judged = judged.withColumn("raw", F.when(~F.col("_obeys_all"), F.coalesce("_raw", _rebuilt_record())))
-    # Only of rows that could be read: of the others the fault says all.
-    is_read = F.col("_fault").isNull()
-    judged = judged.withColumn(
-        "_breaches", describe_breaches(event, F.when(is_read, F.col("broken_rules")), F.when(is_read, F.col("raw")))
+    told = breaches(
+        event, F.col("broken_rules"), F.col("raw"), F.col("_raw").isNotNull(), F.col("_fault"), F.col("_fault_detail")
     )
+    judged = judged.withColumn("_breaches", told)
     judged = judged.select(
         *(column.name for column in contract.columns),
-        F.substring_index("broken_rules", ",", 1).alias("rule"),
-        "broken_rules",
-        F.when(~F.col("_obeys_all"), F.coalesce(F.concat("_fault", F.lit(": "), "_fault_detail"), "_breaches")).alias(
-            "detail"
-        ),
+        F.substring_index("_breaches.broken_rules", ",", 1).alias("rule"),
+        "_breaches.broken_rules",
+        "_breaches.detail",
         "raw",
         "_object",
         "_line_number",
@@ -117,7 +115,7 @@ def _record(event: EventContract) -> Column:
 
 
 def _rebuilt_record() -> Column:
-    """The record as JSON, from ``_record`` and ``_rescued``: the line itself is not kept where it could be read."""
+    """The record as JSON, from ``_record`` and ``_rescued``: the line itself is not kept where these give it back."""
     known, unknown = F.to_json("_record"), F.col("_rescued")
     both = F.concat(F.substring(known, F.lit(1), F.length(known) - 1), F.lit(","), F.substr(unknown, F.lit(2)))
     return F.when(unknown.isNull(), known).when(known == "{}", unknown).otherwise(both)

@@ -22,11 +22,19 @@ _C0_CONTROLS = "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]"
 # Eventsim's catalogue lost the upper byte of U+2019 and its like: the control character is all that is left of it.
 _PUNCTUATION_OF_CONTROL = {"\u0018": "'", "\u0019": "'", "\u001c": '"', "\u001d": '"', "\u0013": "-", "\u0014": "-"}
 
+# White space and controls that may stand outside of wrapping quotes, but for the remains of punctuation.
+_BLANKS = (
+    "[\u0000-\u0012\u0015-\u0017\u001a\u001b\u001e-\u0020\u007f-\u00a0"
+    "\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff]"
+)
+_QUOTE_BEHIND_BLANKS = f'^{_BLANKS}+"|"{_BLANKS}+\\z'
+_OUTER_BLANKS = f"^{_BLANKS}+|{_BLANKS}+\\z"
+
 USER_AGENT_PARTS = ("device", "operating_system", "browser")
 
 
 def repair_text(text: Column) -> Column:
-    """Mojibake, then wrapping quotes, then C0 controls, then surrounding blanks; null stays null.
+    """Mojibake, then wrapping quotes and what is outside of them, then C0 controls, then surrounding blanks; null stays null.
 
     Mojibake goes first: U+00A0, which trimming could take for a blank, is a continuation byte in it.
     """
@@ -60,6 +68,13 @@ def repair_mojibake(text: Column) -> Column:
     return F.when(beyond_ascii, repaired).otherwise(text)
 
 
+def strip_outside_of_quotes(text: Column) -> Column:
+    """Text between double quotes without the white space and controls outside of them; other text as it is."""
+    bare = F.regexp_replace(text, _OUTER_BLANKS, "")
+    stripped = F.when(bare.startswith('"') & bare.endswith('"'), bare).otherwise(text)
+    return F.when(text.rlike(_QUOTE_BEHIND_BLANKS), stripped).otherwise(text)
+
+
 def unwrap_quotes(text: Column) -> Column:
     """Text wrapped in double quotes without them, and its inner ``\\"`` as plain quotes.
 
@@ -84,7 +99,9 @@ def repair_controls(text: Column) -> Column:
     return F.when(damaged, F.regexp_replace(restored, _C0_CONTROLS, "")).otherwise(text)
 
 
-_STEPS_OF_REPAIR: tuple[Callable[[Column], Column], ...] = (repair_mojibake, unwrap_quotes, repair_controls, F.trim)
+_STEPS_OF_REPAIR: tuple[Callable[[Column], Column], ...] = (
+    repair_mojibake, strip_outside_of_quotes, unwrap_quotes, repair_controls, F.trim,
+)  # fmt: skip
 
 
 def parse_user_agent(user_agent: Column) -> Column:

@@ -40,7 +40,7 @@ from music_platform.tables.gold.login_success import LOGIN_SUCCESS
 
 UNSEEN = {
     char for char in map(chr, range(sys.maxunicode + 1))
-    if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") and char not in "\n\t"
+    if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") and char not in "\n\t\u200c\u200d"
 }  # fmt: skip
 HOSTILE = (
     "\x1b]0;owned\x07\x1b[31mred\x1b[2J \x9b31m \u202eexe.gpj \u200e\u2066\ufeff a\u2028b\u2029c \x7f \ud800 \r\x08"
@@ -62,10 +62,44 @@ def test_text_becomes_visible_and_keeps_its_length(text: str) -> None:
     seen = visible(text)
     assert_all_is_seen(seen)
     assert len(seen) == len(text)
-    assert [new for old, new in zip(text, seen, strict=True) if old not in UNSEEN] == [
-        c for c in text if c not in UNSEEN
-    ]
+    for old, new in zip(text, seen, strict=True):
+        assert new == old or old in UNSEEN or (old in "\u200c\u200d" and new == "\ufffd")
     seen.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian: a space that joins
+        "\u0915\u094d\u200d\u0937",  # Hindi: a half form
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",  # a family
+        "\u2764\ufe0f\u200d\U0001f525",  # a heart on fire
+        "\U0001f469\U0001f3fd\u200d\U0001f4bb",  # with a colour of skin
+    ],
+)
+def test_joiners_stay_where_scripts_and_emoji_need_them(text: str) -> None:
+    assert visible(text) == text
+    output = io.StringIO()
+    VisibleConsole(file=output, width=80).print(Text(f"a {text} b"))
+    assert output.getvalue() == f"a {text} b\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ad\u200dmin",
+        "\u200dx",
+        "\u0645\u200c",
+        "\u0645\u200c\u200c\u0645",
+        "1\u200c2",
+        "\u00e9\u200d\u00e9",
+        "\u0645\u202e\u0645",
+        " \u200d ",
+    ],
+)
+def test_joiners_and_other_formats_are_seen_elsewhere(text: str) -> None:
+    assert "\ufffd" in visible(text)
+    assert not {"\u200c", "\u200d", "\u202e"} & set(visible(text))
 
 
 def test_an_operator_sees_that_something_was_there() -> None:

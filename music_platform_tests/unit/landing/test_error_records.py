@@ -42,6 +42,21 @@ def test_the_collector_s_reason_is_kept() -> None:
     assert found.event_type is None
 
 
+def test_a_record_whose_only_field_is_message_is_no_raw_line() -> None:
+    for line in (b'{"message":"x"}', b'{"message":""}', b'{"message":"1793491201000"}'):
+        [landed] = sort_block(line + b"\n", "page_view_events", _TIME).errors
+        found = parse_error_record(landed.rstrip(b"\n"))
+        assert found is not None
+        assert (found.raw, found.reason) == (line, "ts_epoch_milliseconds")
+        assert (judge(found).rule, judge(found).detail) == ("ts_epoch_milliseconds", "no ts")
+    dumped = (
+        b'{"message":"{\\"ts\\":1}","__reason":"ts_epoch_milliseconds",' + _ORIGIN
+    )  # as the collector writes records
+    found = parse_error_record(dumped)
+    assert found is not None
+    assert found.raw == b'{"ts":1}'
+
+
 def test_size_and_digest_of_what_came_in_are_kept() -> None:
     digest = hashlib.sha256(b"abcdef").hexdigest()
     line = b'{"message":"abc","__reason":"json_object","__bytes":6,"__sha256":"%b",' % digest.encode() + _ORIGIN

@@ -184,6 +184,44 @@ def test_a_record_without_usable_ts_is_kept_with_two_more_fields(line: bytes) ->
     assert [_origin(error) for error in errors] == [json.loads(line)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["1793494799999.9999999999", "1.7934947999999999999999e12", "1793494799999.9e0", "17934947999999999999999e-10"],
+)
+def test_the_fraction_of_ts_is_cut_off_exactly(text: str) -> None:
+    """As floats, these are the first millisecond of the next hour."""
+    line = b'{"ts":%b}' % text.encode()
+    assert _sort(line)[0] == {_HOUR: [line]}
+    assert _sort(b"[%b]" % line)[0] == {_HOUR: [line]}
+
+
+@pytest.mark.parametrize(
+    "text", ["999999999999.9999999999", "10000000000000.0", "1e999999999", "1e99999999999999999999", "-1793494799999.5"]
+)
+def test_a_ts_that_is_out_of_range_however_it_is_written_is_no_event(text: str) -> None:
+    by_hour, errors = _sort(b'{"ts":%b}' % text.encode())
+    assert (by_hour, len(errors)) == ({}, 1)
+    assert _sort(b'{"ts":9999999999999.9999999999}')[1] == []
+
+
+def test_objects_with_marks_between_them_are_events_by_themselves() -> None:
+    mark = "\ufeff".encode()
+    one, other, text = (
+        b'{"ts":1793491201000}',
+        b'{"ts":1793491202000, "a":1.50}',
+        b'{"ts":1793491203000,"a":"}\xef\xbb\xbf{"}',
+    )
+    assert _sort(one + mark + other)[0] == {_HOUR: [one, other]}
+    assert _sort(mark + one + b" " + mark + mark + other + mark + text + b"\r")[0] == {_HOUR: [one, other, text]}
+    assert _sort(text)[0] == {_HOUR: [text]}
+    by_hour, errors = _sort(one + mark + b'{"page":"Home"}')  # one of them is no event
+    assert (by_hour, len(errors)) == ({_HOUR: [one]}, 1)
+    for broken in (one + mark + b'{"ts":', b'{"a":' + one + mark + other, one + mark + b"[1]", one + b" " + other):
+        by_hour, [error] = _sort(broken)
+        assert by_hour == {}
+        assert b"json_object" in error
+
+
 def test_ts_may_be_a_number_with_a_fraction() -> None:
     assert _sort(b'{"ts":1793491201000.9}', b'{"ts":1.793491201e12}')[0] == {
         _HOUR: [b'{"ts":1793491201000.9}', b'{"ts":1.793491201e12}']

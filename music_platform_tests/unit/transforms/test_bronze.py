@@ -89,7 +89,8 @@ def test_arbitrary_bytes_give_one_row_a_line(event: EventContract, lines: list[b
     assert [row["_line_number"] for row in rows] == list(range(1, len(lines) + 1))
     for line, row in zip(lines, rows, strict=True):
         assert row["_fault"] in FAULTS or line.strip().startswith(b"{")
-        assert (row["_fault"] is None) == (row["_raw"] is None) == (row["_fault_detail"] is None)
+        assert (row["_fault"] is None) == (row["_fault_detail"] is None)
+        assert row["_fault"] is None or row["_raw"] is not None
 
 
 @given(event=EVENTS, record=st.dictionaries(st.text(max_size=4) | st.sampled_from(AUTH_EVENTS.keys), ANY_JSON))
@@ -290,6 +291,49 @@ def test_whole_numbers_as_pandas_writes_them_do_not_slow_a_block_down() -> None:
     for event in EVENT_CONTRACTS.values():
         wholes = [to_line({field.key: 3.0}) for field in event.fields if field.key_type is ColumnType.LONG]
         assert FastParser(event).parse(lines_of(wholes)).num_rows == len(wholes)
+
+
+SPELLINGS = {  # of a double, and whether a line that has it is kept
+    "95.5": False, "0.0": False, "-73.98765": False, "300.0": False, "0.0001": False, "1e-05": False, "1e+16": False,
+    "40.71427840000001": False, "1234567890123456.0": False, "-1e+300": False,
+    "95.50": True, "300": True, "-1": True, "300.00": True, "-0.0": True, "-0": True, "0.00001": True, "1e5": True, "1E+16": True,
+    "9.55e1": True, "0.1000000000000000055511": True, "10000000000000000.0": True, "1e300": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+@pytest.mark.parametrize("text", SPELLINGS)
+def test_a_line_is_kept_where_a_number_is_not_written_as_its_value(text: str, is_fast: bool) -> None:
+    spaced = f'{{"lon" : {text} , "city":"\\"lat\\":5,","ts":5}}\r'.encode()
+    lines = [b'{"ts":7,"lat":%b}' % text.encode(), spaced, b'{"ts":7,"lat":1.5}', *([] if is_fast else [b"broken"])]
+    rows = (FastParser if is_fast else LineParser)(AUTH_EVENTS).parse(lines_of(lines)).to_pylist()
+    wanted = [lines[0].decode(), spaced.decode().rstrip("\r")] if SPELLINGS[text] else [None, None]
+    assert [row["_raw"] for row in rows[:3]] == [*wanted, None]
+    assert [row["_fault"] for row in rows[:3]] == [None] * 3
+
+
+@pytest.mark.parametrize(("event", "key"), INTEGER_KEYS, ids=[f"{event.name}-{key}" for event, key in INTEGER_KEYS])
+def test_a_line_is_kept_where_an_integer_is_written_as_another_number(event: EventContract, key: str) -> None:
+    kept = ["49.0", "4.9e1", "490E-1", "-0", "1e2"]
+    rows = parse(event, *(b'{"%b":%b}' % (key.encode(), text.encode()) for text in ["49", "0", "-7", *kept]))
+    assert [row["_raw"] for row in rows] == [None] * 3 + [f'{{"{key}":{text}}}' for text in kept]
+
+
+@given(number=st.floats(-1e300, 1e300), places=st.integers(0, 20), style=st.sampled_from("efg"))
+@settings(deadline=None)
+def test_all_ways_of_reading_keep_the_same_lines(number: float, places: int, style: str) -> None:
+    text = f"{number:.{places}{style}}"
+    line = b'{"ts":1,"lat":%b}' % text.encode()
+    [fast] = FastParser(AUTH_EVENTS).parse(lines_of([line])).to_pylist()
+    [one_by_one, _] = parse(AUTH_EVENTS, line, b"broken")
+    assert fast == one_by_one
+    assert (fast["_raw"] is None) == (text == repr(fast["lat"]))
+
+
+@pytest.mark.parametrize("event", EVENT_CONTRACTS.values(), ids=lambda event: event.name)
+def test_of_a_line_as_the_producers_write_it_nothing_is_kept(event: EventContract) -> None:
+    rows = FastParser(event).parse(lines_of([to_line(good_record(event, lat=lat)) for lat in (30.2711, 30.0, 0.1)]))
+    assert rows.column("_raw").null_count == 3
 
 
 def test_numbers_that_the_contract_does_not_know_keep_their_text() -> None:

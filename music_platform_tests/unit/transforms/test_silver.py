@@ -119,6 +119,20 @@ def test_each_broken_rule_leads_to_quarantine_by_its_name(spark: SparkSession, e
     assert broken[list(changes).index("line_readable")]["detail"] == "wrong_type: tag: expected string, found number 7"
 
 
+def test_a_value_that_could_not_be_read_is_not_listed_as_absent(spark: SparkSession) -> None:
+    records = {
+        "line_readable": good_record(AUTH_EVENTS, ts="x", userId="5", city=7, registration=[]),
+        "line_readable,zip_pattern": good_record(AUTH_EVENTS, level=True, zip="7"),
+        "line_readable,session_id_present": good_record(AUTH_EVENTS, firstName=1, sessionId=None),
+        "line_readable,city_present": good_record(AUTH_EVENTS, city=None, unknown={"city": "x"}, lat="x"),
+    }
+    rows = judge_records(spark, AUTH_EVENTS, *records.values())
+    assert [row["broken_rules"] for row in rows] == list(records)
+    for line in (b"broken", b"[]", b'{"city":"\xff"}', b'{"ts":1,"ts":2}'):  # of these nothing at all is known
+        [row] = judge(spark, AUTH_EVENTS, lines_of([line]))
+        assert (row["rule"], row["broken_rules"]) == ("line_readable", "line_readable")
+
+
 def test_the_values_at_the_edges_of_a_rule_obey_it(spark: SparkSession) -> None:
     edges = [
         {"ts": HOUR_MILLISECONDS}, {"ts": HOUR_MILLISECONDS + HOUR_LENGTH_MILLISECONDS - 1}, {"lon": -180}, {"lon": 180},
@@ -208,6 +222,7 @@ def test_what_a_row_broke_is_shown_with_its_values(spark: SparkSession) -> None:
         "item_in_session_range: itemInSession is 2147483648": {"itemInSession": 2**31},
         "latitude_range: lat is 95.5": {"lat": 95.5},
         "longitude_range: lon is -1e+300": {"lon": -1e300},
+        "latitude_range: lat is 96.0": {"lat": 96.0},
         "level_allowed: level is \"Paid\"": {"level": "Paid"},
         "zip_present: zip is absent; state_pattern: state is \"Texas\"": {"zip": None, "state": "Texas"},
         "event_in_landed_hour: ts is 1793512800000 (2026-11-01 06:00:00 UTC)": {
@@ -221,6 +236,53 @@ def test_what_a_row_broke_is_shown_with_its_values(spark: SparkSession) -> None:
     assert incomplete["detail"].startswith(
         'user_block_whole: userId is 5, lastName is absent, firstName is "Jane", gender is absent,'
     )
+
+
+NUMBERS_AS_THEY_STAND = (  # rule, key, text, and what stands behind it in the detail
+    ("item_in_session_range", "itemInSession", "3e9", ""), ("item_in_session_range", "itemInSession", "-1.0", ""),
+    ("item_in_session_range", "itemInSession", "2147483648.000", ""), ("session_id_range", "sessionId", "-7E0", ""),
+    ("user_id_range", "userId", "-5.0", ""), ("registered_at_range", "registration", "8.9e15", ""),
+    ("duration_seconds_range", "duration", "86400.50", ""), ("duration_seconds_range", "duration", "-1", ""),
+    ("latitude_range", "lat", "95", ""), ("latitude_range", "lat", "95.50", ""), ("latitude_range", "lat", "9.55E1", ""),
+    ("latitude_range", "lat", "95.50000000000000000001", ""), ("longitude_range", "lon", "-1e300", ""),
+    ("longitude_range", "lon", "-181.0", ""),
+    ("event_in_landed_hour", "ts", "1793512800000.0", " (2026-11-01 06:00:00 UTC)"),
+    ("event_in_landed_hour", "ts", "1.7935128e12", " (2026-11-01 06:00:00 UTC)"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("is_slow", [False, True], ids=["in blocks", "one by one"])
+def test_a_number_is_shown_as_it_stands_in_the_line(spark: SparkSession, is_slow: bool) -> None:
+    lines = [_with_number(LISTEN_EVENTS, key, text) for _, key, text, _ in NUMBERS_AS_THEY_STAND]
+    rows = judge(spark, LISTEN_EVENTS, lines_of([*lines, *([b"broken"] if is_slow else [])]))
+    for (rule, key, text, behind), line, row in zip(NUMBERS_AS_THEY_STAND, lines, rows, strict=False):
+        assert (row["broken_rules"], row["detail"]) == (rule, f"{rule}: {key} is {text}{behind}")
+        if text != "-181.0":  # what is written canonically is rebuilt from the values
+            assert row["raw"] == line.decode()
+
+
+def test_rules_of_several_fields_show_their_numbers_as_they_stand(spark: SparkSession) -> None:
+    line = _with_number(PAGE_VIEW_EVENTS, "duration", "181.50", page="Home")
+    status = _with_number(PAGE_VIEW_EVENTS, "status", "5.00e2")
+    user = _with_number(PAGE_VIEW_EVENTS, "userId", "5.0", lastName=None)
+    rows = judge(spark, PAGE_VIEW_EVENTS, lines_of([line, status, user]))
+    assert rows[0]["detail"].endswith("duration is 181.50")
+    assert rows[1]["detail"] == "status_allowed: status is 5.00e2"
+    assert "userId is 5.0, lastName is absent" in rows[2]["detail"]
+    [beyond] = judge(spark, PAGE_VIEW_EVENTS, lines_of([_with_number(PAGE_VIEW_EVENTS, "lat", "95." + "50" * 500)]))
+    assert beyond["detail"] == f"latitude_range: lat is {('95.' + '50' * 500)[:80]}… (1,003 characters)"
+
+
+def test_a_good_line_with_such_a_number_is_a_good_row(spark: SparkSession) -> None:
+    lines = [_with_number(LISTEN_EVENTS, "duration", text) for text in ("171.59791", "171.597910", "1.7159791e2")]
+    rows = judge(spark, LISTEN_EVENTS, lines_of(lines))
+    assert [row[DESTINATION_COLUMN] for row in rows] == ["silver", "duplicate", "duplicate"]
+    assert rows[0]["raw"] is rows[0]["detail"] is None
+
+
+def _with_number(event: EventContract, key: str, text: str, **changes: Any) -> bytes:
+    """A good record's line with a number written in a certain way."""
+    return to_line(good_record(event, **changes, **{key: "THE NUMBER"})).replace(b'"THE NUMBER"', text.encode())
 
 
 ANY_VALUE = (
