@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS: dict[str, str] = {
     "generate": "Generate the events of virtual listeners, as Eventsim does: a past period into files, or a stream.",
     "land": "Land files of events in the lake exactly as Fluentd does, by the hour of each event. Twice changes nothing.",
-    "landing": "What has landed and no table reads, and bringing it in; what is gone on purpose.",
+    "landing": "What has landed and no table reads: bringing it in, or setting it aside; what is gone on purpose.",
     "check": "Check the contract and the reconciliation of partitions; exit code 1 when a check fails.",
     "demo": "Generate events, land them, materialize and check the hourly and the daily tables, a run each, and show the "
     "result.",
