@@ -23,22 +23,22 @@ import psutil
 import pyarrow as pa
 
 from benchmarks.measuring import print_table
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.table import Cadence, Column, ColumnType, TableContract
 from music_platform.definitions import build_definitions
-from music_platform.druid.datasources import DATASOURCES
-from music_platform.druid.ingestion_spec import interval_of
-from music_platform.druid.queries import QUERIES
-from music_platform.io_managers.manifest import partition_folder
-from music_platform.io_managers.parquet_writer import WrittenPartition, encode
-from music_platform.io_managers.publish import publish_partition
-from music_platform.local_druid.configuration import LocalConfiguration
-from music_platform.local_druid.local_druid import LocalDruid
-from music_platform.local_services.service import is_port_free
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import partition_folder
+from music_platform.lake.publish import publish_partition
+from music_platform.lake.writer import WrittenPartition, encode
+from music_platform.local.druid.configuration import LocalConfiguration
+from music_platform.local.druid.local_druid import LocalDruid
+from music_platform.local.service import is_port_free
 from music_platform.partitions import hours_of_day
-from music_platform.resources.druid import DruidResource
-from music_platform.resources.lake import Lake
+from music_platform.serving.druid.client import DruidResource
+from music_platform.serving.druid.datasources import DATASOURCES
+from music_platform.serving.druid.ingestion_spec import interval_of
+from music_platform.serving.druid.queries import QUERIES
 from music_platform.settings import Settings
+from music_platform.tables.contract import Cadence, Column, ColumnType, TableContract
+from music_platform.tables.schemas import arrow_schema
 
 _DAY = "2026-11-01"
 _HOURS_OF_30_000 = hours_of_day("2026-11-02")

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -26,10 +27,11 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from benchmarks.dagster_runs import new_instance
 from benchmarks.measuring import print_table
-from music_platform.live.freshness import Debounce, FreshnessWatch, LandedObject
-from music_platform.live.local_dagster import local_dagster
-from music_platform.live.producer import LiveProducer
-from music_platform.resources.lake import Lake
+from music_platform.lake.lake import Lake
+from music_platform.local.dagster import local_dagster
+from music_platform.local.freshness import Debounce, FreshnessWatch, LandedObject
+from music_platform.local.producer import LiveProducer
+from music_platform.orchestration.runs import daemon_evaluates_sensors
 from music_platform.settings import Settings
 
 _LOOK_SECONDS = 0.25
@@ -76,8 +78,9 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
     lake = Lake(Settings())
     home = folder / "dagster"
     instance = new_instance(home)
+    serves = partial(daemon_evaluates_sensors, instance, time.time())
     with (
-        local_dagster(instance, home, print),
+        local_dagster(home, serves, print),
         LiveProducer(lake.store, users=options.users, seed=1, seconds=options.landing_seconds) as producer,
     ):
         watch = FreshnessWatch(lake)

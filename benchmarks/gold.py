@@ -25,14 +25,14 @@ from benchmarks.measuring import median_ratio, print_table
 from benchmarks.peers import Run, compare_with_spark, seconds_of, timed, timed_peer
 from benchmarks.spark_server import java_is_there
 from benchmarks.spine import Phases, build_spine
-from music_platform.contracts.aggregates import TOP_RANKS
-from music_platform.contracts.columns import UNKNOWN_KEY
-from music_platform.contracts.table import TableContract
-from music_platform.contracts.tables import GOLD
+from music_platform.lake.lake import Lake
+from music_platform.lake.spark import SparkEngine
 from music_platform.partitions import day_of_key
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import GOLD
+from music_platform.tables.columns import UNKNOWN_KEY
+from music_platform.tables.contract import TableContract
+from music_platform.tables.rankings import TOP_RANKS
 
 _KEYS_OF_STREAMS = ("user_key", "song_key", "artist_key", "location_key", "session_key")
 
@@ -40,7 +40,7 @@ _KEYS_OF_STREAMS = ("user_key", "song_key", "artist_key", "location_key", "sessi
 def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-", dir=options.folder) as folder:
-        sail = SparkResource()
+        sail = SparkEngine()
         silver, small = Lake(Settings(lake=f"{folder}/silver-lake")), Lake(Settings(lake=f"{folder}/small-lake"))
         hours = land(silver, options.rows, 1, options.events)
         build_spine(silver, sail, hours)

@@ -19,12 +19,13 @@ from pathlib import Path
 from benchmarks.dagster_runs import JobRunner, new_instance
 from benchmarks.landed_events import add_sample_options, land, repeat_before
 from benchmarks.measuring import alternate, median_ratio, print_table
-from music_platform.automation.jobs import DAILY_TIER, HOURLY_SPINE
-from music_platform.contracts.aggregates import USER_ACTIVITY, USER_SONG_INTERACTIONS
-from music_platform.io_managers.manifest import read_manifest
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import read_manifest
+from music_platform.orchestration.automation.jobs import DAILY_TIER, HOURLY_SPINE
 from music_platform.partitions import day_of_key
-from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
+from music_platform.tables.gold.user_activity import USER_ACTIVITY
+from music_platform.tables.gold.user_song_interactions import USER_SONG_INTERACTIONS
 
 _MORE_LISTENERS = 10
 _SHORT, _LONG, _LARGE = "1 day", "30 days", f"1 day, {_MORE_LISTENERS} times the listeners"

@@ -15,18 +15,20 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 
 from benchmarks.spine import RUN_ID, Phases
-from music_platform.assets.gold import stage_gold
-from music_platform.assets.gold_tables import GOLD_TABLES, GoldTable, Input
-from music_platform.contracts.table import Cadence
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.lake.lake import Lake
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkEngine
+from music_platform.orchestration.assets.gold import stage_gold
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import days_around, hours_of_day
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import GOLD_TABLES
+from music_platform.tables.contract import Cadence
+from music_platform.tables.gold_table import GoldTable
+from music_platform.tables.reconciliations import Input
 
 
-def build_gold(lake: Lake, spark: SparkResource, days: Sequence[str], phases: Phases | None = None) -> None:
+def build_gold(lake: Lake, spark: SparkEngine, days: Sequence[str], phases: Phases | None = None) -> None:
     """Every gold table of the days, published; a phase is a table.
 
     The hourly tables are made first, as they are a run of their own, then the daily ones; as many at once as a run's steps.
@@ -39,7 +41,7 @@ def build_gold(lake: Lake, spark: SparkResource, days: Sequence[str], phases: Ph
 
 
 def _build_tables(
-    tables: Sequence[GoldTable], lake: Lake, spark: SparkResource, days: Sequence[str], phases: Phases
+    tables: Sequence[GoldTable], lake: Lake, spark: SparkEngine, days: Sequence[str], phases: Phases
 ) -> None:
     io_manager = ParquetLakeIOManager(lake, spark)
 
@@ -69,7 +71,7 @@ def _build_tables(
                 order.done(making.pop(made))
 
 
-def _open(wanted: Input, days: Sequence[str], lake: Lake, spark: SparkResource) -> StoredPartitions:
+def _open(wanted: Input, days: Sequence[str], lake: Lake, spark: SparkEngine) -> StoredPartitions:
     around = sorted(
         set().union(*(days_around(day, before=wanted.days_before, after=wanted.days_after) for day in days))
     )
@@ -80,7 +82,7 @@ def _open(wanted: Input, days: Sequence[str], lake: Lake, spark: SparkResource) 
 
 
 def _main(location: str, day: str, warm_up: str, url: str = "") -> None:
-    spark = SparkResource(remote=url)
+    spark = SparkEngine(remote=url)
     build_gold(Lake(Settings(lake=warm_up)), spark, [day])
     started = time.perf_counter()
     build_gold(Lake(Settings(lake=location)), spark, [day])

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from isal import igzip
 
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.landing.layout import landed_key, list_landing, parse_key
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import landed_key, list_landing, parse_key
 from music_platform.partitions import hour_of_key, key_of_hour, keys_in_range
-from music_platform.resources.lake import Lake
+from music_platform.tables.events import EVENT_TYPES
 
 SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "eventsim" / "sample"
 TIME = re.compile(rb'"ts":(\d+)')

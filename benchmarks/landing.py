@@ -16,9 +16,9 @@ from isal import igzip
 from benchmarks.landed_events import EVENTS_PER_LISTENER_DAY
 from benchmarks.measuring import alternate, median_ratio, print_table
 from music_platform.eventsim import GeneratorOptions, generate_files
+from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.event_files import event_files
 from music_platform.landing.writer import land_files
-from music_platform.resources.object_store import ObjectStore
 
 _DAYS = 7
 _BLOCK_BYTES = 64 * 1024 * 1024

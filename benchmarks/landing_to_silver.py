@@ -26,12 +26,14 @@ from benchmarks.peers import Run, compare_with_spark, seconds_of, timed, timed_p
 from benchmarks.polars_peer import SCHEMAS
 from benchmarks.spark_server import java_is_there
 from benchmarks.spine import Phases, build_spine
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
-from music_platform.io_managers.manifest import read_manifest
-from music_platform.landing.layout import LANDING_PREFIX
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import LANDING_PREFIX
+from music_platform.lake.manifest import read_manifest
+from music_platform.lake.spark import SparkEngine
 from music_platform.settings import Settings
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 _NOT_COMPARED = ("event_id",)  # each has its own way to write a fraction into the fingerprint
 
@@ -41,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-", dir=options.folder) as folder:
         landed = Lake(Settings(lake=f"{folder}/landed"))
         partitions = land(landed, options.rows, options.days, options.events)
-        sail = SparkResource()
+        sail = SparkEngine()
         events = 0
         platform: list[Run] = []
         peer: list[Run] = []

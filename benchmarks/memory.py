@@ -21,12 +21,12 @@ from pathlib import Path
 from benchmarks.dagster_runs import JobRunner, new_instance
 from benchmarks.landed_events import EVENTS_PER_LISTENER_DAY
 from benchmarks.measuring import peak_memory_bytes, print_table
-from music_platform.automation.jobs import HOURLY_SPINE
 from music_platform.eventsim import GeneratorOptions, generate_files
+from music_platform.lake.lake import Lake
 from music_platform.landing.event_files import event_files
 from music_platform.landing.writer import land_files
+from music_platform.orchestration.automation.jobs import HOURLY_SPINE
 from music_platform.partitions import key_of_hour, keys_in_range
-from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
 
 _START = datetime(2026, 1, 5, tzinfo=UTC)

@@ -20,19 +20,19 @@ from typing import Any
 
 import polars as pl
 
-from music_platform.contracts.aggregates import (
+from music_platform.tables.catalogue import GOLD
+from music_platform.tables.columns import UNKNOWN, UNKNOWN_KEY
+from music_platform.tables.contract import ColumnType, TableContract
+from music_platform.tables.gold.level_funnel import STAGE_OF_LEVEL, STAGE_OF_PAGE, STAGE_OF_PREVIOUS_LEVEL, STAGES
+from music_platform.tables.gold.user_song_interactions import (
     LEAST_SCORE,
     PLAY_WEIGHT,
     SCORE_HALF_LIFE_DAYS,
     SKIPPED_PLAY_WEIGHT,
-    STAGES,
-    TOP_RANKS,
 )
-from music_platform.contracts.columns import UNKNOWN, UNKNOWN_KEY
-from music_platform.contracts.table import ColumnType, TableContract
-from music_platform.contracts.tables import GOLD
-from music_platform.transforms.aggregates import STAGE_OF_LEVEL, STAGE_OF_PAGE, STAGE_OF_PREVIOUS_LEVEL
-from music_platform.transforms.dimensions import BEGINNING, STATE_NAMES
+from music_platform.tables.rankings import TOP_RANKS
+from music_platform.tables.snapshots import BEGINNING
+from music_platform.tables.states import STATE_NAMES
 
 _PLACE = ("zip", "city", "state", "latitude", "longitude")
 _TRACKED = ("first_name", "last_name", "gender", "level", "location_key")

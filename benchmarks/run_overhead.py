@@ -26,10 +26,10 @@ from benchmarks.dagster_runs import JobRunner, new_instance
 from benchmarks.landed_events import add_sample_options, land
 from benchmarks.measuring import print_table
 from benchmarks.spine import build_spine
-from music_platform.asset_checks.spine import SPINE_STEPS
-from music_platform.automation.jobs import HOURLY_SPINE
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.lake import Lake
+from music_platform.lake.spark import SparkEngine
+from music_platform.orchestration.automation.jobs import HOURLY_SPINE
+from music_platform.orchestration.checks.spine import SPINE_STEPS
 from music_platform.settings import Settings
 
 _MODULE = "music_platform.definitions"
@@ -84,7 +84,7 @@ def _imported() -> float:
 def _measure_hour(settings: Settings, folder: Path, hour: str, repetitions: int) -> None:
     instance = new_instance(folder / "instance")
     runner = JobRunner(settings, instance, HOURLY_SPINE.name)
-    lake, spark = Lake(settings), SparkResource()
+    lake, spark = Lake(settings), SparkEngine()
     runner.run(hour)
     build_and_check(lake, spark, [hour])
     command, within, work = [], [], []
@@ -113,14 +113,14 @@ def _measure_hour(settings: Settings, folder: Path, hour: str, repetitions: int)
 def _engine_start() -> float:
     """Of a fresh process that has the definitions loaded."""
     code = (
-        f"import time, {_MODULE}; from music_platform.resources.spark import SparkResource; started = time.perf_counter();"
-        "SparkResource().spark_session.range(1).toArrow(); print(time.perf_counter() - started)"
+        f"import time, {_MODULE}; from music_platform.lake.spark import SparkEngine; started = time.perf_counter();"
+        "SparkEngine().spark_session.range(1).toArrow(); print(time.perf_counter() - started)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=_PROJECT)
     return float(done.stdout.split()[-1])
 
 
-def build_and_check(lake: Lake, spark: SparkResource, partitions: list[str]) -> None:
+def build_and_check(lake: Lake, spark: SparkEngine, partitions: list[str]) -> None:
     """The spine's work and the checks' without Dagster."""
     build_spine(lake, spark, partitions)
     for step in SPINE_STEPS:
@@ -142,7 +142,7 @@ def _measure_range(settings: Settings, folder: Path, hours: list[str]) -> None:
     """A range of a day with Dagster and without; the difference is what Dagster takes for its partitions."""
     instance = new_instance(folder / "instance")
     runner = JobRunner(settings, instance, HOURLY_SPINE.name)
-    lake, spark = Lake(settings), SparkResource()
+    lake, spark = Lake(settings), SparkEngine()
     started = time.perf_counter()
     run_id = runner.run(hours[0], hours[-1])
     with_dagster = time.perf_counter() - started

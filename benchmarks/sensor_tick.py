@@ -27,12 +27,12 @@ from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
 from benchmarks.measuring import print_table
-from music_platform.automation.landed_hours import days_between
-from music_platform.automation.landing_sensor import LandingWatch
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.landing.layout import LANDED_KINDS, landed_key
-from music_platform.resources.lake import Lake
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import LANDED_KINDS, landed_key
+from music_platform.landing.watch.landed_hours import days_between
+from music_platform.orchestration.automation.landing_sensor import LandingWatch
 from music_platform.settings import Settings
+from music_platform.tables.events import EVENT_TYPES
 
 _NOW = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
 _HOURS = 96

@@ -15,10 +15,10 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.assets.gold_tables import GOLD_TABLES, Frames
-from music_platform.contracts.schemas import spark_schema
-from music_platform.contracts.table import Cadence, Layer, TableContract
-from music_platform.settings import Settings
+from music_platform.tables.catalogue import GOLD_TABLES
+from music_platform.tables.contract import Cadence, Layer, TableContract
+from music_platform.tables.gold_table import Frames
+from music_platform.tables.schemas import spark_schema
 
 
 def build(spark: SparkSession, lake: Path, output: Path, day: str) -> None:
@@ -28,7 +28,7 @@ def build(spark: SparkSession, lake: Path, output: Path, day: str) -> None:
             name: _read(spark, lake if wanted.contract.layer is Layer.SILVER else output, wanted.contract)
             for name, wanted in table.inputs.items()
         }
-        made = table.transform(Frames(frames, None, [day], spark, Settings(lake=str(lake))))
+        made = table.transform(Frames(frames, None, [day], spark, lambda: None))
         _write(made, table.contract, output)
 
 

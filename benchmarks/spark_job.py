@@ -16,15 +16,17 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.events import EVENT_CONTRACTS, EventContract
-from music_platform.contracts.schemas import spark_schema
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
-from music_platform.landing.layout import list_landing
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import list_landing
 from music_platform.partitions import keys_in_range
-from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
-from music_platform.transforms import silver as transform
-from music_platform.transforms.bronze import bronze_events
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.events import EVENT_CONTRACTS, EventContract
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.schemas import spark_schema
+from music_platform.tables.silver import SILVER
+from music_platform.tables.transforms import silver as transform
+from music_platform.tables.transforms.bronze import bronze_events
 
 
 def build(spark: SparkSession, lake: Lake, output: Path, partitions: Sequence[str]) -> int:

@@ -18,17 +18,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from music_platform.assets.silver import stage_silver_and_quarantine
-from music_platform.contracts.events import EVENT_CONTRACTS
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
-from music_platform.io_managers.landing_io_manager import open_landed
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.lake import Lake
+from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.spark import SparkEngine
+from music_platform.orchestration.assets.silver import stage_silver_and_quarantine
+from music_platform.orchestration.io_managers.landing_io_manager import open_landed
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import keys_in_range
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
-from music_platform.transforms.bronze import bronze_events
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
+from music_platform.tables.transforms.bronze import bronze_events
 
 RUN_ID = "benchmark"
 
@@ -48,7 +50,7 @@ class Phases:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-def build_spine(lake: Lake, spark: SparkResource, partitions: Sequence[str], phases: Phases | None = None) -> None:
+def build_spine(lake: Lake, spark: SparkEngine, partitions: Sequence[str], phases: Phases | None = None) -> None:
     """Bronze, silver and quarantine of every event type, published."""
     phases = phases or Phases()
     keys = list(partitions)
@@ -80,7 +82,7 @@ def build_spine(lake: Lake, spark: SparkResource, partitions: Sequence[str], pha
 
 
 def _main(location: str, first: str, last: str, url: str = "") -> None:
-    lake, spark = Lake(Settings(lake=location)), SparkResource(remote=url)
+    lake, spark = Lake(Settings(lake=location)), SparkEngine(remote=url)
     build_spine(lake, spark, [first])
     started = time.perf_counter()
     build_spine(lake, spark, keys_in_range(first, last))

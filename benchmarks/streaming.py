@@ -32,18 +32,22 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from benchmarks.dagster_runs import new_instance
 from benchmarks.landed_events import TIME, replica
 from benchmarks.measuring import print_table
-from music_platform.automation.landed_hours import days_between
-from music_platform.automation.landing_sensor import SENSOR_NAME, LandingWatch
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS, FACT_STREAMS
-from music_platform.contracts.table import TableContract
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.eventsim import GeneratorOptions, generate_files
-from music_platform.io_managers.manifest import Manifest, read_manifest
-from music_platform.landing.layout import landed_key
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import landed_key
+from music_platform.lake.manifest import Manifest, read_manifest
+from music_platform.landing.watch.landed_hours import days_between
+from music_platform.orchestration.automation.landing_sensor import SENSOR_NAME, LandingWatch
 from music_platform.partitions import day_of_key, key_of_hour
-from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.contract import TableContract
+from music_platform.tables.events import EVENT_TYPES
+from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
+from music_platform.tables.gold.fact_plays import FACT_PLAYS
+from music_platform.tables.gold.fact_streams import FACT_STREAMS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 _LISTENERS = 20_000
 _HOURS_AHEAD = 2

@@ -10,40 +10,40 @@ from typing import Any
 
 import dagster as dg
 
-from music_platform.asset_checks.druid import druid_checks
-from music_platform.asset_checks.gold import GOLD_STEPS
-from music_platform.asset_checks.platform import clock_checks, operations_asset
-from music_platform.asset_checks.spine import SPINE_STEPS
-from music_platform.asset_checks.superset import charts_check
-from music_platform.assets.bronze import bronze_assets
-from music_platform.assets.collector_errors import collector_errors_asset
-from music_platform.assets.druid import druid_assets
-from music_platform.assets.gold import gold_assets
-from music_platform.assets.landing import LANDING_IO_MANAGER, landing_assets
-from music_platform.assets.pipeline import pipeline_asset
-from music_platform.assets.silver import silver_assets
-from music_platform.assets.superset import DASHBOARDS_KEY, dashboards_asset
-from music_platform.assets.tables import LAKE_IO_MANAGER
-from music_platform.automation.alerts import alert_sensors
-from music_platform.automation.compaction import compaction_job
-from music_platform.automation.daily_tier import daily_tier_sensor
-from music_platform.automation.dashboards import dashboards_sensor
-from music_platform.automation.jobs import CLOCK_CHECKS, DAILY_TIER, HOURLY_SPINE
-from music_platform.automation.landing_reconcile import landing_reconcile
-from music_platform.automation.landing_sensor import landing_sensor
-from music_platform.automation.policies import with_policies
-from music_platform.automation.retention import retention_job
-from music_platform.automation.schedules import housekeeping_schedules
-from music_platform.contracts.tables import TABLES
-from music_platform.io_managers.landing_io_manager import LandingIOManager
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.multithread_executor import multithread_executor
-from music_platform.partitions import daily_partitions, hourly_partitions
-from music_platform.resources.druid import DruidResource
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
-from music_platform.resources.superset import SupersetResource
+from music_platform.lake.lake import Lake
+from music_platform.orchestration.assets.bronze import bronze_assets
+from music_platform.orchestration.assets.collector_errors import collector_errors_asset
+from music_platform.orchestration.assets.druid import druid_assets
+from music_platform.orchestration.assets.gold import gold_assets
+from music_platform.orchestration.assets.landing import LANDING_IO_MANAGER, landing_assets
+from music_platform.orchestration.assets.pipeline import pipeline_asset
+from music_platform.orchestration.assets.silver import silver_assets
+from music_platform.orchestration.assets.superset import DASHBOARDS_KEY, dashboards_asset
+from music_platform.orchestration.assets.tables import LAKE_IO_MANAGER
+from music_platform.orchestration.automation.alerts import alert_sensors
+from music_platform.orchestration.automation.compaction import compaction_job
+from music_platform.orchestration.automation.daily_tier import daily_tier_sensor
+from music_platform.orchestration.automation.dashboards import dashboards_sensor
+from music_platform.orchestration.automation.jobs import CLOCK_CHECKS, DAILY_TIER, HOURLY_SPINE
+from music_platform.orchestration.automation.landing_reconcile import landing_reconcile
+from music_platform.orchestration.automation.landing_sensor import landing_sensor
+from music_platform.orchestration.automation.policies import with_policies
+from music_platform.orchestration.automation.retention import retention_job
+from music_platform.orchestration.automation.schedules import housekeeping_schedules
+from music_platform.orchestration.checks.druid import druid_checks
+from music_platform.orchestration.checks.gold import GOLD_STEPS
+from music_platform.orchestration.checks.platform import clock_checks, operations_asset
+from music_platform.orchestration.checks.spine import SPINE_STEPS
+from music_platform.orchestration.checks.superset import charts_check
+from music_platform.orchestration.executor import multithread_executor
+from music_platform.orchestration.io_managers.landing_io_manager import LandingIOManager
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
+from music_platform.orchestration.partitions_definitions import daily_partitions, hourly_partitions
+from music_platform.orchestration.spark_resource import SparkResource
+from music_platform.serving.druid.client import DruidResource
+from music_platform.serving.superset.client import SupersetResource
 from music_platform.settings import Settings, current_settings
+from music_platform.tables.catalogue import TABLES
 
 
 def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] | None = None) -> dg.Definitions:
@@ -83,10 +83,10 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
         resources={
             "lake": lake,
             "spark": spark,
-            "druid": DruidResource(settings),
+            "druid": DruidResource(settings, dg.get_dagster_logger()),
             "superset": SupersetResource.from_settings(settings),
-            LAKE_IO_MANAGER: ParquetLakeIOManager(lake, spark),
-            LANDING_IO_MANAGER: LandingIOManager(lake, spark),
+            LAKE_IO_MANAGER: ParquetLakeIOManager(lake, spark.engine),
+            LANDING_IO_MANAGER: LandingIOManager(lake, spark.engine),
             **(resource_overrides or {}),
         },
         executor=multithread_executor.configured({"max_concurrent": settings.steps_at_once}),

@@ -1,6 +1,6 @@
-"""The hourly and the daily partitions definition and how their keys, times and paths relate.
+"""Partitions of an hour and of a day: how their keys, times and paths relate.
 
-Partition keys are Dagster's (`2026-11-01-05:00`, `2026-11-01`); everything here is UTC. What is stored in a partition
+Keys are written as Dagster writes them (`2026-11-01-05:00`, `2026-11-01`); everything here is UTC. What is stored in a partition
 does not belong here.
 """
 
@@ -10,27 +10,10 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
 
-import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
-
 HOURLY_KEY_FORMAT = "%Y-%m-%d-%H:%M"
 DAILY_KEY_FORMAT = "%Y-%m-%d"
 _MOST_RANGES_NAMED = 10
 _DAY_FORM = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
-
-
-def hourly_partitions(start: datetime) -> dg.HourlyPartitionsDefinition:
-    """Hours from ``start`` to the current, unfinished one inclusive."""
-    return dg.HourlyPartitionsDefinition(
-        start_date=start.strftime(HOURLY_KEY_FORMAT), fmt=HOURLY_KEY_FORMAT, timezone="UTC", end_offset=1
-    )
-
-
-def daily_partitions(start: datetime) -> dg.DailyPartitionsDefinition:
-    """Days from ``start`` to the current, unfinished one inclusive."""
-    return dg.DailyPartitionsDefinition(
-        start_date=start.strftime(DAILY_KEY_FORMAT), fmt=DAILY_KEY_FORMAT, timezone="UTC", end_offset=1
-    )
 
 
 def hour_of_key(partition_key: str) -> datetime:
@@ -75,22 +58,6 @@ def keys_in_range(first_key: str, last_key: str) -> list[str]:
         raise ValueError(f"the partition range {first_key}...{last_key} ends before it begins")
     hours = int((last - first) / timedelta(hours=1)) + 1
     return [key_of_hour(first + timedelta(hours=offset)) for offset in range(hours)]
-
-
-def require_forward_range(run: dg.DagsterRun) -> None:
-    """Fail a step, without a retry, in a run whose range of partitions ends before it begins.
-
-    Dagster takes such a range for one without partitions, and would let the run succeed that made nothing.
-    """
-    first, last = (run.tags.get(tag) for tag in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG))
-    if first is None or last is None:
-        return
-    try:
-        _ = days_in_range(first, last) if is_day(first) else keys_in_range(first, last)
-    except ValueError as error:
-        raise dg.Failure(
-            f"{error}. Nothing was made; give the earlier partition first.", allow_retries=False
-        ) from error
 
 
 def contiguous_ranges(partition_keys: Iterable[str]) -> list[list[str]]:

@@ -29,6 +29,7 @@ _CREDENTIAL_SOURCES = {
     "AWS_CONTAINER_CREDENTIALS_FULL_URI": "the container's role",
 }
 _ENVIRONMENT_LOCK = threading.Lock()
+LOCAL_ROUTER_PORT = 8888  # of Druid, before the offset of the settings
 
 
 class Settings(BaseSettings):
@@ -351,6 +352,21 @@ class Settings(BaseSettings):
             options["access_key_id"] = self.s3_access_key_id
             options["secret_access_key"] = self.s3_secret_access_key.get_secret_value()
         return options
+
+    @property
+    def local_druid_router(self) -> str:
+        """The url of the local Druid's router, whether or not it runs."""
+        return f"http://127.0.0.1:{LOCAL_ROUTER_PORT + self.druid_port_offset}"
+
+    @property
+    def druid_router(self) -> str:
+        """The url at which Druid is asked: of the settings' router, else of the local one."""
+        return self.druid_url or self.local_druid_router
+
+    @property
+    def superset_admin_password_file(self) -> Path:
+        """The file of the local Superset's administrator, which counts where the settings hold no password."""
+        return Path(self.superset_home) / "admin_password"
 
     @property
     def ui_hosts(self) -> list[str]:

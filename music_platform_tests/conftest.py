@@ -1,4 +1,4 @@
-"""Fixtures that several folders of tests share: the reference data, an S3 server, and lakes in fresh places.
+"""Which tests run and where, and fixtures that several folders of tests share: reference data, an S3 server, lakes.
 
 Only what more than one folder needs belongs here.
 """
@@ -20,13 +20,60 @@ from typing import Any
 import boto3
 import pytest
 from pydantic import SecretStr
+from xdist.scheduler import LoadScopeScheduling
 
 from music_platform.settings import Settings
 
-_REPOSITORY = Path(__file__).resolve().parent.parent
+_TESTS = Path(__file__).resolve().parent
+_REPOSITORY = _TESTS.parent
+_MARKS_OF_FOLDERS = {"integration": "integration", "faults": "fault"}
 _SERVER_START_SECONDS = 60.0
 
 SettingsFactory = Callable[..., Settings]
+
+_DEFAULT_MARKS = "not long"  # as pyproject.toml has it
+_QUICK_MARKS = "not long and not integration and not fault"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="run the integration and fault tests too, as CI does")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Without --all, a path or -m, the quick tests run: the unit tests and the tests of the assets."""
+    if _everything_is_asked_for(config) and not config.option.all and config.option.markexpr == _DEFAULT_MARKS:
+        config.option.markexpr = _QUICK_MARKS
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folder of a test says its lane; a mark on a test elsewhere says that it belongs there too."""
+    for item in items:
+        for folder, mark in _MARKS_OF_FOLDERS.items():
+            if _TESTS / folder in item.path.parents:
+                item.add_marker(mark)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker for each processor; none, which is to say this process, where paths are named: a few tests start sooner so."""
+    return len(os.sched_getaffinity(0)) if _everything_is_asked_for(config) else 0
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _FileByFile(config, log)
+
+
+class _FileByFile(LoadScopeScheduling):
+    """Gives a worker whole files, so that a fixture of a file or session is made once; all of Druid's tests share one Druid."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "druid" if "/integration/druid/" in file else file
+
+
+def _everything_is_asked_for(config: pytest.Config) -> bool:
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from music_platform.contracts import column_lineage
-from music_platform.contracts.dictionary import render_dictionary
-from music_platform.druid.datasources import DATASOURCES
-from music_platform.druid.ingestion_spec import spec_text
-from music_platform.lineage.tables import derive_lineage
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
+from music_platform.serving.druid.datasources import DATASOURCES
+from music_platform.serving.druid.ingestion_spec import spec_text
 from music_platform.settings import Settings
+from music_platform.tables import column_lineage
+from music_platform.tables.dictionary import render_dictionary
+from music_platform.tables.lineage.tables import derive_lineage
 from music_platform_tests.assets import definitions_snapshot
 from music_platform_tests.settings_page import render_settings_page
 
@@ -80,7 +80,7 @@ def leftover_files() -> list[Path]:
 
 def _lineage_text() -> str:
     Settings(lake="/lake").export_engine_environment()  # an engine that logs nothing but errors
-    return column_lineage.to_json(derive_lineage(SparkResource().spark_session))
+    return column_lineage.to_json(derive_lineage(SparkEngine().spark_session))
 
 
 def _regenerate() -> Iterator[str]:

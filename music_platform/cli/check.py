@@ -9,20 +9,20 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.asset_checks.gold import GOLD_STEPS
-from music_platform.asset_checks.outcome import CheckOutcome
-from music_platform.asset_checks.spine import SPINE_STEPS
-from music_platform.asset_checks.step import CheckStep
-from music_platform.asset_checks.unread import check_objects_are_read
 from music_platform.cli.console import console, fail, failures_told, partitions_asked_for, settings_of_command, warn
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.contracts.table import Cadence, Layer
-from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.io_managers.quarantined import entirely_quarantined
+from music_platform.lake.lake import Lake
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.quarantined import entirely_quarantined
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.unread import KINDS
+from music_platform.orchestration.checks.gold import GOLD_STEPS
+from music_platform.orchestration.checks.outcome import CheckOutcome
+from music_platform.orchestration.checks.spine import SPINE_STEPS
+from music_platform.orchestration.checks.step import CheckStep
+from music_platform.orchestration.checks.unread import check_objects_are_read
 from music_platform.partitions import day_of_key, describe_partitions, hours_of_day, is_day
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.tables.contract import Cadence, Layer
+from music_platform.tables.events import EVENT_TYPES
 
 _STEPS = (*SPINE_STEPS, *GOLD_STEPS)
 _PartitionOption = Annotated[
@@ -70,7 +70,7 @@ def check(
         fail(f"no checks of {', '.join(without)} here; there are checks of {', '.join(layers_there)}", 2)
     wanted = layers or layers_there
     settings = settings_of_command()
-    lake, spark = Lake(settings), SparkResource.from_settings(settings)
+    lake, spark = Lake(settings), SparkEngine.from_settings(settings)
     outcomes: list[CheckOutcome] = []
     unmade: list[str] = []
     with failures_told(), console.status("checking") as status:
@@ -109,7 +109,7 @@ def _checks_of_landing(partitions: Sequence[str], event_types: Sequence[str] | N
     return [check_objects_are_read(kind, lake, days) for kind in event_types or KINDS]
 
 
-def _is_made(step: CheckStep, partitions: Sequence[str], lake: Lake, spark: SparkResource) -> bool:
+def _is_made(step: CheckStep, partitions: Sequence[str], lake: Lake, spark: SparkEngine) -> bool:
     return all(StoredPartitions.open_published(table, partitions, lake, spark).manifests for table in step.tables)
 
 

@@ -21,11 +21,9 @@ from music_platform.cli.demo_druid import druid_of_demo
 from music_platform.cli.demo_superset import require_superset_can_start, show_dashboards
 from music_platform.cli.land import inputs_told, tell_error_records
 from music_platform.cli.results import print_results
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.contracts.table import Cadence, TableContract
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER, TABLES
-from music_platform.io_managers.manifest import Manifest, read_manifest
-from music_platform.landing.layout import LANDING_PREFIX, parse_key
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import LANDING_PREFIX, parse_key
+from music_platform.lake.manifest import Manifest, read_manifest
 from music_platform.landing.reader import count_lines
 from music_platform.landing.writer import LandingSummary, land_files
 from music_platform.partitions import (
@@ -36,8 +34,13 @@ from music_platform.partitions import (
     hours_of_day,
     key_of_hour,
 )
-from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.contract import Cadence, TableContract
+from music_platform.tables.events import EVENT_TYPES
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 _DAYS = 3
 _USERS = 1_000
@@ -163,7 +166,8 @@ def _paths(tables: list[TableContract]) -> list[str]:
 def _materialize(settings: Settings, paths: list[str], partitions: list[str]) -> list[str]:
     """Build and check assets (``<layer>/<name>``) in one run; returns what the checks warn of."""
     # Importing it reads the settings.
-    from music_platform.cli.runs import materialize, open_instance, warnings_of
+    from music_platform.cli.runs import materialize
+    from music_platform.orchestration.runs import open_instance, warnings_of
 
     title = f"materialize {describe_partitions(partitions)}"
     return warnings_of(materialize(open_instance(), settings, paths, partitions, title))

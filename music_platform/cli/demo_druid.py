@@ -15,16 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, warn
-from music_platform.contracts.pipeline import PIPELINE
-from music_platform.contracts.table import Cadence
-from music_platform.druid.datasources import DATASOURCES
-from music_platform.druid.ingestion_spec import interval_of
-from music_platform.druid.queries import QUERIES, DashboardQuery
-from music_platform.druid.replacement import columns_in_druid, has_no_row
 from music_platform.errors import LocalDruidError
-from music_platform.local_druid.local_druid import LocalDruid
-from music_platform.resources.druid import DruidResource
+from music_platform.local.druid.local_druid import LocalDruid
+from music_platform.serving.druid.client import DruidResource
+from music_platform.serving.druid.datasources import DATASOURCES
+from music_platform.serving.druid.ingestion_spec import interval_of
+from music_platform.serving.druid.queries import QUERIES, DashboardQuery
+from music_platform.serving.druid.replacement import columns_in_druid, has_no_row
 from music_platform.settings import Settings
+from music_platform.tables.contract import Cadence
+from music_platform.tables.pipeline import PIPELINE
 
 _QUERIES = ("plays_by_state", "top_songs", "session_length")
 _ROWS_SHOWN = 5

@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
-import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, duration_told, fail, failures_told, settings_of_command
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
-from music_platform.live.freshness import FACTS, Debounce, FreshnessWatch, LandedObject
-from music_platform.live.local_dagster import local_dagster
-from music_platform.live.producer import LiveProducer
+from music_platform.lake.lake import Lake
+from music_platform.local.dagster import local_dagster
+from music_platform.local.freshness import FACTS, Debounce, FreshnessWatch, LandedObject
+from music_platform.local.producer import LiveProducer
+from music_platform.orchestration.runs import Instance, RunCounts, daemon_evaluates_sensors, open_instance
 from music_platform.partitions import describe_partitions
-from music_platform.resources.lake import Lake
 from music_platform.settings import dagster_home
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 _LANDING_SECONDS = 3.0
 # Shorter than the defaults, so that two minutes show several runs.
@@ -31,31 +32,6 @@ _LOOK_SECONDS = 0.5
 _DRAIN_SECONDS = 180.0  # for the tables to catch up once the producer has stopped
 _IDLE_SECONDS = 12.0  # without a run, longer than the debounce and a tick: the sensor has nothing left to request
 _DAY_SECONDS = "86400"
-
-
-@dataclass(frozen=True)
-class _Runs:
-    """The instance's runs since the demo began: how many are in which state, and when each was requested, by its id."""
-
-    queued: int = 0
-    in_progress: int = 0
-    finished: int = 0
-    failed: int = 0
-    requested: Mapping[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, instance: dg.DagsterInstance, since: datetime) -> _Runs:
-        records = instance.get_run_records(dg.RunsFilter(created_after=since))
-        runs = [record.dagster_run for record in records]
-        queued = sum(run.status is dg.DagsterRunStatus.QUEUED for run in runs)
-        in_progress = sum(run.status in NOT_FINISHED_STATUSES for run in runs) - queued
-        failed = sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs)
-        requested = {record.dagster_run.run_id: record.create_timestamp.timestamp() for record in records}
-        return cls(queued, in_progress, len(runs) - queued - in_progress, failed, requested)
-
-    def told(self) -> str:
-        left = f"{self.finished} runs finished, {self.failed} of them failed"
-        return f"{left}, {self.in_progress} in progress, {self.queued} queued"
 
 
 def demo_live(seconds: float, users: int, seed: int) -> None:
@@ -68,7 +44,7 @@ def demo_live(seconds: float, users: int, seed: int) -> None:
     if home is None:
         fail("--live needs Dagster's instance: set DAGSTER_HOME, or call it by ./run", 2)
     lake = Lake(settings)
-    with failures_told(), dg.DagsterInstance.get() as instance:
+    with failures_told(), open_instance() as instance:
         began = datetime.now(UTC)
         environment = {
             "MUSIC_PLATFORM_LANDING_QUIET_SECONDS": str(_DEBOUNCE.quiet_seconds),
@@ -79,28 +55,27 @@ def demo_live(seconds: float, users: int, seed: int) -> None:
             "MUSIC_PLATFORM_DAILY_LONGEST_WAIT_SECONDS": _DAY_SECONDS,
         }
         console.print("starting Dagster's UI and daemon")
-        with local_dagster(instance, home, console.print, **environment) as address:
+        serves = partial(daemon_evaluates_sensors, instance, began.timestamp())
+        with local_dagster(home, serves, console.print, **environment) as address:
             console.print(Text.assemble("live: ", (address, "bold"), f"; the lake is {lake.location}"), soft_wrap=True)
             watch = FreshnessWatch(lake)
             with LiveProducer(lake.store, users=users, seed=seed, seconds=_LANDING_SECONDS) as producer:
                 _follow(watch, producer, instance, began, seconds)
-        problems = _problems(watch, producer, _Runs.of(instance, began))
-    _tell(watch, producer, _Runs.of(instance, began))
+        problems = _problems(watch, producer, RunCounts.of(instance, began))
+    _tell(watch, producer, RunCounts.of(instance, began))
     if problems:
         fail("; ".join(problems))
 
 
-def _follow(
-    watch: FreshnessWatch, producer: LiveProducer, instance: dg.DagsterInstance, began: datetime, seconds: float
-) -> None:
+def _follow(watch: FreshnessWatch, producer: LiveProducer, instance: Instance, began: datetime, seconds: float) -> None:
     """Show what happens while the producer runs, and until the tables hold all that it landed."""
-    started, runs = time.monotonic(), _Runs()
+    started, runs = time.monotonic(), RunCounts()
     with Live(console=console, auto_refresh=False, transient=True) as display:
 
         def show(phase: str) -> None:
             nonlocal runs
             watch.look()
-            runs = _Runs.of(instance, began)
+            runs = RunCounts.of(instance, began)
             display.update(_progress(watch, producer, runs, phase), refresh=True)
             time.sleep(_LOOK_SECONDS)
 
@@ -115,8 +90,8 @@ def _follow(
                 busy_at = time.monotonic()
 
 
-def _progress(watch: FreshnessWatch, producer: LiveProducer, runs: _Runs, phase: str) -> Table:
-    table = Table("layer", "rows", "objects", "lag", title=phase, caption=runs.told(), title_justify="left")
+def _progress(watch: FreshnessWatch, producer: LiveProducer, runs: RunCounts, phase: str) -> Table:
+    table = Table("layer", "rows", "objects", "lag", title=phase, caption=str(runs), title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     now = datetime.now(UTC).timestamp()
@@ -137,7 +112,7 @@ def _age_of_oldest(waiting: Sequence[LandedObject], now: float) -> float:
     return max((now - landed.landed_at for landed in waiting), default=0.0)
 
 
-def _problems(watch: FreshnessWatch, producer: LiveProducer, runs: _Runs) -> list[str]:
+def _problems(watch: FreshnessWatch, producer: LiveProducer, runs: RunCounts) -> list[str]:
     """What is not as it must be at the end: every landed line in bronze once, and every layer reconciled with the next."""
     problems = []
     late = watch.unreadable()
@@ -155,7 +130,7 @@ def _problems(watch: FreshnessWatch, producer: LiveProducer, runs: _Runs) -> lis
     return problems
 
 
-def _tell(watch: FreshnessWatch, producer: LiveProducer, runs: _Runs) -> None:
+def _tell(watch: FreshnessWatch, producer: LiveProducer, runs: RunCounts) -> None:
     facts = ", ".join(f"{watch.rows([contract]):,} in {contract.path}" for contract in FACTS.values())
     quarantined = watch.rows(QUARANTINE.values())
     console.print(
@@ -164,7 +139,7 @@ def _tell(watch: FreshnessWatch, producer: LiveProducer, runs: _Runs) -> None:
         f"quarantine, {facts}",
         soft_wrap=True,
     )
-    console.print(runs.told())
+    console.print(str(runs))
     for name, lags in (
         ("from landed to readable", watch.lags()),
         ("of it beyond the debounce", watch.lags_beyond(_DEBOUNCE, runs.requested)),

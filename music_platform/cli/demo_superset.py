@@ -9,8 +9,8 @@ from rich.text import Text
 
 from music_platform.cli.console import console
 from music_platform.cli.superset import tell_running
-from music_platform.dashboards.bundle import DASHBOARDS
-from music_platform.local_superset.server import LocalSuperset
+from music_platform.local.superset.server import LocalSuperset
+from music_platform.serving.superset.bundle import DASHBOARDS
 from music_platform.settings import Settings
 
 _ASSET = "superset/dashboards"
@@ -26,7 +26,8 @@ def show_dashboards(settings: Settings) -> None:
 
     Raises ``MusicPlatformError`` where Superset cannot be started, or Druid does not answer a chart.
     """
-    from music_platform.cli.runs import materialize, open_instance  # importing it reads the settings
+    from music_platform.cli.runs import materialize  # importing it reads the settings
+    from music_platform.orchestration.runs import open_instance
 
     local = LocalSuperset(settings)
     running = local.up(lambda message: console.print(Text(message), soft_wrap=True))

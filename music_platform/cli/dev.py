@@ -23,10 +23,9 @@ from types import FrameType
 from typing import NoReturn
 
 import yaml
-from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._grpc.client import DagsterGrpcClient
 
 from music_platform.cli.console import console, warn
+from music_platform.orchestration.dagster_internals import DagsterGrpcClient, DagsterUserCodeUnreachableError
 
 HOST = "127.0.0.1"
 FIRST_PORT = 3000

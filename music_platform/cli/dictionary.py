@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from music_platform.cli.console import echo
-from music_platform.contracts.dictionary import render_dictionary
+from music_platform.tables.dictionary import render_dictionary
 
 
 def dictionary() -> None:

@@ -17,10 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, echo, fail, failures_told, settings_of_command
-from music_platform.druid.datasources import DATASOURCES
-from music_platform.druid.ingestion_spec import spec_text
-from music_platform.local_druid.configuration import SERVICES, LocalConfiguration, local_router_url
-from music_platform.local_druid.local_druid import LocalDruid, Status
+from music_platform.local.druid.configuration import SERVICES, LocalConfiguration
+from music_platform.local.druid.local_druid import LocalDruid, Status
+from music_platform.serving.druid.datasources import DATASOURCES
+from music_platform.serving.druid.ingestion_spec import spec_text
 
 app = typer.Typer(help="A real Druid on this machine: start, stop, look.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def up() -> None:
     with failures_told(), _ShownProgress() as progress:
         was_started = LocalDruid(settings).up(progress)
     told = f"Druid is up after {time.monotonic() - begun:.0f} s" if was_started else "Druid was up already"
-    console.print(f"{told}: {local_router_url(settings)}; SQL is asked at /druid/v2/sql", soft_wrap=True)
+    console.print(f"{told}: {settings.local_druid_router}; SQL is asked at /druid/v2/sql", soft_wrap=True)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told
-from music_platform.fluentd_configuration import RULES, lint, parse_configuration
+from music_platform.collector import RULES, lint, parse_configuration
 
 app = typer.Typer(help="The collector's configuration.", no_args_is_help=True)
 

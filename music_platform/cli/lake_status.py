@@ -12,14 +12,10 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.contracts.table import Cadence, Layer, TableContract
-from music_platform.contracts.tables import TABLES
 from music_platform.errors import ManifestCorruptError
-from music_platform.io_managers.landed_sources import Difference, compare, hours_with_rows
-from music_platform.io_managers.manifest import Manifest, read_manifest
-from music_platform.landing.layout import (
+from music_platform.lake.lake import Lake
+from music_platform.lake.landed_sources import Difference, compare, hours_with_rows
+from music_platform.lake.landing_layout import (
     LandingFolder,
     day_of_folder,
     day_prefix,
@@ -28,6 +24,7 @@ from music_platform.landing.layout import (
     parse_key,
     type_prefix,
 )
+from music_platform.lake.manifest import Manifest, read_manifest
 from music_platform.partitions import (
     DAILY_KEY_FORMAT,
     day_of_key,
@@ -36,7 +33,10 @@ from music_platform.partitions import (
     key_of_hour,
     keys_in_range,
 )
-from music_platform.resources.lake import Lake
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.contract import Cadence, Layer, TableContract
+from music_platform.tables.events import EVENT_TYPES
 
 _LENGTHS = {Cadence.HOURLY: timedelta(hours=1), Cadence.DAILY: timedelta(days=1)}
 _MOST_FUTURE_DAYS = 31  # a producer's clock may be anywhere; these are listed, of later days only the number is told

@@ -18,12 +18,12 @@ from rich.progress import Progress as Display
 
 from music_platform.cli.console import console, error_console, failures_told, settings_of_command, warn
 from music_platform.inert_text import inert
+from music_platform.lake.landing_layout import ERRORS_PREFIX
+from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.event_files import EventFile, LandingInputError, event_files, left_out_of_folders
 from music_platform.landing.examination import examined
-from music_platform.landing.layout import ERRORS_PREFIX
 from music_platform.landing.unread import describe_lines_without_partition
 from music_platform.landing.writer import LandingSummary, Progress, land_files
-from music_platform.resources.object_store import ObjectStore
 
 _MOST_NAMES_TOLD = 10
 

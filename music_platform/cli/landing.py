@@ -23,12 +23,11 @@ from music_platform.cli.console import (
     warn,
 )
 from music_platform.cli.lake_status import is_missing
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.events import EVENT_TYPES
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
 from music_platform.inert_text import inert
-from music_platform.io_managers.landed_partitions import declare_expired
-from music_platform.landing.layout import LANDED_KINDS
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import LANDED_KINDS
+from music_platform.landing.landed_partitions import declare_expired
 from music_platform.landing.refiling import Refiled, can_be_refiled, event_type_of, is_readable_name, refile
 from music_platform.landing.unread import (
     NO_KIND,
@@ -38,8 +37,9 @@ from music_platform.landing.unread import (
     start_setting,
 )
 from music_platform.partitions import describe_ranges, key_of_hour
-from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.events import EVENT_TYPES
 
 app = typer.Typer(
     help="What has landed and no table reads, and bringing it in; what is gone on purpose.", no_args_is_help=True

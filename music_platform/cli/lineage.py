@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from music_platform.cli.console import echo
-from music_platform.contracts.column_lineage import to_json
+from music_platform.tables.column_lineage import to_json
 
 
 def lineage() -> None:
     """Derive the lineage of every column from the transforms, and print it as JSON."""
-    from music_platform.lineage.tables import derive_lineage  # the engine is slow to load
-    from music_platform.resources.spark import SparkResource
+    from music_platform.lake.spark import SparkEngine  # the engine is slow to load
+    from music_platform.tables.lineage.tables import derive_lineage
 
-    echo(to_json(derive_lineage(SparkResource().spark_session)), ends_line=False)
+    echo(to_json(derive_lineage(SparkEngine().spark_session)), ends_line=False)

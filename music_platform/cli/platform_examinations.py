@@ -17,10 +17,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from music_platform.cli.finding import Finding, State
-from music_platform.cli.instance_status import open_recorded_instance
 from music_platform.cli.lake_status import is_missing
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
-from music_platform.resources.lake import Lake
+from music_platform.lake.lake import Lake
+from music_platform.orchestration.instance_status import open_recorded_instance
 from music_platform.settings import Settings, dagster_home
 
 _RETRY_SECONDS = 5.0  # of requests to S3: a person waits

@@ -23,18 +23,20 @@ from music_platform.cli.console import (
     settings_of_command,
     warn,
 )
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.table import TableContract
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
-from music_platform.io_managers.landed_sources import GONE_INPUTS_TAG, GoneInputs
-from music_platform.io_managers.manifest import MANIFEST_NAME, Manifest, read_manifest
-from music_platform.io_managers.parquet_reader import batches_of_object
-from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.landing.layout import list_errors
+from music_platform.lake.lake import Lake
+from music_platform.lake.landed_sources import GONE_INPUTS_TAG, GoneInputs
+from music_platform.lake.landing_layout import list_errors
+from music_platform.lake.manifest import MANIFEST_NAME, Manifest, read_manifest
+from music_platform.lake.parquet_reader import batches_of_object
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.replay import replay_error_records
 from music_platform.partitions import contiguous_ranges, describe_partitions, key_of_hour
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.contract import TableContract
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 _QUARANTINES: dict[str, TableContract] = {**QUARANTINE, COLLECTOR_ERRORS.name: COLLECTOR_ERRORS}
 
@@ -131,7 +133,8 @@ def replay_quarantine(
     """
     settings = settings_of_command()
     # Importing it reads the settings.
-    from music_platform.cli.runs import materialize, open_instance
+    from music_platform.cli.runs import materialize
+    from music_platform.orchestration.runs import open_instance
 
     lake = Lake(settings)
     with failures_told():
@@ -202,7 +205,7 @@ def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] |
                 if content is not None
             ]
         else:
-            spark = SparkResource.from_settings(lake.settings)  # opens no session, as nothing is read by it
+            spark = SparkEngine.from_settings(lake.settings)  # opens no session, as nothing is read by it
             # A run can leave the collector's errors out: nothing is amiss then, unless it is they that are asked for.
             may_lack = contract is COLLECTOR_ERRORS and event_type is None
             # A day's hours may begin later or end earlier than the range that is asked for.

@@ -12,16 +12,19 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, settings_of_command, warn
-from music_platform.contracts.aggregates import ACTIVE_USERS, LEVEL_FUNNEL, LOGIN_SUCCESS
-from music_platform.contracts.dimensions import DIM_SONGS
-from music_platform.contracts.facts import FACT_PLAYS, FACT_SESSIONS
-from music_platform.contracts.table import TableContract
-from music_platform.contracts.tables import SILVER
-from music_platform.io_managers.manifest import Manifest, read_manifest
-from music_platform.io_managers.parquet_reader import read_object
-from music_platform.io_managers.quarantined import entirely_quarantined
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import Manifest, read_manifest
+from music_platform.lake.parquet_reader import read_object
+from music_platform.lake.quarantined import entirely_quarantined
 from music_platform.partitions import days_in_range, describe_partitions, hours_of_day
-from music_platform.resources.lake import Lake
+from music_platform.tables.contract import TableContract
+from music_platform.tables.gold.active_users import ACTIVE_USERS
+from music_platform.tables.gold.dim_songs import DIM_SONGS
+from music_platform.tables.gold.fact_plays import FACT_PLAYS
+from music_platform.tables.gold.fact_sessions import FACT_SESSIONS
+from music_platform.tables.gold.level_funnel import LEVEL_FUNNEL
+from music_platform.tables.gold.login_success import LOGIN_SUCCESS
+from music_platform.tables.silver import SILVER
 
 _TOP_SONGS = 10
 _SECONDS_OF_AN_HOUR = 3600

@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, duration_told, echo_json, failures_told, settings_of_command
-from music_platform.cli.instance_status import AutomationStatus, InstanceStatus, instance_status, open_recorded_instance
 from music_platform.cli.lake_status import (
     LakeStatus,
     LayerStatus,
@@ -26,12 +25,18 @@ from music_platform.cli.lake_status import (
     lake_status,
     period_end,
 )
-from music_platform.contracts.table import Cadence, Layer
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
+from music_platform.lake.lake import Lake
 from music_platform.landing.unread import UnreadFindings, describe_left, describe_unread, find_unread
+from music_platform.orchestration.instance_status import (
+    AutomationStatus,
+    InstanceStatus,
+    instance_status,
+    open_recorded_instance,
+)
 from music_platform.partitions import day_of_key, describe_partitions
-from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
+from music_platform.tables.contract import Cadence, Layer
 
 _RETRY_SECONDS = 10.0  # a command that looks must not wait as long as a run
 _LOOK_BACK_HOURS = 72

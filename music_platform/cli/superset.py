@@ -9,10 +9,10 @@ import typer
 from rich.text import Text
 
 from music_platform.cli.console import console, fail, failures_told, settings_of_command
-from music_platform.dashboards.bundle import bundle_files
-from music_platform.dashboards.connection import database_uri
-from music_platform.local_superset.secrets import Login
-from music_platform.local_superset.server import LocalSuperset, RunningSuperset
+from music_platform.local.superset.secrets import Login
+from music_platform.local.superset.server import LocalSuperset, RunningSuperset
+from music_platform.serving.superset.bundle import bundle_files
+from music_platform.serving.superset.connection import database_uri
 
 app = typer.Typer(help="Superset on this machine, with the dashboards on Druid.", no_args_is_help=True)
 

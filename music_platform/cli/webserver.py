@@ -6,7 +6,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import dagster as dg
 import typer
 
 from music_platform.cli.console import fail, failures_told, settings_of_command
@@ -56,9 +55,10 @@ def webserver(
         fail("the UI needs Dagster's instance: set DAGSTER_HOME, or call it by ./run", 2)
     if path_prefix and (not path_prefix.startswith("/") or path_prefix.endswith("/")):
         fail(f"--path-prefix '{path_prefix}' must begin with a slash and not end with one", 2)
-    from music_platform.ui.webserver import serve  # Dagster's web application takes a second to import
+    from music_platform.orchestration.runs import open_instance
+    from music_platform.orchestration.ui.webserver import serve  # Dagster's web application takes a second to import
 
-    with failures_told(), dg.DagsterInstance.get() as instance:
+    with failures_told(), open_instance() as instance:
         serve(
             instance,
             host,

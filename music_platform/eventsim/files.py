@@ -34,12 +34,11 @@ class LineFiles:
         self._next_piece = 0
         self._given_up = False
         self._descriptors: dict[str, int] = {}
-        try:
-            for name, partial in self._partials.items():
-                self._descriptors[name] = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666)
-        except OSError:
-            self.close(complete=False)
-            raise
+
+    def open(self) -> None:
+        """Create the files. An interrupt can fall in the midst of it: whoever calls closes them in any case."""
+        for name, partial in self._partials.items():
+            self._descriptors[name] = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666)
 
     def write(self, piece: int, texts: Mapping[str, tuple[int, memoryview]]) -> None:
         """Write the piece's (lines, text) by file name, behind all pieces of lower number, which it waits for.
@@ -76,10 +75,11 @@ class LineFiles:
                 if complete:
                     os.ftruncate(descriptor, self.sizes[name])
         finally:
-            for name, descriptor in self._descriptors.items():
+            for descriptor in self._descriptors.values():
                 os.close(descriptor)
-                if not complete:
-                    self._partials[name].unlink(missing_ok=True)
+            if not complete:
+                for partial in self._partials.values():
+                    partial.unlink(missing_ok=True)
         if complete:
             for name, path in self._paths.items():
                 self._partials[name].replace(path)

@@ -119,6 +119,7 @@ def _write_all(
     files = LineFiles(summary.files)
     complete = False
     try:
+        files.open()
         with ThreadPoolExecutor(_WRITING_THREADS) as threads:
             writing: list[Future[None]] = []
             pieces = 0

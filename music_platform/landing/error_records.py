@@ -1,7 +1,7 @@
 """Error records: what the collector writes to `errors/`, taken apart and judged by the rules of now.
 
 Pure functions on bytes. Where error records lie is known to layout.py, how they become a table to
-transforms.collector_errors, and how events among them are landed to replay.py.
+error_rows.py, and how events among them are landed to replay.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from music_platform.contracts.collector_errors import (
+from music_platform.exact_json import json_text, read_json
+from music_platform.landing.byte_order_marks import without_marks
+from music_platform.landing.event_lines import TAG_PREFIX, HourLines, refuse_constant, sort_block
+from music_platform.tables.collector_errors import (
     ACCEPTED_BY_COLLECTOR,
     COLLECTOR_RULES,
     ERROR_RECORD_READABLE,
@@ -20,10 +23,7 @@ from music_platform.contracts.collector_errors import (
     TAG_KNOWN,
     TS_EPOCH_MILLISECONDS,
 )
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.exact_json import json_text, read_json
-from music_platform.landing.byte_order_marks import without_marks
-from music_platform.landing.event_lines import TAG_PREFIX, HourLines, refuse_constant, sort_block
+from music_platform.tables.events import EVENT_TYPES
 
 _TEXT = rb'"(?:[^"\\]|\\.)*"'
 # What the collector puts behind a record's own fields; those are left as they are written.

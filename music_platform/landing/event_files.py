@@ -19,9 +19,9 @@ from typing import Any
 import pyarrow as pa
 from isal import isal_zlib
 
-from music_platform.contracts.events import EVENT_TYPES
 from music_platform.inert_text import inert
 from music_platform.landing.formats import ByteStream, LandingInputError, decoded, read_fully
+from music_platform.tables.events import EVENT_TYPES
 
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 # isal's error is typed as an instance in its stubs.

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from music_platform.contracts.collector_errors import JSON_OBJECT, TS_EPOCH_MILLISECONDS
 from music_platform.landing.byte_order_marks import without_marks
+from music_platform.tables.collector_errors import JSON_OBJECT, TS_EPOCH_MILLISECONDS
 
 LEAST_TS, MOST_TS = 10**12, 10**13 - 1  # what Fluentd takes for epoch milliseconds: the years 2001 to 2286
 HOUR_MS = 3_600_000

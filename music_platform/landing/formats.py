@@ -20,9 +20,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 from isal import igzip
 
-from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.errors import MusicPlatformError
 from music_platform.landing.byte_order_marks import without_marks
+from music_platform.tables.events import EVENT_CONTRACTS
 
 WINDOW_BYTES = 256 * 1024
 """How much of a file's content is looked at."""

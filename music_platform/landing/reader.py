@@ -20,8 +20,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from music_platform.errors import LandedObjectGoneError
+from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.byte_order_marks import BYTE_ORDER_MARK, without_marks
-from music_platform.resources.object_store import ObjectStore
 
 LINES_SCHEMA = pa.schema(
     [

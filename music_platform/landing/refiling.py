@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.errors import LandedObjectGoneError
 from music_platform.inert_text import inert
+from music_platform.lake.landing_layout import error_objects, errors_key, parse_errors_key
+from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.event_files import EventFile, LandingInputError, blocks, opened
 from music_platform.landing.event_lines import sort_block
-from music_platform.landing.layout import error_objects, errors_key, parse_errors_key
 from music_platform.landing.unread import NO_KIND, Reason, UnreadObject
 from music_platform.landing.writer import BLOCK_BYTES, LandingSummary, land_files
-from music_platform.resources.object_store import ObjectStore
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK_ID = re.compile(r"_(?P<chunk_id>[0-9a-f]{32})\.")

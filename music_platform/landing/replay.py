@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from music_platform.errors import LandedObjectGoneError
+from music_platform.lake.landing_layout import landed_key
+from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.byte_order_marks import without_marks
 from music_platform.landing.error_records import judge, parse_error_record
 from music_platform.landing.event_lines import hour_time
-from music_platform.landing.layout import landed_key
 from music_platform.landing.reader import ObjectFault, decode
-from music_platform.resources.object_store import ObjectStore
 
 
 @dataclass(frozen=True)

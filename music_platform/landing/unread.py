@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.landing.layout import (
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import (
     ERRORS_PREFIX,
     LANDED_KINDS,
     LANDING_PREFIX,
@@ -25,9 +24,10 @@ from music_platform.landing.layout import (
     parse_key,
     type_prefix,
 )
+from music_platform.lake.object_store import StoredObject, is_half_written
 from music_platform.partitions import describe_ranges, hour_of_key, key_of_hour
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import StoredObject, is_half_written
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.events import EVENT_TYPES
 
 NO_KIND = "unknown"
 """Of objects under landing/ that lie in no event type's folder."""

@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 
 from isal import isal_zlib
 
+from music_platform.lake.landing_layout import ERRORS_PREFIX, day_prefix, error_objects, errors_key, landed_key
+from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.event_files import EventFile, blocks, opened
 from music_platform.landing.event_lines import HourLines, SortedBlock, hour_time, sort_block, without_times
-from music_platform.landing.layout import ERRORS_PREFIX, day_prefix, error_objects, errors_key, landed_key
-from music_platform.resources.object_store import ObjectStore
 
 # These three decide where one object ends and the next begins, and so the objects' names: a file that was landed before one
 # of them changed lands a second time under other names.

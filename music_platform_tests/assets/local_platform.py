@@ -14,15 +14,15 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from music_platform.contracts.events import EVENT_CONTRACTS
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
-from music_platform.io_managers.manifest import DataFile, Manifest, manifest_key, read_manifest
-from music_platform.landing.layout import landed_key
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import landed_key
+from music_platform.lake.manifest import DataFile, Manifest, manifest_key, read_manifest
 from music_platform.partitions import hour_of_key
-from music_platform.resources.lake import Lake
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform.tables.schemas import arrow_schema
 
 HOUR = "2026-11-01-05:00"
 NEXT_HOUR = "2026-11-01-06:00"

@@ -21,17 +21,17 @@ from local_platform import (
     to_line,
 )
 
-from music_platform.asset_checks.outcome import CheckOutcome
-from music_platform.asset_checks.spine import check_bronze, check_silver
-from music_platform.contracts.tables import TABLES
 from music_platform.errors import ManifestCorruptError, PartitionMissingError
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.parquet_writer import WrittenPartition
-from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.io_managers.publish import publish_partition
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.lake import Lake
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.publish import publish_partition
+from music_platform.lake.spark import SparkEngine
+from music_platform.lake.writer import WrittenPartition
+from music_platform.orchestration.checks.outcome import CheckOutcome
+from music_platform.orchestration.checks.spine import check_bronze, check_silver
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
 
 EVENT_TYPE = "page_view_events"
 BRONZE, SILVER, QUARANTINE = (f"{layer}/{EVENT_TYPE}" for layer in ("bronze", "silver", "quarantine"))
@@ -79,7 +79,7 @@ def check(platform: LocalPlatform, *partitions: str) -> dict[str, CheckOutcome]:
     outcomes = [
         outcome
         for check_layer in (check_bronze, check_silver)
-        for outcome in check_layer(EVENT_TYPE, hours, platform.lake, SparkResource())
+        for outcome in check_layer(EVENT_TYPE, hours, platform.lake, SparkEngine())
     ]
     return {f"{outcome.table.split('/')[0]} {outcome.check}": outcome for outcome in outcomes}
 
@@ -126,7 +126,7 @@ def test_all_is_well(made: LocalPlatform) -> None:
 
 def test_an_hour_within_the_limit_gives_no_warning(made: LocalPlatform) -> None:
     lenient = Lake(made.settings.model_copy(update={"quarantine_rate_warning": 1 / 42}))
-    *_, rate = check_silver(EVENT_TYPE, [HOUR], lenient, SparkResource())
+    *_, rate = check_silver(EVENT_TYPE, [HOUR], lenient, SparkEngine())
     assert rate.passed
 
 
@@ -281,7 +281,7 @@ def test_a_range_is_checked_batch_by_batch(made: LocalPlatform) -> None:
     rows = changed(changed(rows, "event_id", 1, rows["event_id"][0].as_py()), "level", 5, "gold")
     made.tamper(SILVER, NEXT_HOUR, rows)
     lake = Lake(made.settings.model_copy(update={"batch_rows": 1}))
-    [silver, *_] = check_silver(EVENT_TYPE, [HOUR, NEXT_HOUR, EMPTY_HOUR], lake, SparkResource())
+    [silver, *_] = check_silver(EVENT_TYPE, [HOUR, NEXT_HOUR, EMPTY_HOUR], lake, SparkEngine())
     assert f"1 rows repeat another one's event_id, first in partition {NEXT_HOUR}" in silver.description
     assert "1 rows break the rule level_allowed" in silver.description
 
@@ -320,7 +320,7 @@ class _LosingIOManager(ParquetLakeIOManager):
 
 def test_a_failed_blocking_check_stops_what_lies_downstream(tmp_path: Path) -> None:
     settings = Settings(lake=str(tmp_path / "lake"))
-    io_manager = _LosingIOManager(Lake(settings), SparkResource())
+    io_manager = _LosingIOManager(Lake(settings), SparkEngine())
     platform = LocalPlatform(settings, resource_overrides={"lake_io_manager": io_manager})
     io_manager.tampering = lambda: platform.tamper(BRONZE, HOUR, platform.table(BRONZE, HOUR).slice(1))
     platform.land_records(EVENT_TYPE, HOUR, [good_record(EVENT_TYPE, itemInSession=item) for item in range(5)])

@@ -13,14 +13,14 @@ import pytest
 from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, evaluations, good_record, gzip_lines, to_line
 from typer.testing import CliRunner
 
-from music_platform.asset_checks.spine import check_collector_errors
 from music_platform.cli.main import app
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.landing.layout import errors_key, parse_errors_key, parse_key
+from music_platform.lake.landing_layout import errors_key, parse_errors_key, parse_key
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.replay import ReplaySummary, replay_error_records
+from music_platform.orchestration.checks.spine import check_collector_errors
 from music_platform.partitions import hour_of_key, key_of_hour, keys_in_range
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings, current_settings
+from music_platform.tables.events import EVENT_TYPES
 
 TABLE = "quarantine/collector_errors"
 _ORIGIN = {"__tag": "eventsim.auth_events", "__time": "2026-11-01T05:10:00.000Z"}
@@ -96,7 +96,7 @@ def test_what_came_later_or_is_not_read_is_a_warning_and_what_changed_a_failure(
     late = _put_errors(platform, HOUR, gzip_lines(_refused()), chunk=2)
     platform.lake.store.put("errors/dt=2026-11-01/stranger", b"")
 
-    found = {outcome.check: outcome for outcome in check_collector_errors([HOUR], platform.lake, SparkResource())}
+    found = {outcome.check: outcome for outcome in check_collector_errors([HOUR], platform.lake, SparkEngine())}
     assert found["contract"].passed
     assert not found["reconciles_with_landing"].passed
     assert f"'{key}' was rewritten after quarantine read it" in found["reconciles_with_landing"].description

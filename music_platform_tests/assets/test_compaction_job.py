@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from local_platform import HOUR, LocalPlatform, good_record
 
-from music_platform.asset_checks.spine import check_bronze, check_silver
-from music_platform.contracts.tables import BRONZE
 from music_platform.definitions import build_definitions
-from music_platform.io_managers.parquet_writer import WrittenPartition, encode
-from music_platform.io_managers.publish import publish_partition
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.publish import publish_partition
+from music_platform.lake.spark import SparkEngine
+from music_platform.lake.writer import WrittenPartition, encode
+from music_platform.orchestration.checks.spine import check_bronze, check_silver
 from music_platform.settings import Settings
+from music_platform.tables.bronze import BRONZE
 
 EVENT_TYPE = "auth_events"
 SPINE = [f"{layer}/{EVENT_TYPE}" for layer in ("bronze", "silver", "quarantine")]
@@ -59,7 +59,7 @@ def test_checks_still_pass_after_compaction(scattered: LocalPlatform) -> None:
     assert compact(scattered, "2026-11-01")
     after = scattered.manifest(SPINE[0], HOUR)
     assert (len(after.files), after.rows, after.data_version) == (1, 9, before.data_version)
-    lake, spark = scattered.lake, SparkResource()
+    lake, spark = scattered.lake, SparkEngine()
     outcomes = [*check_bronze(EVENT_TYPE, [HOUR], lake, spark), *check_silver(EVENT_TYPE, [HOUR], lake, spark)]
     assert {outcome.check: outcome.description for outcome in outcomes if not outcome.passed} == {}
 

@@ -8,11 +8,11 @@ import dagster as dg
 import pytest
 from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, evaluations, good_record, milliseconds
 
-from music_platform.asset_checks.completeness import check_closed_hours, hours_looked_at
-from music_platform.asset_checks.platform import find_failed_partitions
-from music_platform.asset_checks.unread import UNREAD_CHECK
 from music_platform.definitions import build_definitions
-from music_platform.landing.layout import LANDED_KINDS
+from music_platform.lake.landing_layout import LANDED_KINDS
+from music_platform.orchestration.checks.completeness import check_closed_hours, hours_looked_at
+from music_platform.orchestration.checks.platform import find_failed_partitions
+from music_platform.orchestration.checks.unread import UNREAD_CHECK
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from local_platform import HOUR, LocalPlatform, evaluations, good_record
 
-from music_platform.asset_checks.completeness import check_closed_hours
-from music_platform.asset_checks.spine import check_bronze
-from music_platform.automation.landing_reconcile import Reconciliation
-from music_platform.io_managers.landed_sources import compare, sources_of
-from music_platform.landing.layout import list_landing
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.lake import Lake
+from music_platform.lake.landed_sources import compare, sources_of
+from music_platform.lake.landing_layout import list_landing
+from music_platform.lake.spark import SparkEngine
+from music_platform.orchestration.automation.landing_reconcile import Reconciliation
+from music_platform.orchestration.checks.completeness import check_closed_hours
+from music_platform.orchestration.checks.spine import check_bronze
 from music_platform.settings import Settings
 
 BRONZE = "bronze/listen_events"
@@ -48,7 +48,7 @@ def difference(platform: LocalPlatform) -> tuple[list[str], list[str]]:
 
 def test_its_objects_are_the_ones_that_the_tables_were_made_from(copied: LocalPlatform) -> None:
     assert difference(copied) == ([], [])
-    for outcome in check_bronze("listen_events", [HOUR], copied.lake, SparkResource()):
+    for outcome in check_bronze("listen_events", [HOUR], copied.lake, SparkEngine()):
         assert outcome.passed, outcome.description
     in_three_days = datetime.now(UTC) + timedelta(days=3)
     found = Reconciliation(copied.lake, in_three_days, copied.settings.start, {}, frozenset()).run(None)
@@ -74,9 +74,7 @@ def test_other_content_under_the_same_name_is_found(copied: LocalPlatform, same_
     content = path.read_bytes()
     path.write_bytes(content[::-1] if same_size else content + b"\0")
     assert difference(copied) == ([key], [])
-    outcomes = {
-        outcome.check: outcome for outcome in check_bronze("listen_events", [HOUR], copied.lake, SparkResource())
-    }
+    outcomes = {outcome.check: outcome for outcome in check_bronze("listen_events", [HOUR], copied.lake, SparkEngine())}
     assert f"landed object '{key}' was rewritten" in outcomes["reconciles_with_landing"].description
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
 from music_platform_tests.assets.definitions_snapshot import describe_definitions
 
 _LOAD_AND_WATCH = """

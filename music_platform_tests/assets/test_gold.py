@@ -13,19 +13,22 @@ import pytest
 from local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations
 
 from benchmarks.dagster_runs import JobRunner, new_instance
-from music_platform.asset_checks.gold import check_gold
-from music_platform.contracts.aggregates import HOURLY_PLAYS, USER_ACTIVITY
-from music_platform.contracts.dimensions import DIM_USERS
-from music_platform.contracts.facts import FACT_PLAYS, FACT_SESSIONS, FACT_STREAMS
-from music_platform.contracts.table import Cadence, TableContract
-from music_platform.contracts.tables import GOLD
 from music_platform.definitions import build_definitions
 from music_platform.errors import PartitionMissingError
 from music_platform.eventsim import GeneratorOptions, generate_files
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.event_files import EventFile
 from music_platform.landing.writer import land_files
-from music_platform.resources.spark import SparkResource
+from music_platform.orchestration.checks.gold import check_gold
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import GOLD, GOLD_TABLES
+from music_platform.tables.contract import Cadence, TableContract
+from music_platform.tables.gold.dim_users import DIM_USERS
+from music_platform.tables.gold.fact_plays import FACT_PLAYS
+from music_platform.tables.gold.fact_sessions import FACT_SESSIONS
+from music_platform.tables.gold.fact_streams import FACT_STREAMS
+from music_platform.tables.gold.hourly_plays import HOURLY_PLAYS
+from music_platform.tables.gold.user_activity import USER_ACTIVITY
 
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03"]
 HOURS = ("2026-11-01-00:00", "2026-11-03-23:00")
@@ -190,7 +193,7 @@ def test_lost_rows_are_found(made: Made, table: TableContract, check: str) -> No
     try:
         rows = made.platform.table(table.path, partition)
         made.platform.tamper(table.path, partition, rows.slice(max(rows.num_rows // 2, 1)))
-        outcomes = check_gold(table, [partition], made.platform.lake, SparkResource())
+        outcomes = check_gold(GOLD_TABLES[table.path], [partition], made.platform.lake, SparkEngine())
         assert any(outcome.check.startswith(check) and not outcome.passed for outcome in outcomes)
     finally:
         for key, content in kept.items():

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from local_platform import HOUR, NEXT_HOUR, LocalPlatform, evaluations, good_record, gzip_lines
 
-from music_platform.contracts.tables import TABLES
 from music_platform.errors import ManifestCorruptError, PublishConflictError, RowsWouldBeRemovedError
-from music_platform.io_managers.compaction import compact_partition
-from music_platform.io_managers.landed_partitions import declare_expired
-from music_platform.io_managers.landed_sources import GONE_INPUTS_TAG, GoneInputs
-from music_platform.io_managers.manifest import manifest_key
-from music_platform.io_managers.parquet_writer import WrittenPartition
-from music_platform.io_managers.publish import publish_partition
-from music_platform.landing.layout import errors_key
+from music_platform.lake.compaction import compact_partition
+from music_platform.lake.landed_sources import GONE_INPUTS_TAG, GoneInputs
+from music_platform.lake.landing_layout import errors_key
+from music_platform.lake.manifest import manifest_key
+from music_platform.lake.publish import publish_partition
+from music_platform.lake.writer import WrittenPartition
+from music_platform.landing.landed_partitions import declare_expired
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
 
 BRONZE, SILVER, QUARANTINE = (f"{layer}/listen_events" for layer in ("bronze", "silver", "quarantine"))
 ERRORS = "quarantine/collector_errors"

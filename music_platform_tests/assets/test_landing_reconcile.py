@@ -11,14 +11,14 @@ import pytest
 from dagster._core.test_utils import freeze_time
 from local_platform import LocalPlatform, good_record
 
-from music_platform.automation.landing_reconcile import Reconciliation, landing_reconcile
-from music_platform.automation.landing_requests import data_versions_of_landing
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
 from music_platform.definitions import build_definitions
-from music_platform.io_managers.landed_partitions import declare_expired
-from music_platform.landing.layout import errors_key
+from music_platform.lake.landing_layout import errors_key
+from music_platform.landing.landed_partitions import declare_expired
+from music_platform.orchestration.automation.landing_reconcile import Reconciliation, landing_reconcile
+from music_platform.orchestration.automation.landing_requests import data_versions_of_landing
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 
 _OLD, _NEXT, _LATER = "2026-02-01-05:00", "2026-02-01-06:00", "2026-03-01-05:00"
 _BRONZE = ["bronze/listen_events"]

@@ -15,16 +15,16 @@ from dagster._core.test_utils import freeze_time
 from local_platform import RANGE_END, RANGE_START, LocalPlatform, good_record, gzip_lines
 from pydantic import SecretStr
 
-from music_platform.asset_checks.whole_days import WHOLE_DAYS_CHECK
-from music_platform.automation.landing_cursor import LandingCursor
-from music_platform.automation.landing_sensor import LandingWatch, landing_sensor
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
 from music_platform.errors import LakeUnreachableError
-from music_platform.landing.layout import errors_key
+from music_platform.lake.landing_layout import errors_key
+from music_platform.landing.watch.cursor import LandingCursor
+from music_platform.orchestration.automation.landing_sensor import LandingWatch, landing_sensor
+from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 
 _NOW = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
 _HOURS = ["2026-11-03-05:00", "2026-11-03-06:00", "2026-11-03-07:00"]

@@ -11,16 +11,16 @@ import dagster as dg
 from dagster._core.test_utils import freeze_time
 from local_platform import RANGE_END, RANGE_START, LocalPlatform
 
-from music_platform.automation.daily_tier import SENSOR
-from music_platform.automation.landing_reconcile import SCHEDULE_NAME
-from music_platform.automation.landing_sensor import SENSOR_NAME
-from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
 from music_platform.eventsim import GeneratorOptions, generate_files
 from music_platform.landing.event_files import EventFile
 from music_platform.landing.writer import land_files
+from music_platform.orchestration.automation.daily_tier import SENSOR
+from music_platform.orchestration.automation.landing_reconcile import SCHEDULE_NAME
+from music_platform.orchestration.automation.landing_sensor import SENSOR_NAME
 from music_platform.partitions import hours_of_day
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
 
 _TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 _DAYS = [f"{_TODAY - timedelta(days=ago):%Y-%m-%d}" for ago in (4, 3)]

@@ -9,12 +9,12 @@ import dagster as dg
 import pytest
 from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, good_record, gzip_lines, to_line
 
-from music_platform.contracts.pipeline import PIPELINE
-from music_platform.contracts.table import ColumnType, Layer, Personal, TableContract
-from music_platform.contracts.tables import GOLD, TABLES
-from music_platform.io_managers.manifest import manifest_key
-from music_platform.io_managers.parquet_io_manager import previewed_columns
+from music_platform.lake.manifest import manifest_key
+from music_platform.orchestration.io_managers.parquet_io_manager import previewed_columns
 from music_platform.partitions import keys_in_range
+from music_platform.tables.catalogue import GOLD, TABLES
+from music_platform.tables.contract import ColumnType, Layer, Personal, TableContract
+from music_platform.tables.pipeline import PIPELINE
 
 _HOURS = {HOUR: 3, NEXT_HOUR: 5, EMPTY_HOUR: 0}
 _TABLES = [

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow.parquet as pq
 from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, good_record, gzip_lines, to_line
 
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.contracts.pipeline import PIPELINE, WATCHED
-from music_platform.io_managers.manifest import read_manifest
-from music_platform.landing.layout import errors_key
+from music_platform.lake.landing_layout import errors_key
+from music_platform.lake.manifest import read_manifest
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
+from music_platform.tables.events import EVENT_TYPES
+from music_platform.tables.pipeline import PIPELINE, WATCHED
 
 _TABLES = [contract.path for contract in WATCHED]
 

@@ -22,19 +22,22 @@ import pyarrow.compute as pc
 import pytest
 from local_platform import LocalPlatform, evaluations, gzip_lines, materialized
 
-from music_platform.asset_checks.outcome import CheckOutcome
-from music_platform.asset_checks.spine import SPINE_STEPS
-from music_platform.assets.silver import stage_silver_and_quarantine
-from music_platform.contracts.events import EVENT_CONTRACTS
-from music_platform.contracts.table import Cadence
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER, TABLES
-from music_platform.io_managers.landing_io_manager import open_landed
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.spark import SparkEngine
+from music_platform.orchestration.assets.silver import stage_silver_and_quarantine
+from music_platform.orchestration.checks.outcome import CheckOutcome
+from music_platform.orchestration.checks.spine import SPINE_STEPS
+from music_platform.orchestration.io_managers.landing_io_manager import open_landed
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import key_of_hour, keys_in_range
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
-from music_platform.transforms.bronze import bronze_events
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.contract import Cadence
+from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
+from music_platform.tables.transforms.bronze import bronze_events
 
 SOME_HOURS = keys_in_range("2026-11-02-20:00", "2026-11-03-01:00")
 # The catalogue of the sample has one song whose title is a pair of quotes. It was played three times.
@@ -84,7 +87,7 @@ def land(sample: LandedSample, folder: Path, hours: Sequence[str] = ()) -> Local
 @pytest.fixture(scope="module")
 def made(sample: LandedSample, tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
     platform = land(sample, tmp_path_factory.mktemp("sample") / "lake")
-    spark, outcomes = SparkResource(), []
+    spark, outcomes = SparkEngine(), []
     io_manager = ParquetLakeIOManager(platform.lake, spark)
     hours_of = {event_type: sorted(by_hour) for event_type, by_hour in sample.items()}
     for event_type, event in EVENT_CONTRACTS.items():

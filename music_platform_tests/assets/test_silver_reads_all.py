@@ -6,7 +6,7 @@ import pytest
 from local_platform import HOUR, NEXT_HOUR, LocalPlatform, good_record
 
 from music_platform.errors import ManifestCorruptError
-from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.lake.partition_sets import StoredPartitions
 
 EVENT_TYPE = "auth_events"
 

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations, good_record
 
-from music_platform.asset_checks.gold import MADE_OF_HOURS
-from music_platform.asset_checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
-from music_platform.assets.gold_tables import GOLD_TABLES
-from music_platform.contracts.facts import FACT_PLAYS
-from music_platform.contracts.table import Cadence
 from music_platform.definitions import build_definitions
-from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkEngine
+from music_platform.orchestration.checks.gold import GOLD_STEPS
+from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
 from music_platform.partitions import hours_of_day
-from music_platform.resources.spark import SparkResource
+from music_platform.tables.catalogue import GOLD_TABLES
+from music_platform.tables.contract import Cadence
+from music_platform.tables.gold.fact_plays import FACT_PLAYS
 
 DAY, NEXT_DAY = "2026-11-01", "2026-11-02"
 HOURS = hours_of_day(DAY)
@@ -46,7 +46,7 @@ def test_the_hours_that_are_missing_are_named_until_the_day_has_them(platform: L
         assert told in (warned.description or "")
 
     platform.run(HOURS[0], HOURS[2], tables=[*LISTENS, *PAGES])
-    stored = StoredPartitions.open(FACT_PLAYS, [DAY], platform.lake, SparkResource())
+    stored = StoredPartitions.open(FACT_PLAYS, [DAY], platform.lake, SparkEngine())
     assert not check_made_of_all_hours(stored, END + timedelta(hours=1)).passed  # the day is not made from them yet
     assert run_day(platform, DAY, DAY).passed
 
@@ -54,7 +54,7 @@ def test_the_hours_that_are_missing_are_named_until_the_day_has_them(platform: L
 def test_a_day_is_looked_at_once_its_last_hour_has_closed(platform: LocalPlatform) -> None:
     platform.run(HOURS[0], HOURS[20], tables=[*LISTENS, *PAGES])
     run_day(platform, DAY, DAY)
-    stored = StoredPartitions.open(FACT_PLAYS, [DAY], platform.lake, SparkResource())
+    stored = StoredPartitions.open(FACT_PLAYS, [DAY], platform.lake, SparkEngine())
     grace = timedelta(seconds=platform.settings.hour_grace_seconds)
     assert check_made_of_all_hours(stored, END + grace - timedelta(seconds=1)).passed
     closed = check_made_of_all_hours(stored, END + grace)
@@ -74,4 +74,5 @@ def test_every_daily_table_that_reads_hours_has_the_check() -> None:
         if table.contract.cadence is Cadence.DAILY
         and any(wanted.contract.cadence is Cadence.HOURLY for wanted in table.inputs.values())
     }
-    assert {contract.path for contract in MADE_OF_HOURS} == reading
+    checked = {step.tables[0].path for step in GOLD_STEPS for spec in step.specs if spec.name == WHOLE_DAYS_CHECK}
+    assert checked == reading

@@ -15,7 +15,7 @@ from dagster._core.scheduler.instigation import TickStatus
 from dagster._daemon.cli import cli
 from dagster._daemon.sensor import SensorLaunchContext
 
-from music_platform.automation.landing_sensor import SENSOR_NAME
+from music_platform.orchestration.automation.landing_sensor import SENSOR_NAME
 
 
 class Moment(StrEnum):

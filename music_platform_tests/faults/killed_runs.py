@@ -11,12 +11,14 @@ from multiprocessing.connection import Connection
 
 import dagster as dg
 
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
 from music_platform.definitions import build_definitions
-from music_platform.landing.layout import landed_key
+from music_platform.lake.landing_layout import landed_key
+from music_platform.lake.object_store import ObjectStore
 from music_platform.partitions import hour_of_key
-from music_platform.resources.object_store import ObjectStore
 from music_platform.settings import Settings
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 EVENT_TYPE = "listen_events"
 HOUR = "2026-11-01-05:00"

@@ -20,17 +20,17 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
 from music_platform.eventsim import GeneratorOptions, generate_files
-from music_platform.io_managers.manifest import read_manifest
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import LANDING_PREFIX, parse_key
+from music_platform.lake.manifest import read_manifest
+from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.event_files import EventFile
-from music_platform.landing.layout import LANDING_PREFIX, parse_key
 from music_platform.landing.writer import land_files
 from music_platform.partitions import day_of_key, key_of_hour, keys_in_range
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _FOLDER = Path(__file__).parent

@@ -18,13 +18,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from music_platform.contracts.table import Column, ColumnType, Layer, Personal, TableContract
-from music_platform.io_managers.manifest import manifest_key, partition_folder, read_manifest
-from music_platform.io_managers.parquet_writer import WrittenPartition, encode
-from music_platform.io_managers.publish import Published, publish_partition
+from music_platform.lake.manifest import manifest_key, partition_folder, read_manifest
+from music_platform.lake.object_store import ObjectStore, StoredObject
+from music_platform.lake.publish import Published, publish_partition
+from music_platform.lake.writer import WrittenPartition, encode
 from music_platform.partitions import hour_of_key
-from music_platform.resources.object_store import ObjectStore, StoredObject
 from music_platform.settings import Settings
+from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
 
 PARTITION = "2026-11-01-05:00"
 CONTRACT = TableContract(

@@ -24,12 +24,12 @@ from publishing import (
 )
 
 from music_platform.errors import LakeUnreachableError, PublishConflictError
-from music_platform.io_managers.manifest import MANIFEST_NAME
-from music_platform.io_managers.publish import publish_partition
-from music_platform.resources.object_store import ObjectStore
+from music_platform.lake.manifest import MANIFEST_NAME
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.publish import publish_partition
 from music_platform.settings import Settings
 
-pytestmark = [pytest.mark.fault, pytest.mark.integration]
+pytestmark = pytest.mark.integration
 
 RETRY_SECONDS = 2.0
 LONG_OUTAGE_SECONDS = 40.0

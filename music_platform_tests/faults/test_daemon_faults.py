@@ -19,7 +19,7 @@ from live_platform import LivePlatform, landed_objects, midnight, recomputed
 
 from music_platform.settings import Settings
 
-pytestmark = [pytest.mark.fault, pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(900)]
 
 _AUTOMATION = {
     "landing_poll_seconds": 5, "landing_quiet_seconds": 2.0, "landing_longest_wait_seconds": 20.0,

@@ -6,22 +6,20 @@ import pytest
 from publishing import CONTRACT, PARTITION, keys_in_folder, keys_named, rows_by_manifest, rows_of, write_and_publish
 
 from music_platform.errors import ManifestCorruptError, PartitionMissingError
-from music_platform.io_managers.manifest import manifest_key, read_manifest
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import manifest_key, read_manifest
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.spark import SparkEngine
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.settings import Settings
-
-pytestmark = pytest.mark.fault
 
 MANIFEST = manifest_key(CONTRACT.path, PARTITION)
 OTHER_PARTITION = "2026-11-01-06:00"
 
 
 def _open(settings: Settings, *partitions: str) -> StoredPartitions:
-    return StoredPartitions.open(CONTRACT, partitions, Lake(settings), SparkResource.from_settings(settings))
+    return StoredPartitions.open(CONTRACT, partitions, Lake(settings), SparkEngine.from_settings(settings))
 
 
 @pytest.mark.parametrize("damage", ["deleted", "cut short"])
@@ -89,7 +87,7 @@ def test_nothing_is_published_from_a_partition_that_was_replaced_while_it_was_re
     settings: Settings, meanwhile: str
 ) -> None:
     store = ObjectStore.from_settings(settings)
-    lake, spark = Lake(settings), SparkResource.from_settings(settings)
+    lake, spark = Lake(settings), SparkEngine.from_settings(settings)
     write_and_publish(store, 1)
     stored = _open(settings, PARTITION)
     staged = StagedPartitions.begin(CONTRACT, "run", {OTHER_PARTITION: stored.sources()[PARTITION]})

@@ -22,10 +22,8 @@ from publishing import (
     write_and_publish,
 )
 
-from music_platform.resources.object_store import ObjectStore
+from music_platform.lake.object_store import ObjectStore
 from music_platform.settings import Settings
-
-pytestmark = pytest.mark.fault
 
 KILLS = 32
 _SIGKILL = -9

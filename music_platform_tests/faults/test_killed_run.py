@@ -12,15 +12,13 @@ import pytest
 from faulty_proxy import Fault, FaultyProxy, Request, passes
 from killed_runs import HOUR, LINES_OF_AN_OBJECT, TABLES, land, run_hour_when_told
 
-from music_platform.contracts.table import TableContract
-from music_platform.io_managers.manifest import manifest_key, partition_folder, read_manifest
-from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import manifest_key, partition_folder, read_manifest
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkEngine
 from music_platform.settings import Settings
-
-pytestmark = pytest.mark.fault
+from music_platform.tables.contract import TableContract
 
 KILLS = 4
 
@@ -110,7 +108,7 @@ def _versions(settings: Settings) -> dict[str, str]:
 
 def _rows(settings: Settings) -> dict[str, int]:
     """Rows by the engine, after a look at whether all files are there."""
-    lake, spark = Lake(settings), SparkResource.from_settings(settings)
+    lake, spark = Lake(settings), SparkEngine.from_settings(settings)
     return {contract.path: StoredPartitions.open(contract, [HOUR], lake, spark).read().count() for contract in TABLES}
 
 

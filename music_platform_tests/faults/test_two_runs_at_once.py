@@ -23,12 +23,10 @@ from publishing import (
 )
 
 from music_platform.errors import LakeUnreachableError, PublishConflictError
-from music_platform.io_managers import publish
-from music_platform.io_managers.publish import publish_partition
-from music_platform.resources.object_store import ObjectStore
+from music_platform.lake import publish
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.publish import publish_partition
 from music_platform.settings import Settings
-
-pytestmark = pytest.mark.fault
 
 RUNS = 4
 PUBLISHES_OF_A_RUN = 8

@@ -15,9 +15,12 @@ from typer.testing import CliRunner
 
 from music_platform.cli import runs
 from music_platform.cli.main import app
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.tables import BRONZE, QUARANTINE, SILVER
+from music_platform.orchestration.runs import open_instance
 from music_platform.settings import Settings
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 COMMAND = [sys.executable, "-c", "from music_platform.cli.process import music_platform; music_platform()"]
 HOUR = "2026-11-01-05:00"
@@ -44,7 +47,7 @@ def land(commands: CliRunner, folder: Path, lines: list[str]) -> None:
 
 def materialize_hour(settings: Settings) -> None:
     tables = [contract.path for layer in (BRONZE, SILVER, QUARANTINE) for contract in layer.values()]
-    runs.materialize(runs.open_instance(), settings, [*tables, COLLECTOR_ERRORS.path], [HOUR], "materialize")
+    runs.materialize(open_instance(), settings, [*tables, COLLECTOR_ERRORS.path], [HOUR], "materialize")
 
 
 def in_its_own_process(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from music_platform.resources.object_store import ObjectStore
+from music_platform.lake.object_store import ObjectStore
 from music_platform.settings import Settings, current_settings
 
 _REPOSITORY = Path(__file__).resolve().parents[2]

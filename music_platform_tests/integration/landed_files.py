@@ -9,9 +9,9 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from music_platform.lake.landing_layout import ERRORS_PREFIX, LANDING_PREFIX, parse_key
+from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.event_files import EventFile, event_files
-from music_platform.landing.layout import ERRORS_PREFIX, LANDING_PREFIX, parse_key
-from music_platform.resources.object_store import ObjectStore
 
 FIRST_TS = 1_793_491_200_000  # 2026-11-01T00:00Z
 HOUR_MS = 3_600_000

@@ -17,10 +17,12 @@ from typer.testing import CliRunner
 
 from music_platform.cli import runs
 from music_platform.cli.main import app
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.tables import BRONZE, SILVER
-from music_platform.resources.lake import Lake
+from music_platform.lake.lake import Lake
+from music_platform.orchestration.runs import open_instance
 from music_platform.settings import current_settings
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.schemas import arrow_schema
+from music_platform.tables.silver import SILVER
 
 
 def test_check_passes_and_fails_by_its_exit_code(commands: CliRunner, tmp_path: Path) -> None:
@@ -217,7 +219,7 @@ def test_gold_is_made_checked_and_told(commands: CliRunner) -> None:
 def test_what_a_run_left_out_of_the_spine_stands_in_no_ones_way(commands: CliRunner, tmp_path: Path) -> None:
     land(commands, tmp_path, [auth_event(number) for number in range(3)])
     tables = [contract.path for layer in (BRONZE, SILVER) for contract in layer.values()]
-    runs.materialize(runs.open_instance(), current_settings(), tables, [HOUR], "materialize")
+    runs.materialize(open_instance(), current_settings(), tables, [HOUR], "materialize")
     checked = commands.invoke(app, ["check", "--partition", HOUR])
     assert checked.exit_code == 0, checked.output
     assert "not checked, because it was never made of these partitions: quarantine/collector_errors" in words(

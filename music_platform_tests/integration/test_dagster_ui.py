@@ -31,15 +31,13 @@ import requests
 from command_line import auth_event
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from music_platform.asset_checks.outcome import CheckOutcome
-from music_platform.contracts.events import EVENT_CONTRACTS
 from music_platform.definitions import build_definitions
-from music_platform.landing.layout import landed_key
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import landed_key
+from music_platform.orchestration.checks.outcome import CheckOutcome
 from music_platform.partitions import key_of_hour
-from music_platform.resources.lake import Lake
 from music_platform.settings import Settings, process_environment
-
-pytestmark = pytest.mark.integration
+from music_platform.tables.events import EVENT_CONTRACTS
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PICTURES = _ROOT / "artifacts" / "dagster"

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from music_platform.cli import runs
 from music_platform.cli.main import app
+from music_platform.orchestration.runs import open_instance
 from music_platform.settings import current_settings
 
 
@@ -134,7 +135,7 @@ def test_an_interrupt_before_the_first_step_leaves_no_open_run(
     monkeypatch.setattr(dg.DagsterInstance, "create_run_for_job", create_and_interrupt)
     with pytest.raises(KeyboardInterrupt, match="was interrupted"):
         materialize_hour(current_settings())
-    assert [run.status for run in runs.open_instance().get_runs()] == [dg.DagsterRunStatus.CANCELED]
+    assert [run.status for run in open_instance().get_runs()] == [dg.DagsterRunStatus.CANCELED]
 
 
 def test_progress_reads_each_event_of_a_step_once(

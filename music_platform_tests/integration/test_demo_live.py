@@ -16,10 +16,10 @@ from command_line import COMMAND
 from test_demo_command import wait_until
 from typer.testing import CliRunner
 
-from music_platform.contracts.tables import GOLD
-from music_platform.live.freshness import Debounce
+from music_platform.local.freshness import Debounce
+from music_platform.tables.catalogue import GOLD
 
-pytestmark = [pytest.mark.integration, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 
 @contextmanager

@@ -20,12 +20,13 @@ from command_line import in_its_own_process
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from music_platform.cli import machine_examinations, platform_examinations, runs
+from music_platform.cli import machine_examinations, platform_examinations
 from music_platform.cli.finding import Finding, State
 from music_platform.cli.main import app
-from music_platform.contracts.tables import TABLES
-from music_platform.resources.lake import Lake
+from music_platform.lake.lake import Lake
+from music_platform.orchestration.runs import open_instance
 from music_platform.settings import Settings, current_settings
+from music_platform.tables.catalogue import TABLES
 
 _SUBJECTS = {
     "python",
@@ -224,7 +225,7 @@ def test_packages_that_do_not_agree_are_named(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_an_instance_of_an_older_dagster_is_told(commands: CliRunner, tmp_path: Path) -> None:
-    with runs.open_instance():
+    with open_instance():
         pass
     assert only(platform_examinations.dagster_instance()).state is State.OK
     with sqlite3.connect(tmp_path / "dagster" / "schedules" / "schedules.db") as database:

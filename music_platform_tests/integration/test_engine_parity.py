@@ -27,26 +27,26 @@ import pyarrow.parquet as pq
 import pyspark
 import pytest
 
-from music_platform.assets.gold import stage_gold
-from music_platform.assets.gold_tables import GOLD_TABLES
-from music_platform.assets.silver import stage_silver_and_quarantine
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS, COLLECTOR_RULES
-from music_platform.contracts.events import EVENT_CONTRACTS, EVENT_TYPES
-from music_platform.contracts.table import Cadence, TableContract
-from music_platform.contracts.tables import BRONZE, GOLD, QUARANTINE, SILVER, TABLES
-from music_platform.io_managers.landing_io_manager import open_errors, open_landed
-from music_platform.io_managers.manifest import Manifest, read_manifest
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.landing.layout import errors_key, landed_key, parse_key
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import errors_key, landed_key, parse_key
+from music_platform.lake.manifest import Manifest, read_manifest
+from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.spark import SparkEngine
+from music_platform.landing.error_rows import collector_errors
+from music_platform.orchestration.assets.gold import stage_gold
+from music_platform.orchestration.assets.silver import stage_silver_and_quarantine
+from music_platform.orchestration.io_managers.landing_io_manager import open_errors, open_landed
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import hour_of_key, hours_of_day, key_of_hour
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
-from music_platform.transforms.bronze import bronze_events
-from music_platform.transforms.collector_errors import collector_errors
-
-pytestmark = pytest.mark.integration
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.catalogue import GOLD, GOLD_TABLES, TABLES
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS, COLLECTOR_RULES
+from music_platform.tables.contract import Cadence, TableContract
+from music_platform.tables.events import EVENT_CONTRACTS, EVENT_TYPES
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
+from music_platform.tables.transforms.bronze import bronze_events
 
 GOLD_DAYS = ("2026-11-01", "2026-11-02")
 REAL_LINES = 3000  # of each event type that has so many
@@ -97,7 +97,7 @@ EDGE_LINES = (
 )  # fmt: skip
 
 
-def make_tables(lake: Lake, spark: SparkResource) -> None:
+def make_tables(lake: Lake, spark: SparkEngine) -> None:
     """Bronze, silver and quarantine of all that is landed in a lake, as the assets make them."""
     io_manager = ParquetLakeIOManager(lake, spark)
     for event_type, event in EVENT_CONTRACTS.items():
@@ -141,7 +141,7 @@ def landed_hours(lake: Lake, event_type: str) -> list[str]:
 def main(remote: str, folder: str) -> None:
     """Make the tables of a lake on a Spark Connect server."""
 
-    make_tables(Lake(Settings(lake=folder)), SparkResource(remote=remote))
+    make_tables(Lake(Settings(lake=folder)), SparkEngine(remote=remote))
 
 
 def land(lake: Lake, sample: Path) -> None:
@@ -276,7 +276,7 @@ def lakes(shared_folder: Path, spark_url: str, tmp_path_factory: pytest.TempPath
             [sys.executable, __file__, spark_url, by_engine["spark"].location], stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        make_tables(by_engine["sail"], SparkResource())
+        make_tables(by_engine["sail"], SparkEngine())
         ended = on_spark.wait(timeout=SPARK_RUN_SECONDS)
     finally:
         on_spark.kill()

@@ -30,20 +30,21 @@ import msgpack
 import pytest
 
 from benchmarks.spine import build_spine
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.contracts.tables import QUARANTINE, SILVER
 from music_platform.eventsim import GeneratorOptions, SinkError, generate_files
 from music_platform.eventsim.sinks import open_sink
-from music_platform.io_managers.manifest import read_manifest
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import parse_errors_key, parse_key
+from music_platform.lake.manifest import read_manifest
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.error_records import ErrorRecord, judge, parse_error_record
 from music_platform.landing.event_lines import HOUR_MS, hour_time
-from music_platform.landing.layout import parse_errors_key, parse_key
 from music_platform.landing.replay import replay_error_records
 from music_platform.partitions import hours_of_day
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
+from music_platform.tables.events import EVENT_TYPES
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 from music_platform_tests.faults.faulty_proxy import Fault, FaultyProxy, passes
 
 pytestmark = [
@@ -330,7 +331,7 @@ def test_what_was_sent_is_in_silver_once(collector: Collector, tmp_path: Path) -
 
     lake = Lake(collector.settings)
     hours = list(hours_of_day(f"{_FIRST_DAY:%Y-%m-%d}"))
-    build_spine(lake, SparkResource(), hours)
+    build_spine(lake, SparkEngine(), hours)
     for name in EVENT_TYPES:
         rows: Counter[str] = Counter()
         for contract in (SILVER[name], QUARANTINE[name]):

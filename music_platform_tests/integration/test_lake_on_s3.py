@@ -11,21 +11,22 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from music_platform.asset_checks.whole_days import WHOLE_DAYS_CHECK
-from music_platform.contracts.events import EVENT_CONTRACTS
-from music_platform.contracts.table import Cadence
-from music_platform.contracts.tables import BRONZE, GOLD, QUARANTINE, SILVER
 from music_platform.definitions import build_definitions
-from music_platform.io_managers.manifest import Manifest
-from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.landing.layout import landed_key
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import landed_key
+from music_platform.lake.manifest import Manifest
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkEngine
+from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK
 from music_platform.partitions import hour_of_key
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
-
-pytestmark = pytest.mark.integration
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.catalogue import GOLD
+from music_platform.tables.contract import Cadence
+from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.silver import SILVER
 
 EVENT_TYPE = "page_view_events"
 DAY = "2026-11-01"
@@ -88,7 +89,7 @@ def materialize(settings: Settings) -> dg.ExecuteInProcessResult:
 
 
 def manifests(settings: Settings) -> dict[str, dict[str, Manifest]]:
-    lake, spark = Lake(settings), SparkResource.from_settings(settings)
+    lake, spark = Lake(settings), SparkEngine.from_settings(settings)
     return {contract.path: StoredPartitions.open(contract, HOURS, lake, spark).manifests for contract in TABLES}
 
 
@@ -122,7 +123,7 @@ def test_hours_on_s3_become_what_they_become_in_a_local_folder(
         assert quarantine[hour].rows == 1
         assert len(bronze[hour].sources) == OBJECTS_OF_AN_HOUR
         assert len(silver[hour].files) == 1  # a small hour is one small file
-    frame = StoredPartitions.open(SILVER[EVENT_TYPE], HOURS, Lake(on_s3), SparkResource.from_settings(on_s3)).read()
+    frame = StoredPartitions.open(SILVER[EVENT_TYPE], HOURS, Lake(on_s3), SparkEngine.from_settings(on_s3)).read()
     assert frame.count() == len(HOURS) * events
     assert frame.where("artist = 'Björk' AND page = 'NextSong'").count() == len(HOURS) * events * 4 // 15
     assert frame.select("event_id").distinct().count() == len(HOURS) * events
@@ -145,7 +146,7 @@ def test_a_day_of_gold_on_s3_is_what_it_is_in_a_local_folder(
         failed = [evaluation for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
         assert {evaluation.check_name for evaluation in failed} == {WHOLE_DAYS_CHECK}  # the day has 2 hours of 24
         assert {evaluation.severity for evaluation in failed} == {dg.AssetCheckSeverity.WARN}
-        lake, spark = Lake(settings), SparkResource.from_settings(settings)
+        lake, spark = Lake(settings), SparkEngine.from_settings(settings)
         stored = {
             table.path: StoredPartitions.open(table, HOURS if table.cadence is Cadence.HOURLY else [DAY], lake, spark)
             for table in GOLD.values()
@@ -186,8 +187,6 @@ def test_what_the_shell_knows_of_aws_does_not_enter_a_lake_with_an_access_key(
     settings = s3_settings()
     land(settings)
     assert materialize(settings).success
-    frame = StoredPartitions.open(
-        SILVER[EVENT_TYPE], HOURS, Lake(settings), SparkResource.from_settings(settings)
-    ).read()
+    frame = StoredPartitions.open(SILVER[EVENT_TYPE], HOURS, Lake(settings), SparkEngine.from_settings(settings)).read()
     assert frame.count() == len(HOURS) * OBJECTS_OF_AN_HOUR * EVENTS_OF_AN_OBJECT
     assert "AWS_SESSION_TOKEN" not in os.environ

@@ -34,11 +34,11 @@ from landed_files import (
     objects_of,
 )
 
+from music_platform.lake.landing_layout import ERRORS_PREFIX, parse_errors_key, parse_key
+from music_platform.lake.object_store import ObjectStore
 from music_platform.landing import writer
 from music_platform.landing.event_files import LandingInputError, event_files
-from music_platform.landing.layout import ERRORS_PREFIX, parse_errors_key, parse_key
 from music_platform.landing.writer import LandingSummary, land_files
-from music_platform.resources.object_store import ObjectStore
 from music_platform.settings import Settings
 
 _NOW = datetime(2026, 11, 28, 10, 20, 30, 123_456, UTC)
@@ -316,7 +316,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from music_platform.landing.event_files import event_files\n"
         "from music_platform.landing.writer import land_files\n"
-        "from music_platform.resources.object_store import ObjectStore\n"
+        "from music_platform.lake.object_store import ObjectStore\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "land_files(ObjectStore(sys.argv[2]), event_files([Path(sys.argv[1])]), workers=2)\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"

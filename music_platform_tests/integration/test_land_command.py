@@ -23,7 +23,7 @@ from landed_files import (
 from typer.testing import CliRunner
 
 from music_platform.cli.land import land
-from music_platform.resources.object_store import ObjectStore
+from music_platform.lake.object_store import ObjectStore
 from music_platform.settings import Settings, current_settings
 
 

@@ -13,13 +13,13 @@ from landed_files import error_records, landed_lines, objects_of
 from typer.testing import CliRunner
 
 from music_platform.cli.main import app
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import ERRORS_PREFIX, errors_key, parse_errors_key
+from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.event_files import LandingInputError
-from music_platform.landing.layout import ERRORS_PREFIX, errors_key, parse_errors_key
 from music_platform.landing.refiling import refile
 from music_platform.landing.unread import find_unread
 from music_platform.partitions import hour_of_key
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
 from music_platform.settings import current_settings
 
 _NAME = f"2026110107_{'0' * 32}.json.gz"

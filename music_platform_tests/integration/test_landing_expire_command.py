@@ -9,10 +9,11 @@ from command_line import HOUR, auth_event, land, materialize_hour, words
 from typer.testing import CliRunner
 
 from music_platform.cli.main import app
-from music_platform.contracts.tables import BRONZE, SILVER
-from music_platform.io_managers.manifest import read_manifest
-from music_platform.resources.lake import Lake
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import read_manifest
 from music_platform.settings import current_settings
+from music_platform.tables.bronze import BRONZE
+from music_platform.tables.silver import SILVER
 
 
 @pytest.fixture

@@ -14,14 +14,13 @@ import boto3
 import dagster as dg
 import pytest
 
-from music_platform.automation import landing_queue
-from music_platform.automation.landing_queue import LandingQueue, QueueUnreachableError
-from music_platform.automation.landing_sensor import LandingWatch
-from music_platform.landing.layout import errors_key, landed_key
+from music_platform.lake.landing_layout import errors_key, landed_key
+from music_platform.landing.watch import queue as landing_queue
+from music_platform.landing.watch.queue import LandingQueue, QueueUnreachableError
+from music_platform.orchestration.automation.landing_sensor import LandingWatch
 from music_platform.partitions import key_of_hour
 from music_platform.settings import Settings
 
-pytestmark = pytest.mark.integration
 _NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 _OLD_HOUR = datetime(2026, 2, 1, 5, tzinfo=UTC)
 _HOUR = datetime(2026, 11, 24, 9, tzinfo=UTC)

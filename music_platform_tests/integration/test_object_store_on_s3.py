@@ -13,10 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from music_platform.errors import LakeUnreachableError
-from music_platform.resources.object_store import ObjectStore
+from music_platform.lake.object_store import ObjectStore
 from music_platform.settings import Settings
-
-pytestmark = pytest.mark.integration
 
 _OPERATIONS: dict[str, Callable[[ObjectStore], object]] = {
     "read 'folder/object'": lambda store: store.get("folder/object"),

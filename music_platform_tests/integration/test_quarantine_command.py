@@ -17,11 +17,12 @@ from typer.testing import CliRunner
 
 from music_platform.cli import runs
 from music_platform.cli.main import app
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.events import EVENT_CONTRACTS
-from music_platform.contracts.table import Rule
+from music_platform.orchestration.runs import open_instance
 from music_platform.partitions import key_of_hour
 from music_platform.settings import current_settings
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.contract import Rule
+from music_platform.tables.events import EVENT_CONTRACTS
 
 
 def test_quarantine_is_listed_shown_and_replayed_after_a_rule_was_mended(
@@ -68,7 +69,7 @@ def test_error_records_of_an_old_file_are_in_the_quarantine_of_an_hour_that_exis
     assert commands.invoke(app, ["land", str(file)]).exit_code == 0
     hours = sorted({key_of_hour(moment.replace(minute=0)) for moment in (began, datetime.now(UTC))})
     settings = current_settings()
-    runs.materialize(runs.open_instance(), settings, [COLLECTOR_ERRORS.path], hours, "materialize")
+    runs.materialize(open_instance(), settings, [COLLECTOR_ERRORS.path], hours, "materialize")
     listed = commands.invoke(app, ["quarantine", "list", "--event-type", COLLECTOR_ERRORS.name])
     assert "1 rows in quarantine" in listed.output
     assert "json_object" in listed.output

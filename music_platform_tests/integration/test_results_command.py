@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from music_platform.cli import runs
 from music_platform.cli.main import app
-from music_platform.contracts.table import Cadence
-from music_platform.contracts.tables import TABLES
+from music_platform.orchestration.runs import open_instance
 from music_platform.settings import current_settings
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.contract import Cadence
 
 DAY = "2026-11-01"
 HOURS = [f"{DAY}-{hour:02}:00" for hour in range(24)]
@@ -40,7 +41,7 @@ def land_listens(commands: CliRunner, folder: Path, **changes: object) -> None:
 
 
 def materialize(tables: list[str], partitions: list[str]) -> None:
-    runs.materialize(runs.open_instance(), current_settings(), tables, partitions, "materialize")
+    runs.materialize(open_instance(), current_settings(), tables, partitions, "materialize")
 
 
 def results(commands: CliRunner, asked: str = RANGE) -> tuple[int, str]:

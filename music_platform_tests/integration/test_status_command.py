@@ -22,14 +22,15 @@ from typer.testing import CliRunner
 from music_platform.cli import runs
 from music_platform.cli.lake_status import lake_status
 from music_platform.cli.main import app
-from music_platform.contracts.table import Cadence
-from music_platform.contracts.tables import TABLES
 from music_platform.errors import MusicPlatformError
-from music_platform.io_managers.manifest import Manifest, Source, manifest_key
-from music_platform.landing.layout import landed_key
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import landed_key
+from music_platform.lake.manifest import Manifest, Source, manifest_key
+from music_platform.orchestration.runs import open_instance
 from music_platform.partitions import hour_of_key, hours_of_day, key_of_hour
-from music_platform.resources.lake import Lake
 from music_platform.settings import Settings, current_settings
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.contract import Cadence
 
 _TICKS_SECONDS = 90.0
 _SENSORS = """
@@ -126,7 +127,7 @@ def test_healthy_then_a_late_object_then_one_that_waits_too_long(
     hour = last_hour()
     key = key_of_hour(hour)
     land(commands, tmp_path, [*events_of(hour, range(20)), *events_of(hour, range(30, 31), zip="123")])
-    runs.materialize(runs.open_instance(), current_settings(), hourly_tables(), [key], "materialize")
+    runs.materialize(open_instance(), current_settings(), hourly_tables(), [key], "materialize")
 
     code, report = told(commands)
     assert (code, report["healthy"], report["problems"]) == (0, True, [])
@@ -183,7 +184,7 @@ def test_landed_objects_that_no_table_reads_are_a_problem(
     current_settings.cache_clear()
     hour = last_hour()
     land(commands, tmp_path, events_of(hour, range(20)))
-    runs.materialize(runs.open_instance(), current_settings(), hourly_tables(), [key_of_hour(hour)], "materialize")
+    runs.materialize(open_instance(), current_settings(), hourly_tables(), [key_of_hour(hour)], "materialize")
     assert told(commands)[0] == 0
     store, name = Lake(current_settings()).store, f"{'0' * 32}.json.gz"
     misplaced = [
@@ -220,7 +221,7 @@ def test_a_failed_partition_is_told_until_it_is_made(commands: CliRunner, tmp_pa
     hour = last_hour()
     key = key_of_hour(hour)
     land(commands, tmp_path, events_of(hour, range(3)))
-    instance = runs.open_instance()
+    instance = open_instance()
     with pytest.raises(MusicPlatformError, match="bronze/auth_events has no partition"):
         runs.materialize(instance, current_settings(), ["silver/auth_events", "quarantine/auth_events"], [key], "fails")
     code, report = told(commands)
@@ -365,7 +366,7 @@ def test_sensors_are_told_by_what_they_last_said(commands: CliRunner, daemon: su
     assert "nothing new [/bold]" in commands.invoke(app, ["status"]).output
 
     end(daemon)
-    with runs.open_instance() as instance:
+    with open_instance() as instance:
         instance.wipe_daemon_heartbeats()  # else the last one counts for two minutes
     _, report = told(commands)
     assert not report["dagster"]["daemon"]["is_running"]

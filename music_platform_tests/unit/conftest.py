@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from music_platform.resources.spark import SparkResource
+from music_platform.lake.spark import SparkEngine
 
 
 @pytest.fixture(scope="session")
 def spark() -> SparkSession:
     """A session of Sail inside this process."""
-    return SparkResource().spark_session
+    return SparkEngine().spark_session

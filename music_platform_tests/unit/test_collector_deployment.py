@@ -18,8 +18,8 @@ import yaml
 from typer.main import get_command
 
 from music_platform.cli.main import app
-from music_platform.fluentd_configuration import parse_configuration
-from music_platform.fluentd_configuration.embedded_code import Variable
+from music_platform.collector import parse_configuration
+from music_platform.collector.embedded_code import Variable
 from music_platform.settings import Settings
 
 ROOT = Path(__file__).parents[2]

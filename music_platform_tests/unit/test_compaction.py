@@ -10,21 +10,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.table import TableContract
-from music_platform.contracts.tables import SILVER
 from music_platform.errors import ManifestCorruptError
-from music_platform.io_managers import compaction
-from music_platform.io_managers.compaction import Compacted, compact_partition, compact_partitions
-from music_platform.io_managers.manifest import Manifest, Source, read_manifest
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.parquet_writer import WrittenPartition, encode
-from music_platform.io_managers.partition_sets import StagedPartitions, StoredPartitions
-from music_platform.io_managers.publish import Published, publish_partition
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
-from music_platform.resources.spark import SparkResource
+from music_platform.lake import compaction
+from music_platform.lake.compaction import Compacted, compact_partition, compact_partitions
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import Manifest, Source, read_manifest
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
+from music_platform.lake.publish import Published, publish_partition
+from music_platform.lake.spark import SparkEngine
+from music_platform.lake.writer import WrittenPartition, encode
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.settings import Settings
+from music_platform.tables.contract import TableContract
+from music_platform.tables.schemas import arrow_schema
+from music_platform.tables.silver import SILVER
 
 HOUR, NEXT_HOUR = "2026-11-01-05:00", "2026-11-01-06:00"
 CONTRACT = SILVER["auth_events"]
@@ -167,11 +167,11 @@ def test_a_damaged_file_is_named_and_not_rewritten(lake: Lake) -> None:
 def test_a_run_that_read_the_small_files_publishes_nothing(local_settings: Callable[..., Settings]) -> None:
     lake = Lake(local_settings())
     publish(lake, "a", [1], [2])
-    read = StoredPartitions.open(CONTRACT, [HOUR], lake, SparkResource())
+    read = StoredPartitions.open(CONTRACT, [HOUR], lake, SparkEngine())
     compact_partition(lake, CONTRACT, HOUR, "compactor")
     staged = StagedPartitions.begin(CONTRACT, "reader", read.sources())
     with pytest.raises(ManifestCorruptError, match="was replaced while"):
-        ParquetLakeIOManager(lake, SparkResource()).publish(staged, [HOUR], "reader")
+        ParquetLakeIOManager(lake, SparkEngine()).publish(staged, [HOUR], "reader")
 
 
 def test_a_kill_before_the_switch_leaves_the_old_partition(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """The data dictionary says everything that the contracts say."""
 
-from music_platform.contracts.dictionary import render_dictionary
-from music_platform.contracts.tables import TABLES
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.dictionary import render_dictionary
 
 
 def test_every_column_of_every_table_is_in_the_dictionary() -> None:

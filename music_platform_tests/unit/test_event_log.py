@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from music_platform.dagster_instance.event_log import _MOST_KEPT, KeptConnectionsEventLogStorage
+from music_platform.orchestration.event_log import _MOST_KEPT, KeptConnectionsEventLogStorage
 
 _TEMPLATE = Path(__file__).parents[2] / "deploy" / "local" / "dagster.yaml"
 _DAYS = dg.StaticPartitionsDefinition(["monday", "tuesday"])

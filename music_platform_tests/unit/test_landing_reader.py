@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music_platform.errors import LandedObjectGoneError
+from music_platform.lake.landing_layout import landed_key
+from music_platform.lake.object_store import ObjectStore
 from music_platform.landing import reader
 from music_platform.landing.byte_order_marks import without_marks
-from music_platform.landing.layout import landed_key
 from music_platform.landing.reader import (
     LINES_SCHEMA,
     LandedObject,
@@ -31,7 +32,6 @@ from music_platform.landing.reader import (
     decode,
     decode_objects,
 )
-from music_platform.resources.object_store import ObjectStore
 from music_platform.settings import Settings
 
 HOUR = datetime(2026, 11, 1, 5, tzinfo=UTC)
@@ -276,7 +276,7 @@ def test_a_small_object_never_takes_much_memory(
         "from datetime import UTC, datetime\n"
         "from pathlib import Path\n"
         "from music_platform.landing.reader import LandedObject, count_lines, decode_objects\n"
-        "from music_platform.resources.object_store import ObjectStore\n"
+        "from music_platform.lake.object_store import ObjectStore\n"
         "objects = [LandedObject('object', 1, datetime(2026, 11, 1, tzinfo=UTC))]\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "rows = sum(batch.num_rows for batch in decode_objects(ObjectStore(sys.argv[1]), objects))\n"

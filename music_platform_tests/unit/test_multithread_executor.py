@@ -14,7 +14,7 @@ import pytest
 from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
-from music_platform.multithread_executor import multithread_executor
+from music_platform.orchestration.executor import multithread_executor
 
 _WAIT_SECONDS = 20
 _MEETING = threading.Barrier(2)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.resources.object_store import ObjectStore, is_half_written
+from music_platform.lake.object_store import ObjectStore, is_half_written
 
 _FOLDER = "landing/listen_events/dt=2026-11-01/hour=05"
 

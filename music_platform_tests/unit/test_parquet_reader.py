@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from music_platform.io_managers.parquet_reader import batches_of_object, open_parquet, read_object, read_parquet
-from music_platform.resources.lake import Lake
+from music_platform.lake.lake import Lake
+from music_platform.lake.parquet_reader import batches_of_object, open_parquet, read_object, read_parquet
 from music_platform.settings import Settings
 
 ROWS = pa.table({"name": [f"name {number % 90}" for number in range(5_000)], "number": list(range(5_000))})

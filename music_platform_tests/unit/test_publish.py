@@ -13,15 +13,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from music_platform.contracts.table import Column, ColumnType, Layer, Personal, TableContract
 from music_platform.errors import ContractError, ManifestCorruptError
-from music_platform.io_managers.manifest import DataFile, Manifest, Source, data_version, manifest_key, read_manifest
-from music_platform.io_managers.parquet_writer import WrittenPartition, encode
-from music_platform.io_managers.partition_sets import stage
-from music_platform.io_managers.publish import Published, publish_partition, publish_partitions
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import DataFile, Manifest, Source, data_version, manifest_key, read_manifest
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.partition_sets import stage
+from music_platform.lake.publish import Published, publish_partition, publish_partitions
+from music_platform.lake.writer import WrittenPartition, encode
 from music_platform.settings import Settings
+from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
 
 HOUR = "2026-11-01-05:00"
 FOLDER = "silver/numbers/date=2026-11-01/hour=05"

@@ -14,6 +14,11 @@ GUIDES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 # A command at the beginning of a line of a code block, or in backquotes.
 _COMMAND = re.compile(r"(?:^|`)(?:\./run )?(music-platform [^`\n]+|(?<=\./run )demo[^`\n]*)", re.MULTILINE)
 
+# A file or folder of the repository in backquotes; a tag such as `music_platform/requested` has neither slash nor suffix.
+_PATH = re.compile(
+    r"`((?:music_platform|music_platform_tests|benchmarks|fluentd|druid|deploy|docs)/(?:[\w/-]+/|[\w/.-]+\.\w+))`"
+)
+
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_exist(guide: Path) -> None:
@@ -45,6 +50,11 @@ def test_what_does_not_exist_is_found() -> None:
 def test_links_lead_somewhere(guide: Path) -> None:
     targets = re.findall(r"\]\((?!https?://)([^)#]+)", guide.read_text())
     assert [target for target in targets if not (guide.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_named_files_exist(guide: Path) -> None:
+    assert [name for name in _PATH.findall(guide.read_text()) if not (ROOT / name).exists()] == []
 
 
 def problem_of_command(line: str) -> str:

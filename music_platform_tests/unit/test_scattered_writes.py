@@ -12,21 +12,21 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from music_platform.contracts.schemas import arrow_schema, spark_schema
-from music_platform.contracts.table import Cadence, Column, ColumnType, Layer, Personal, TableContract
-from music_platform.io_managers.manifest import DataFile, Manifest, partition_folder
-from music_platform.io_managers.parquet_writer import (
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import DataFile, Manifest, partition_folder
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkEngine
+from music_platform.lake.writer import (
     ROW_GROUP_ROWS,
     Destination,
     WrittenPartition,
     gathered,
     write_partitions,
 )
-from music_platform.io_managers.partition_sets import StoredPartitions
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore
-from music_platform.resources.spark import SparkResource
 from music_platform.settings import Settings
+from music_platform.tables.contract import Cadence, Column, ColumnType, Layer, Personal, TableContract
+from music_platform.tables.schemas import arrow_schema, spark_schema
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 HOURS = [f"2026-11-01-{hour:02}:00" for hour in range(24)]
@@ -46,7 +46,7 @@ Rows = list[tuple[datetime, int]]
 
 @pytest.fixture(scope="module")
 def spark() -> SparkSession:
-    return SparkResource().spark_session
+    return SparkEngine().spark_session
 
 
 @pytest.fixture
@@ -169,5 +169,5 @@ def test_partitions_of_one_row_group_come_whole(tmp_path: Path, files: list[int]
         created_at="",
     )
     lake = Lake(Settings(lake=str(tmp_path / "lake")))
-    stored = StoredPartitions(CONTRACT, {HOURS[0]: manifest}, lake, SparkResource())
+    stored = StoredPartitions(CONTRACT, {HOURS[0]: manifest}, lake, SparkEngine())
     assert stored.come_whole(HOURS[:1]) is come_whole

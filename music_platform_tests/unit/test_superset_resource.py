@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from music_platform.resources.superset import SupersetError, SupersetResource
+from music_platform.serving.superset.client import SupersetError, SupersetResource
 
 LOGIN = ["POST", "GET", "GET"]  # the second comes by the connection of the first
 

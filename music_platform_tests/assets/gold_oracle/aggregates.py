@@ -9,7 +9,7 @@ import pandas as pd
 from gold_oracle import dimensions
 from gold_oracle.facts import fact_plays, whole_microseconds
 from gold_oracle.history import ONE_DAY, History
-from music_platform.contracts.aggregates import STAGES
+from music_platform.tables.gold.level_funnel import STAGES
 
 _PAGE_OF_STAGE = {
     "upgrade_page": "Upgrade", "submit_upgrade": "Submit Upgrade", "downgrade_page": "Downgrade",

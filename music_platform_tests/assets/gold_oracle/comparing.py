@@ -11,10 +11,10 @@ from local_platform import LocalPlatform
 
 from gold_oracle import ORACLES
 from gold_oracle.history import History
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.table import Cadence, ColumnType, TableContract
-from music_platform.contracts.tables import GOLD
 from music_platform.partitions import hours_of_day
+from music_platform.tables.catalogue import GOLD
+from music_platform.tables.contract import Cadence, ColumnType, TableContract
+from music_platform.tables.schemas import arrow_schema
 
 _WITHIN = {"score": 1e-8}
 """Columns that the platform promises to so much: scores are rounded to the billionth on every day that carries them."""

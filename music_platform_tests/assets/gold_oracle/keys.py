@@ -9,9 +9,9 @@ from typing import Any
 
 import xxhash
 
-from music_platform.contracts.columns import UNKNOWN_KEY
-from music_platform.contracts.events import EVENT_CONTRACTS
-from music_platform.contracts.table import ColumnType
+from music_platform.tables.columns import UNKNOWN_KEY
+from music_platform.tables.contract import ColumnType
+from music_platform.tables.events import EVENT_CONTRACTS
 
 _SEED = 42  # Spark's
 _SEPARATOR, _ABSENT = "\u001f", "\u0000"

@@ -11,13 +11,14 @@ from local_platform import LocalPlatform, gzip_lines, to_line
 
 from benchmarks.spine import build_spine
 from gold_oracle.history import Event, days_between
-from music_platform.assets.gold import stage_gold
-from music_platform.assets.gold_tables import GOLD_TABLES, GoldTable
-from music_platform.contracts.table import Cadence, Layer
-from music_platform.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkEngine
+from music_platform.orchestration.assets.gold import stage_gold
+from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import day_of_key, days_around, hours_of_day
-from music_platform.resources.spark import SparkResource
+from music_platform.tables.catalogue import GOLD_TABLES
+from music_platform.tables.contract import Cadence, Layer
+from music_platform.tables.gold_table import GoldTable
 
 _RUN_ID = "rebuild"
 
@@ -37,7 +38,7 @@ class Rebuilding:
 
     def __init__(self, platform: LocalPlatform) -> None:
         self._platform = platform
-        self._spark = SparkResource.from_settings(platform.settings)
+        self._spark = SparkEngine.from_settings(platform.settings)
         self._io_manager = ParquetLakeIOManager(platform.lake, self._spark)
         self._steps = 0
         self.days: list[str] = []

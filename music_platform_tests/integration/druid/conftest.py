@@ -15,10 +15,10 @@ from sample_day import DAY, INTERVAL, QUICK_START, SpecFactory
 from served_gold import Served
 
 from music_platform.errors import LocalDruidError
-from music_platform.local_druid.configuration import LocalConfiguration
-from music_platform.local_druid.java import find_java
-from music_platform.local_druid.local_druid import LocalDruid
-from music_platform.resources.druid import DruidResource
+from music_platform.local.druid.configuration import LocalConfiguration
+from music_platform.local.druid.java import find_java
+from music_platform.local.druid.local_druid import LocalDruid
+from music_platform.serving.druid.client import DruidResource
 from music_platform.settings import Settings
 
 

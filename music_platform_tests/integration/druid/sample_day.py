@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from music_platform.resources.druid import Origin
+from music_platform.serving.druid.client import Origin
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 INTERVAL = "2026-11-01T00:00:00.000Z/2026-11-02T00:00:00.000Z"

@@ -13,20 +13,20 @@ from typing import Any
 import dagster as dg
 from sample_day import ORIGIN
 
-from music_platform.contracts.table import Cadence
 from music_platform.definitions import build_definitions
-from music_platform.druid.datasources import DATASOURCES
-from music_platform.druid.replacement import counts_by_partition
 from music_platform.errors import MusicPlatformError
 from music_platform.eventsim import GeneratorOptions, generate_files
-from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.lake.lake import Lake
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.event_files import EventFile
 from music_platform.landing.writer import land_files
 from music_platform.partitions import hours_of_day, keys_in_range
-from music_platform.resources.druid import DruidResource
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.serving.druid.client import DruidResource
+from music_platform.serving.druid.datasources import DATASOURCES
+from music_platform.serving.druid.replacement import counts_by_partition
 from music_platform.settings import Settings
+from music_platform.tables.contract import Cadence
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 DAYS = ("2026-11-01", "2026-11-02")
@@ -66,7 +66,7 @@ class Served:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
-        self.lake, self.druid, self.spark = Lake(settings), DruidResource(settings), SparkResource()
+        self.lake, self.druid, self.spark = Lake(settings), DruidResource(settings), SparkEngine()
         self.instance = dg.DagsterInstance.ephemeral()
         self.definitions = build_definitions(settings)
         options = GeneratorOptions(users=80, seed=5, start=datetime(2026, 11, 1, tzinfo=UTC), days=2, growth_rate=0.0)

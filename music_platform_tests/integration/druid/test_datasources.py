@@ -15,16 +15,16 @@ import pytest
 from sample_day import ORIGIN, QUICK_START
 from served_gold import DAYS, Served
 
-from music_platform.asset_checks.druid import COLUMNS_CHECK, QUERIES_CHECK, ROWS_CHECK, check_datasource
-from music_platform.contracts.table import Cadence
-from music_platform.druid.datasources import DATASOURCES
-from music_platform.druid.ingestion_spec import interval_of
 from music_platform.errors import DruidTaskFailedError
-from music_platform.io_managers.landed_sources import GONE_INPUTS_TAG
-from music_platform.io_managers.manifest import read_manifest
-from music_platform.landing.layout import LANDING_PREFIX
-from music_platform.local_druid.local_druid import LocalDruid
+from music_platform.lake.landed_sources import GONE_INPUTS_TAG
+from music_platform.lake.landing_layout import LANDING_PREFIX
+from music_platform.lake.manifest import read_manifest
+from music_platform.local.druid.local_druid import LocalDruid
+from music_platform.orchestration.checks.druid import COLUMNS_CHECK, QUERIES_CHECK, ROWS_CHECK, check_datasource
+from music_platform.serving.druid.datasources import DATASOURCES
+from music_platform.serving.druid.ingestion_spec import interval_of
 from music_platform.settings import Settings, process_environment
+from music_platform.tables.contract import Cadence
 
 STREAMS, SESSIONS = DATASOURCES["streams"], DATASOURCES["sessions"]
 

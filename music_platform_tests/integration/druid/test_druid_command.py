@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from music_platform.cli.main import app
-from music_platform.local_druid.local_druid import LocalDruid
+from music_platform.local.druid.local_druid import LocalDruid
 from music_platform.settings import Settings, current_settings, process_environment
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 COMMAND = [sys.executable, "-c", "from music_platform.cli.process import music_platform; music_platform()"]
 
 

@@ -14,12 +14,12 @@ import requests
 from sample_day import INTERVAL, ORIGIN, QUICK_START, SpecFactory
 
 from music_platform.errors import DruidRequestRefusedError, DruidTaskFailedError, DruidUnreachableError
-from music_platform.local_druid.configuration import HOST
-from music_platform.local_druid.local_druid import LocalDruid
-from music_platform.resources.druid import DruidResource
+from music_platform.local.druid.configuration import HOST
+from music_platform.local.druid.local_druid import LocalDruid
+from music_platform.serving.druid.client import DruidResource
 from music_platform.settings import Settings
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]  # the first test starts Druid
+pytestmark = pytest.mark.timeout(600)  # the first test starts Druid
 
 
 def count(druid: DruidResource, datasource: str, expected: int, seconds: float = 30.0) -> int:

@@ -15,25 +15,25 @@ import pytest
 from sample_day import ORIGIN
 from served_gold import RANGE_END, RANGE_START
 
-from music_platform.asset_checks import druid as druid_checks
-from music_platform.asset_checks.druid import COLUMNS_CHECK, QUERIES_CHECK, ROWS_CHECK, check_datasource
-from music_platform.contracts.table import Cadence
-from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
-from music_platform.druid.datasources import DATASOURCES, Datasource
-from music_platform.druid.ingestion_spec import interval_of
-from music_platform.druid.queries import QUERIES
-from music_platform.druid.replacement import Replacement, counts_by_partition, replace_partitions
-from music_platform.io_managers.partition_sets import StoredPartitions
+from music_platform.lake.lake import Lake
+from music_platform.lake.partition_sets import StoredPartitions
+from music_platform.lake.spark import SparkEngine
 from music_platform.landing.event_files import EventFile
 from music_platform.landing.writer import land_files
+from music_platform.orchestration.checks import druid as druid_checks
+from music_platform.orchestration.checks.druid import COLUMNS_CHECK, QUERIES_CHECK, ROWS_CHECK, check_datasource
 from music_platform.partitions import keys_in_range
-from music_platform.resources.druid import DruidResource
-from music_platform.resources.lake import Lake
-from music_platform.resources.spark import SparkResource
+from music_platform.serving.druid.client import DruidResource
+from music_platform.serving.druid.datasources import DATASOURCES, Datasource
+from music_platform.serving.druid.ingestion_spec import interval_of
+from music_platform.serving.druid.queries import QUERIES
+from music_platform.serving.druid.replacement import Replacement, counts_by_partition, replace_partitions
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.contract import Cadence
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 DAY, EMPTY_DAY = "2026-11-03", "2026-11-04"
 HOURS = keys_in_range(f"{DAY}-00:00", f"{EMPTY_DAY}-23:00")
@@ -93,7 +93,7 @@ class Fresh:
 
     def bring(self, lake: Lake, *partitions: str) -> dict[str, int]:
         """Replace the partitions and return what Druid then holds of them; every check must pass."""
-        spark = SparkResource()
+        spark = SparkEngine()
         stored = StoredPartitions.open(self.datasource.contract, partitions, lake, spark)
         done = replace_partitions(self.datasource, stored, self.druid, ORIGIN, load_seconds=60.0, tell=lambda _: None)
         assert isinstance(done, Replacement)

@@ -21,26 +21,26 @@ from playwright.sync_api import ConsoleMessage, Page, Response, sync_playwright
 from sample_day import ORIGIN, QUICK_START
 from served_gold import DAYS, Served
 
-from music_platform.asset_checks.superset import check_charts
-from music_platform.assets.superset import DASHBOARDS_KEY
 from music_platform.cli.demo_superset import require_superset_can_start, show_dashboards
 from music_platform.cli.superset import tell_running
-from music_platform.dashboards.bundle import DASHBOARDS, bundle_files
-from music_platform.dashboards.comparison import differences
-from music_platform.dashboards.connection import database_uri
-from music_platform.dashboards.datasets import DATASETS
-from music_platform.dashboards.model import Dashboard
-from music_platform.dashboards.publishing import DatasetError, ask_charts, publish, read_columns
 from music_platform.definitions import build_definitions
-from music_platform.local_druid.local_druid import LocalDruid
-from music_platform.local_services.service import ServiceError
-from music_platform.local_superset.environment import ROOT
-from music_platform.local_superset.server import LocalSuperset, RunningSuperset
-from music_platform.resources.druid import DruidResource
-from music_platform.resources.superset import SupersetError, SupersetResource
+from music_platform.local.druid.local_druid import LocalDruid
+from music_platform.local.service import ServiceError
+from music_platform.local.superset.environment import ROOT
+from music_platform.local.superset.server import LocalSuperset, RunningSuperset
+from music_platform.orchestration.assets.superset import DASHBOARDS_KEY
+from music_platform.orchestration.checks.superset import check_charts
+from music_platform.serving.druid.client import DruidResource
+from music_platform.serving.superset.bundle import DASHBOARDS, bundle_files
+from music_platform.serving.superset.client import SupersetError, SupersetResource
+from music_platform.serving.superset.comparison import differences
+from music_platform.serving.superset.connection import database_uri
+from music_platform.serving.superset.datasets import DATASETS
+from music_platform.serving.superset.model import Dashboard
+from music_platform.serving.superset.publishing import DatasetError, ask_charts, publish, read_columns
 from music_platform.settings import Settings
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 _KINDS = {"database": 1, "dataset": len(DATASETS), "dashboard": len(DASHBOARDS),
           "chart": sum(len(dashboard.charts) for dashboard in DASHBOARDS)}  # fmt: skip

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from music_platform.automation.landed_hours import LandedHour, LandedObjects
-from music_platform.automation.landing_cursor import LandingCursor
-from music_platform.automation.landing_plan import Plan, Request, Rules, RunState, plan
+from music_platform.lake.object_store import StoredObject
+from music_platform.landing.watch.cursor import LandingCursor
+from music_platform.landing.watch.landed_hours import LandedHour, LandedObjects
+from music_platform.landing.watch.plan import Plan, Request, Rules, RunState, plan
 from music_platform.partitions import key_of_hour
-from music_platform.resources.object_store import StoredObject
 
 FIRST_HOUR = datetime(2026, 11, 20, tzinfo=UTC)
 RULES = Rules(

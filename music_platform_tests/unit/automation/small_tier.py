@@ -9,9 +9,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from music_platform.automation.daily_tier import daily_tier_sensor, follows_the_hours
-from music_platform.automation.run_tags import RANGE_END, RANGE_START
-from music_platform.partitions import daily_partitions, hourly_partitions
+from music_platform.orchestration.automation.daily_tier import daily_tier_sensor, follows_the_hours
+from music_platform.orchestration.automation.run_tags import RANGE_END, RANGE_START
+from music_platform.orchestration.partitions_definitions import daily_partitions, hourly_partitions
 from music_platform.settings import Settings
 
 DAYS = 30

@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from music_platform.asset_checks.outcome import CheckOutcome
-from music_platform.automation.alerts import CHECK_FAILURES, RUN_FAILURES, alert_sensors
 from music_platform.inert_text import inert
+from music_platform.orchestration.automation.alerts import CHECK_FAILURES, RUN_FAILURES, alert_sensors
+from music_platform.orchestration.checks.outcome import CheckOutcome
 from music_platform.settings import Settings
 
 _DAYS = dg.StaticPartitionsDefinition(["monday", "tuesday"])

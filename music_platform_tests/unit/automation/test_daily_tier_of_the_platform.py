@@ -8,14 +8,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from music_platform.automation.daily_tier import SENSOR
-from music_platform.automation.run_tags import PARTITION, RANGE_END, RANGE_START
-from music_platform.contracts.table import Cadence
-from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
-from music_platform.druid.datasources import DATASOURCES
+from music_platform.orchestration.automation.daily_tier import SENSOR
+from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_END, RANGE_START
 from music_platform.partitions import hours_of_day
+from music_platform.serving.druid.datasources import DATASOURCES
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.contract import Cadence
 
 HOURLY = [table for table in TABLES.values() if table.cadence is Cadence.HOURLY]
 DAILY = [table for table in TABLES.values() if table.cadence is Cadence.DAILY]

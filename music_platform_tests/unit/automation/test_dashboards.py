@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from music_platform.automation.dashboards import follows_the_bundle
+from music_platform.orchestration.automation.dashboards import follows_the_bundle
 
 DAYS = dg.DailyPartitionsDefinition("2026-11-01", end_date="2026-11-04")
 SOURCES = ("streams", "logins")

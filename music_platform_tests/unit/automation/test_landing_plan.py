@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from landing_world import FIRST_HOUR, RULES, World, hour_key
 
-from music_platform.automation.landed_hours import NO_OBJECTS
-from music_platform.automation.landing_plan import (
+from music_platform.landing.watch.landed_hours import NO_OBJECTS
+from music_platform.landing.watch.plan import (
     MOST_HOURS_A_TICK,
     MOST_KEPT_BEYOND_WINDOW,
     MOST_OPEN_REQUESTS,

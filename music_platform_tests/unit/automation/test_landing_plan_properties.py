@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from landing_world import FIRST_HOUR, World, hour_key
 
-from music_platform.automation.landed_hours import NO_OBJECTS
-from music_platform.automation.landing_plan import MOST_OPEN_REQUESTS, RETRIES, RunState
+from music_platform.landing.watch.landed_hours import NO_OBJECTS
+from music_platform.landing.watch.plan import MOST_OPEN_REQUESTS, RETRIES, RunState
 
 _HOURS = st.sampled_from([0, 1, 2, 3, 28, 29, 30]).map(hour_key)  # few, so that much happens to each
 _MOST_TICKS_TO_THE_END = 80  # the last retry comes after some twenty minutes

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 import pytest
 
-from music_platform.automation.landing_cursor import FailedHour
-from music_platform.automation.landing_requests import hours_remade
-from music_platform.automation.run_tags import PARTITION, RANGE_END, RANGE_START
+from music_platform.landing.watch.cursor import FailedHour
+from music_platform.orchestration.automation.landing_requests import hours_remade
+from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_END, RANGE_START
 
 _FAILED_AT = 1_790_000_000.0  # long before the runs that the tests record
 _LEFT = FailedHour(attempts=4, failed_at=_FAILED_AT, is_left=True)

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
-from music_platform.automation.retention import prune_runs, retention_job
+from music_platform.orchestration.automation.retention import prune_runs, retention_job
 
 _TEMPLATE = Path(__file__).parents[3] / "deploy" / "local" / "dagster.yaml"
 _DAYS = dg.StaticPartitionsDefinition(["monday", "tuesday", "wednesday", "thursday"])

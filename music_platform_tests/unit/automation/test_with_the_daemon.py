@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 from small_tier import EVERY_TABLE, day, hours
 
-from music_platform.automation.run_tags import PARTITION, RANGE_END, RANGE_START
+from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_END, RANGE_START
 
 pytestmark = pytest.mark.integration
 

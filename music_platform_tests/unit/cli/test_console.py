@@ -27,13 +27,16 @@ from music_platform.cli import quarantine, results, status
 from music_platform.cli.console import VisibleConsole, echo, echo_json, fail, visible, warn
 from music_platform.cli.main import app
 from music_platform.cli.status import _Report
-from music_platform.contracts.aggregates import ACTIVE_USERS, LEVEL_FUNNEL, LOGIN_SUCCESS
-from music_platform.contracts.dimensions import DIM_SONGS
-from music_platform.contracts.facts import FACT_PLAYS, FACT_SESSIONS
-from music_platform.contracts.table import TableContract
 from music_platform.errors import MusicPlatformError
 from music_platform.landing.unread import UnreadFindings
 from music_platform.settings import current_settings
+from music_platform.tables.contract import TableContract
+from music_platform.tables.gold.active_users import ACTIVE_USERS
+from music_platform.tables.gold.dim_songs import DIM_SONGS
+from music_platform.tables.gold.fact_plays import FACT_PLAYS
+from music_platform.tables.gold.fact_sessions import FACT_SESSIONS
+from music_platform.tables.gold.level_funnel import LEVEL_FUNNEL
+from music_platform.tables.gold.login_success import LOGIN_SUCCESS
 
 UNSEEN = {
     char for char in map(chr, range(sys.maxunicode + 1))

@@ -7,10 +7,10 @@ import json
 from typer.testing import CliRunner
 
 from music_platform.cli.main import app
-from music_platform.contracts.dictionary import render_dictionary
-from music_platform.contracts.tables import GOLD
-from music_platform.druid.datasources import DATASOURCES
-from music_platform.druid.ingestion_spec import spec_text
+from music_platform.serving.druid.datasources import DATASOURCES
+from music_platform.serving.druid.ingestion_spec import spec_text
+from music_platform.tables.catalogue import GOLD
+from music_platform.tables.dictionary import render_dictionary
 
 
 def printed(*arguments: str) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from music_platform.dashboards.bundle import DASHBOARDS, bundle_files
-from music_platform.dashboards.comparison import differences
-from music_platform.dashboards.datasources import DATASOURCES
-from music_platform.dashboards.gate import problems_of_bundle
+from music_platform.serving.superset.bundle import DASHBOARDS, bundle_files
+from music_platform.serving.superset.comparison import differences
+from music_platform.serving.superset.datasources import DATASOURCES
+from music_platform.serving.superset.gate import problems_of_bundle
 
 _URI = "druid://127.0.0.1:8888/druid/v2/sql/"
 _LISTENING = "dashboards/listening.yaml"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from music_platform.dashboards.bundle import bundle_files
-from music_platform.dashboards.connection import database_uri
-from music_platform.dashboards.publishing import InvalidBundleError, publish
-from music_platform.resources.superset import SupersetResource
+from music_platform.serving.superset.bundle import bundle_files
+from music_platform.serving.superset.client import SupersetResource
+from music_platform.serving.superset.connection import database_uri
+from music_platform.serving.superset.publishing import InvalidBundleError, publish
 from music_platform.settings import Settings
 
 

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from music_platform.errors import DruidRequestRefusedError
-from music_platform.resources.druid import DruidResource, Origin
+from music_platform.serving.druid.client import DruidResource, Origin
 from music_platform.settings import Settings
 
 _ORIGIN = Origin("a-run", "druid/streams")

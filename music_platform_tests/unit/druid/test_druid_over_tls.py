@@ -18,7 +18,7 @@ import pytest
 import trustme
 
 from music_platform.errors import DruidRequestRefusedError, DruidUnreachableError, MusicPlatformError
-from music_platform.resources.druid import DruidResource
+from music_platform.serving.druid.client import DruidResource
 from music_platform.settings import Settings
 
 _USER, _PASSWORD = "dagster", "pass:wörd€"

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from music_platform.contracts.table import ColumnType
-from music_platform.druid.datasources import DATASOURCES, Datasource
-from music_platform.druid.ingestion_spec import (
+from music_platform.serving.druid.datasources import DATASOURCES, Datasource
+from music_platform.serving.druid.ingestion_spec import (
     columns_of,
     data_schema,
     files_input,
@@ -18,7 +17,8 @@ from music_platform.druid.ingestion_spec import (
     no_input,
     spec_text,
 )
-from music_platform.druid.queries import QUERIES, within
+from music_platform.serving.druid.queries import QUERIES, within
+from music_platform.tables.contract import ColumnType
 
 _EACH = pytest.mark.parametrize("datasource", DATASOURCES.values(), ids=list(DATASOURCES))
 STREAMS, PAGE_VIEWS, SESSIONS = (DATASOURCES[name] for name in ("streams", "page_views", "sessions"))

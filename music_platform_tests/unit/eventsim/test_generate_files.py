@@ -264,6 +264,7 @@ def test_a_failure_leaves_older_files_alone(tmp_path: Path, monkeypatch: pytest.
 
 def test_pieces_take_their_places_in_order(tmp_path: Path) -> None:
     files = LineFiles({"a": tmp_path / "a.jsonl"})
+    files.open()
 
     def writer(piece: int) -> Callable[[], None]:
         return lambda: files.write(piece, {"a": (1, memoryview(f"{piece}\n".encode() * (piece + 1)))})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.fluentd_configuration import lint, parse_configuration
+from music_platform.collector import lint, parse_configuration
 
 _FOLDER = Path(__file__).resolve().parents[3] / "fluentd"
 _BUFFER_END = "flush_at_shutdown true"

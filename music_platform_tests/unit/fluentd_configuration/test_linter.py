@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from music_platform.cli.main import app
-from music_platform.fluentd_configuration import RULES, Finding, lint, parse_configuration
+from music_platform.collector import RULES, Finding, lint, parse_configuration
 
 _FOLDER = Path(__file__).resolve().parents[3] / "fluentd"
 _SWITCHES = [

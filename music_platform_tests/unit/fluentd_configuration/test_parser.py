@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.fluentd_configuration import Configuration, FluentdConfigurationError, parse_configuration
-from music_platform.fluentd_configuration.routing import pattern_matches
+from music_platform.collector import Configuration, FluentdConfigurationError, parse_configuration
+from music_platform.collector.routing import pattern_matches
 
 
 def _parse(folder: Path, text: str, environment: dict[str, str] | None = None) -> Configuration:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from music_platform.landing.layout import (
+from music_platform.lake.landing_layout import (
     LandingFolder,
     day_of_folder,
     day_prefix,
@@ -20,7 +20,7 @@ from music_platform.landing.layout import (
     parse_key,
     type_prefix,
 )
-from music_platform.resources.object_store import ObjectStore, StoredObject
+from music_platform.lake.object_store import ObjectStore, StoredObject
 from music_platform.settings import Settings
 
 _HOUR = datetime(2026, 11, 2, 17, tzinfo=UTC)

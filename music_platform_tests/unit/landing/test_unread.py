@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music_platform.contracts.events import EVENT_TYPES
-from music_platform.landing.layout import errors_key, landed_key, list_errors, list_landing
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import errors_key, landed_key, list_errors, list_landing
+from music_platform.lake.object_store import ObjectStore, StoredObject
 from music_platform.landing.unread import (
     KINDS,
     Reason,
@@ -23,9 +24,8 @@ from music_platform.landing.unread import (
     why_unread,
 )
 from music_platform.partitions import hours_of_day
-from music_platform.resources.lake import Lake
-from music_platform.resources.object_store import ObjectStore, StoredObject
 from music_platform.settings import Settings
+from music_platform.tables.events import EVENT_TYPES
 
 _START = datetime(2026, 11, 1, 5, tzinfo=UTC)
 _ID = "6610b500be66c91898d54d39ff860039"

@@ -6,9 +6,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.schemas import spark_schema
-from music_platform.contracts.table import Column, ColumnType, Layer, Personal, TableContract
-from music_platform.lineage.plans import LineageError, column_sources
+from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
+from music_platform.tables.lineage.plans import LineageError, column_sources
+from music_platform.tables.schemas import spark_schema
 
 
 def _table(name: str, *columns: str) -> TableContract:

@@ -6,13 +6,13 @@ import dagster as dg
 import pytest
 from pyspark.sql import SparkSession
 
-from music_platform.contracts.collector_errors import COLLECTOR_ERRORS
-from music_platform.contracts.column_lineage import TableLineage, column_lineage
-from music_platform.contracts.table import Layer
-from music_platform.contracts.tables import TABLES
 from music_platform.definitions import build_definitions
-from music_platform.lineage.tables import derive_lineage
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform.tables.column_lineage import TableLineage, column_lineage
+from music_platform.tables.contract import Layer
+from music_platform.tables.lineage.tables import derive_lineage
 
 # What comes from no table: the partition's own day, the calendar, the song catalogue.
 _WITHOUT_SOURCE = {"day", "track_id", "release", "year", "is_in_catalogue", "artist_id", "location"}

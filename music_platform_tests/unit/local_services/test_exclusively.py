@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from music_platform.errors import LocalDruidError
-from music_platform.local_druid.local_druid import LocalDruid
-from music_platform.local_services.service import ServiceError, exclusively
-from music_platform.local_superset.server import LocalSuperset
+from music_platform.local.druid.local_druid import LocalDruid
+from music_platform.local.service import ServiceError, exclusively
+from music_platform.local.superset.server import LocalSuperset
 from music_platform.settings import Settings
 
 _HOLDER = """
 import sys, time
 from pathlib import Path
 from music_platform.errors import MusicPlatformError
-from music_platform.local_services.service import exclusively
+from music_platform.local.service import exclusively
 
 with exclusively(Path(sys.argv[1]), MusicPlatformError("held")):
     print("holds", flush=True)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.schemas import arrow_schema, spark_schema
-from music_platform.contracts.table import Column, TableContract, column_rules
+from music_platform.tables.contract import Column, TableContract, column_rules
+from music_platform.tables.schemas import arrow_schema, spark_schema
 
 FIRST_DAY = datetime(2026, 11, 1, tzinfo=UTC)  # a Sunday: the second day begins a week
 DAY = timedelta(days=1)

@@ -17,12 +17,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from sample_records import HOUR_LENGTH_MILLISECONDS, lines_of
 
-from music_platform.contracts.events import EVENT_CONTRACTS
-from music_platform.contracts.schemas import arrow_schema, spark_schema
-from music_platform.contracts.table import Column, TableContract, column_rules
-from music_platform.contracts.tables import SILVER
-from music_platform.transforms.bronze import bronze_events
-from music_platform.transforms.silver import DESTINATION_COLUMN, silver_or_quarantine
+from music_platform.tables.contract import Column, TableContract, column_rules
+from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform.tables.schemas import arrow_schema, spark_schema
+from music_platform.tables.silver import SILVER
+from music_platform.tables.transforms.bronze import bronze_events
+from music_platform.tables.transforms.silver import DESTINATION_COLUMN, silver_or_quarantine
 
 Row = dict[str, Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from music_platform.contracts.events import EventContract
 from music_platform.landing.reader import LINES_SCHEMA
+from music_platform.tables.events import EventContract
 
 HOUR = datetime(2026, 11, 1, 5, tzinfo=UTC)
 HOUR_MILLISECONDS = int(HOUR.timestamp() * 1000)

@@ -35,22 +35,19 @@ from hypothesis import given, settings
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.aggregates import (
-    HOURLY_PLAYS,
-    LEVEL_FUNNEL,
-    LOGIN_SUCCESS,
-    STAGES,
-    TOP_ARTISTS,
-    TOP_RANKS,
-    TOP_SONGS,
-)
-from music_platform.contracts.events import AUTH_EVENTS, STATUS_CHANGE_EVENTS
-from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.table import Column, ColumnType, Personal, TableContract
-from music_platform.contracts.tables import SILVER
-from music_platform.transforms import aggregates
-from music_platform.transforms.keys import session_key
+from music_platform.tables.contract import Column, ColumnType, Personal, TableContract
+from music_platform.tables.events import AUTH_EVENTS, STATUS_CHANGE_EVENTS
+from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
+from music_platform.tables.gold.fact_plays import FACT_PLAYS
+from music_platform.tables.gold.hourly_plays import HOURLY_PLAYS, hourly_plays
+from music_platform.tables.gold.level_funnel import LEVEL_FUNNEL, STAGES, level_funnel
+from music_platform.tables.gold.login_success import LOGIN_SUCCESS, login_success
+from music_platform.tables.gold.top_artists import TOP_ARTISTS, top_artists
+from music_platform.tables.gold.top_songs import TOP_SONGS, top_songs
+from music_platform.tables.rankings import TOP_RANKS
+from music_platform.tables.schemas import arrow_schema
+from music_platform.tables.silver import SILVER
+from music_platform.tables.transforms.keys import session_key
 
 AUTHS, STATUS_CHANGES = SILVER[AUTH_EVENTS.name], SILVER[STATUS_CHANGE_EVENTS.name]
 SONGS = (Column(name="song_key", type=ColumnType.STRING, description="", personal=Personal.NONE),
@@ -120,8 +117,8 @@ def test_top_songs_and_artists_recomputed(spark: SparkSession, seed: int) -> Non
         row | {"artist": "Unknown" if row["artist_key"] == key(0) else f"Artist {int(row['artist_key'])}"}
         for row in ranked_oracle(history, "artist_key")
     ]
-    same(read(aggregates.top_songs(plays, frame(spark, SONGS, songs)), TOP_SONGS), wanted_songs)
-    same(read(aggregates.top_artists(plays, frame(spark, ARTISTS, artists)), TOP_ARTISTS), wanted_artists)
+    same(read(top_songs(plays, frame(spark, SONGS, songs)), TOP_SONGS), wanted_songs)
+    same(read(top_artists(plays, frame(spark, ARTISTS, artists)), TOP_ARTISTS), wanted_artists)
 
 
 def test_a_song_stays_that_leads_in_either_rank(spark: SparkSession) -> None:
@@ -131,7 +128,7 @@ def test_a_song_stays_that_leads_in_either_rank(spark: SparkSession) -> None:
     plays += [play(1, at("01 11:00"), song_key=key(0))] * 2 + [
         play(2, at("01 11:00"), song_key=key(TOP_RANKS + surplus - 1))
     ]
-    rows = read(aggregates.top_songs(frame(spark, FACT_PLAYS.columns, plays), frame(spark, SONGS, [])), TOP_SONGS)
+    rows = read(top_songs(frame(spark, FACT_PLAYS.columns, plays), frame(spark, SONGS, [])), TOP_SONGS)
     by_key = {row["song_key"]: row for row in rows}
     assert len(rows) == TOP_RANKS
     first, last = by_key[key(0)], by_key[key(TOP_RANKS + surplus - 1)]
@@ -146,7 +143,7 @@ def test_ranks_differ_by_what_they_rank(spark: SparkSession) -> None:
     """The first thousand by plays have one listener; others, with fewer plays, have two."""
     plays = [play(1, at("01 10:00"), song_key=key(song)) for song in range(TOP_RANKS)] * 3
     plays += [play(user, at("01 10:00"), song_key=key(TOP_RANKS + song)) for user in (1, 2) for song in range(2)]
-    rows = read(aggregates.top_songs(frame(spark, FACT_PLAYS.columns, plays), frame(spark, SONGS, [])), TOP_SONGS)
+    rows = read(top_songs(frame(spark, FACT_PLAYS.columns, plays), frame(spark, SONGS, [])), TOP_SONGS)
     assert len(rows) == TOP_RANKS + 2
     assert [(row["plays_rank"], row["listeners_rank"]) for row in rows[-3:]] == [(1000, 1002), (1001, 1), (1002, 2)]
 
@@ -161,13 +158,13 @@ def test_hourly_plays_recomputed(spark: SparkSession, seed: int) -> None:
     )
     wanted = [{"hour_time": hour, "state": state, "level": level} | measures
               for (hour, state, level), measures in by_hour.items()]  # fmt: skip
-    same(read(aggregates.hourly_plays(frame(spark, FACT_PLAYS.columns, history.plays)), HOURLY_PLAYS), wanted)
+    same(read(hourly_plays(frame(spark, FACT_PLAYS.columns, history.plays)), HOURLY_PLAYS), wanted)
 
 
 def test_seconds_that_are_not_known_add_nothing(spark: SparkSession) -> None:
     unknown = {"played_seconds": None, "is_skipped": None}
     plays = [play(1, at("01 10:00"), **unknown), play(2, at("01 11:00"), **unknown), play(2, at("01 11:30"))]
-    rows = read(aggregates.hourly_plays(frame(spark, FACT_PLAYS.columns, plays)), HOURLY_PLAYS)
+    rows = read(hourly_plays(frame(spark, FACT_PLAYS.columns, plays)), HOURLY_PLAYS)
     assert [(row["plays"], row["played_seconds"], row["skips"]) for row in rows] == [(1, 0.0, 0), (2, 200.0, 0)]
 
 
@@ -206,12 +203,12 @@ def test_level_funnel_recomputed(spark: SparkSession, seed: int) -> None:
     history = random_history(seed)
     page_views = frame(spark, FACT_PAGE_VIEWS.columns, history.page_views)
     changes = frame(spark, STATUS_CHANGES.columns, history.status_changes)
-    same(read(aggregates.level_funnel(page_views, changes, DAYS), LEVEL_FUNNEL), funnel_oracle(history, DAYS))
+    same(read(level_funnel(page_views, changes, DAYS), LEVEL_FUNNEL), funnel_oracle(history, DAYS))
 
 
 def test_level_funnel_has_every_stage_on_a_day_without_events(spark: SparkSession) -> None:
     page_views, changes = frame(spark, FACT_PAGE_VIEWS.columns, []), frame(spark, STATUS_CHANGES.columns, [])
-    rows = read(aggregates.level_funnel(page_views, changes, DAYS[:2]), LEVEL_FUNNEL)
+    rows = read(level_funnel(page_views, changes, DAYS[:2]), LEVEL_FUNNEL)
     assert sorted((day_of(row["day"]), row["stage_order"], row["stage"]) for row in rows) == [
         (day, order, stage) for day in DAYS[:2] for order, stage in enumerate(STAGES, start=1)
     ]
@@ -254,7 +251,7 @@ def test_login_success_recomputed(spark: SparkSession, seed: int) -> None:
         stale = has_twin and page in ("Login", "Logout") and status == 307
         wanted[day_of(moment)][2 if stale else 0 if success else 1] += 1
         pages.append((event | {"item_in_session": 1000 + item}, "Login", 307))  # of no auth event
-    result = aggregates.login_success(frame(spark, AUTHS.columns, auths), twins(spark, pages), DAYS)
+    result = login_success(frame(spark, AUTHS.columns, auths), twins(spark, pages), DAYS)
     same(
         read(result, LOGIN_SUCCESS),
         [
@@ -274,11 +271,9 @@ def test_a_page_of_another_session_or_time_makes_no_login_stale(spark: SparkSess
     others = [{"session_id": 8}, {"item_in_session": 4}, {"zip": "10001"}, {"user_agent": "other"}, {"tag": "other"},
               {"event_time": at("01 10:01")}]  # fmt: skip
     auths = frame(spark, AUTHS.columns, [event])
-    result = aggregates.login_success(
-        auths, twins(spark, [(event | other, "Login", 307) for other in others]), DAYS[:1]
-    )
+    result = login_success(auths, twins(spark, [(event | other, "Login", 307) for other in others]), DAYS[:1])
     assert [(row["attempts"], row["overcounted"]) for row in read(result, LOGIN_SUCCESS)] == [(1, 0)]
-    result = aggregates.login_success(auths, twins(spark, [(event, "Login", 307)]), DAYS[:1])
+    result = login_success(auths, twins(spark, [(event, "Login", 307)]), DAYS[:1])
     assert [(row["attempts"], row["overcounted"]) for row in read(result, LOGIN_SUCCESS)] == [(0, 1)]
 
 
@@ -307,11 +302,11 @@ def test_the_real_producer_s_funnel_and_logins(spark: SparkSession, shared_folde
     changes = sample("status_change_events", STATUS_CHANGES, {"level": "previous_level"})
     days = [f"2026-11-{day:02}" for day in range(1, 16)]
 
-    logins = pd.DataFrame(read(aggregates.login_success(auths, page_views, days), LOGIN_SUCCESS))
+    logins = pd.DataFrame(read(login_success(auths, page_views, days), LOGIN_SUCCESS))
     totals = logins[["attempts", "successes", "failures", "overcounted"]].sum().to_list()
     assert totals == [816, 734, 82, 36]
 
-    funnel = pd.DataFrame(read(aggregates.level_funnel(page_views, changes, days), LEVEL_FUNNEL))
+    funnel = pd.DataFrame(read(level_funnel(page_views, changes, days), LEVEL_FUNNEL))
     assert len(funnel) == len(days) * len(STAGES)
     assert funnel.groupby("stage_order")["events"].sum().to_list() == [16114, 173, 56, 56, 46396, 482, 3, 3, 4, 4]
 
@@ -330,12 +325,10 @@ def test_days_made_together_are_the_days_made_one_by_one(spark: SparkSession, se
         page_views = frame(spark, FACT_PAGE_VIEWS.columns, history.page_views_of(*days))
         changes = [row for row in history.status_changes if day_of(row["event_time"]) in days]
         return [
-            read(aggregates.top_songs(plays, songs), TOP_SONGS),
-            read(aggregates.top_artists(plays, artists), TOP_ARTISTS),
-            read(aggregates.hourly_plays(plays), HOURLY_PLAYS),
-            read(
-                aggregates.level_funnel(page_views, frame(spark, STATUS_CHANGES.columns, changes), days), LEVEL_FUNNEL
-            ),
+            read(top_songs(plays, songs), TOP_SONGS),
+            read(top_artists(plays, artists), TOP_ARTISTS),
+            read(hourly_plays(plays), HOURLY_PLAYS),
+            read(level_funnel(page_views, frame(spark, STATUS_CHANGES.columns, changes), days), LEVEL_FUNNEL),
         ]
 
     one_by_one = [tables([day]) for day in DAYS[:3]]

@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from sample_records import HOUR, good_record, lines_of, to_line
 
-from music_platform.contracts.events import (
+from music_platform.landing.reader import LINES_SCHEMA
+from music_platform.tables.bronze import BRONZE, FAULTS
+from music_platform.tables.contract import ColumnType
+from music_platform.tables.events import (
     AUTH_EVENTS,
     EVENT_CONTRACTS,
     LISTEN_EVENTS,
     PAGE_VIEW_EVENTS,
     EventContract,
 )
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.table import ColumnType
-from music_platform.contracts.tables import BRONZE, FAULTS
-from music_platform.landing.reader import LINES_SCHEMA
-from music_platform.transforms.bronze import LineParser, bronze_events
+from music_platform.tables.schemas import arrow_schema
+from music_platform.tables.transforms.bronze import LineParser, bronze_events
 
 EVENTS = st.sampled_from(list(EVENT_CONTRACTS.values()))
 LONGS = st.integers(-(2**63), 2**63 - 1)

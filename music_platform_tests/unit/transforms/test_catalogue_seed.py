@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from music_platform.errors import MusicPlatformError
-from music_platform.transforms.catalogue_seed import CATALOGUE_SCHEMA, parse_catalogue
+from music_platform.tables.transforms.catalogue_seed import CATALOGUE_SCHEMA, parse_catalogue
 
 HEADER = "artist_name,title,duration,track_id,danceability\n"
 

@@ -24,18 +24,12 @@ from dimension_frames import (
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.dimensions import (
-    DIM_ARTISTS,
-    DIM_SONGS,
-    UNKNOWN,
-)
-from music_platform.contracts.tables import SILVER
-from music_platform.transforms.catalogue_seed import CATALOGUE_SCHEMA, catalogue_tracks, parse_catalogue
-from music_platform.transforms.dimensions import (
-    dim_artists,
-    dim_songs,
-)
-from music_platform.transforms.keys import UNKNOWN_KEY, artist_key, song_key
+from music_platform.tables.columns import UNKNOWN
+from music_platform.tables.gold.dim_artists import DIM_ARTISTS, dim_artists
+from music_platform.tables.gold.dim_songs import DIM_SONGS, dim_songs
+from music_platform.tables.silver import SILVER
+from music_platform.tables.transforms.catalogue_seed import CATALOGUE_SCHEMA, catalogue_tracks, parse_catalogue
+from music_platform.tables.transforms.keys import UNKNOWN_KEY, artist_key, song_key
 
 
 def catalogue_of(spark: SparkSession, *tracks: Row) -> DataFrame:

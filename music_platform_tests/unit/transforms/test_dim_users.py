@@ -33,17 +33,11 @@ from dimension_frames import (
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.dimensions import (
-    DIM_USERS,
-    UNKNOWN,
-)
-from music_platform.contracts.tables import SILVER
-from music_platform.transforms.dimensions import (
-    BEGINNING,
-    as_of,
-    dim_users,
-)
-from music_platform.transforms.keys import UNKNOWN_KEY, user_key
+from music_platform.tables.columns import UNKNOWN
+from music_platform.tables.gold.dim_users import DIM_USERS, as_of, dim_users
+from music_platform.tables.silver import SILVER
+from music_platform.tables.snapshots import BEGINNING
+from music_platform.tables.transforms.keys import UNKNOWN_KEY, user_key
 
 TRACKED = ("first_name", "last_name", "gender", "level", *AUSTIN)
 

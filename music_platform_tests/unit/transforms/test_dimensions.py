@@ -28,18 +28,12 @@ from dimension_frames import (
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.dimensions import (
-    DIM_DATETIME,
-    DIM_LOCATIONS,
-    UNKNOWN,
-)
-from music_platform.transforms.dimensions import (
-    BEGINNING,
-    dim_datetime,
-    dim_locations,
-    state_name,
-)
-from music_platform.transforms.keys import UNKNOWN_KEY, location_key
+from music_platform.tables.columns import UNKNOWN
+from music_platform.tables.gold.dim_datetime import DIM_DATETIME, dim_datetime
+from music_platform.tables.gold.dim_locations import DIM_LOCATIONS, dim_locations
+from music_platform.tables.snapshots import BEGINNING
+from music_platform.tables.states import state_name
+from music_platform.tables.transforms.keys import UNKNOWN_KEY, location_key
 
 
 def make_locations(previous: DataFrame | None, events: Mapping[str, DataFrame], day: str) -> DataFrame:

@@ -12,11 +12,14 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from music_platform.contracts.columns import UNKNOWN_KEY
-from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS, FACT_SESSIONS, FACT_STREAMS, SESSION_DAYS
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.tables import SILVER
-from music_platform.transforms.facts import fact_page_views, fact_plays, fact_sessions, fact_streams, session_days
+from music_platform.tables.columns import UNKNOWN_KEY
+from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS, fact_page_views
+from music_platform.tables.gold.fact_plays import FACT_PLAYS, fact_plays
+from music_platform.tables.gold.fact_sessions import FACT_SESSIONS, fact_sessions
+from music_platform.tables.gold.fact_streams import FACT_STREAMS, fact_streams
+from music_platform.tables.gold.session_days import SESSION_DAYS, session_days
+from music_platform.tables.schemas import arrow_schema
+from music_platform.tables.silver import SILVER
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"]

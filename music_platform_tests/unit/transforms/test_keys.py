@@ -11,8 +11,8 @@ import pyarrow as pa
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.contracts.columns import KEY_PATTERN, UNKNOWN_KEY
-from music_platform.transforms.keys import (
+from music_platform.tables.columns import KEY_PATTERN, UNKNOWN_KEY
+from music_platform.tables.transforms.keys import (
     artist_key,
     datetime_key,
     digest_of_key,

@@ -24,7 +24,9 @@ from sample_records import (
     to_line,
 )
 
-from music_platform.contracts.events import (
+from music_platform.landing.reader import LINES_SCHEMA
+from music_platform.tables.contract import ColumnType
+from music_platform.tables.events import (
     AUTH_EVENTS,
     EVENT_CONTRACTS,
     LISTEN_EVENTS,
@@ -33,12 +35,11 @@ from music_platform.contracts.events import (
     EventContract,
     EventField,
 )
-from music_platform.contracts.schemas import arrow_schema
-from music_platform.contracts.table import ColumnType
-from music_platform.contracts.tables import QUARANTINE, SILVER, silver_contract
-from music_platform.landing.reader import LINES_SCHEMA
-from music_platform.transforms.bronze import bronze_events
-from music_platform.transforms.silver import DESTINATION_COLUMN, silver_or_quarantine
+from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.schemas import arrow_schema
+from music_platform.tables.silver import SILVER, silver_contract
+from music_platform.tables.transforms.bronze import bronze_events
+from music_platform.tables.transforms.silver import DESTINATION_COLUMN, silver_or_quarantine
 
 OTHER_VALUES: dict[ColumnType, Any] = {
     ColumnType.STRING: "another", ColumnType.LONG: 8, ColumnType.DOUBLE: 0.25, ColumnType.BOOLEAN: False,

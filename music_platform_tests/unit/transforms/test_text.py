@@ -12,7 +12,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from sample_records import USER_AGENT
 
-from music_platform.transforms.text import (
+from music_platform.tables.transforms.text import (
     USER_AGENT_PARTS,
     parse_user_agent,
     repair_controls,

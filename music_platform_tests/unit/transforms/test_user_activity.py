@@ -31,19 +31,17 @@ from aggregate_frames import (
 from hypothesis import given
 from pyspark.sql import DataFrame, SparkSession
 
-from music_platform.contracts.aggregates import (
-    ACTIVE_USERS,
-    RETENTION_COHORTS,
-    USER_ACTIVITY,
-)
-from music_platform.contracts.facts import FACT_PAGE_VIEWS, FACT_PLAYS
-from music_platform.transforms import aggregates
+from music_platform.tables.gold.active_users import ACTIVE_USERS, active_users
+from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
+from music_platform.tables.gold.fact_plays import FACT_PLAYS
+from music_platform.tables.gold.retention_cohorts import RETENTION_COHORTS, retention_cohorts
+from music_platform.tables.gold.user_activity import USER_ACTIVITY, user_activity
 
 
 def activity_of(spark: SparkSession, previous: DataFrame | None, history: History, day: str) -> DataFrame:
     plays = frame(spark, FACT_PLAYS.columns, history.plays_of(day))
     page_views = frame(spark, FACT_PAGE_VIEWS.columns, history.page_views_of(day))
-    return aggregates.user_activity(previous, plays, page_views, day)
+    return user_activity(previous, plays, page_views, day)
 
 
 # user_activity
@@ -164,7 +162,7 @@ def test_active_users_and_cohorts_recomputed(spark: SparkSession, seed: int) -> 
     def active(day: str, length: int) -> int:
         return int(((rows["day"] == moment_of(day)) & (age <= length * DAY)).sum())
 
-    assert read(aggregates.active_users(users, days), ACTIVE_USERS) == [
+    assert read(active_users(users, days), ACTIVE_USERS) == [
         {
             "day": moment_of(day), "active_1_day": active(day, 1), "active_7_days": active(day, 7),
             "active_30_days": active(day, 30), "users": int((rows["day"] == moment_of(day)).sum()),
@@ -181,7 +179,7 @@ def test_active_users_and_cohorts_recomputed(spark: SparkSession, seed: int) -> 
             "day": day, "registration_week": None if pd.isna(monday) else monday, "weeks_since_registration": weeks,
             "users": len(of_cohort), "active_users": int(of_cohort.sum()), "retention": float(of_cohort.mean()),
         })  # fmt: skip
-    same(read(aggregates.retention_cohorts(users), RETENTION_COHORTS), wanted)
+    same(read(retention_cohorts(users), RETENTION_COHORTS), wanted)
 
 
 def test_the_edges_of_the_windows_of_active_users(spark: SparkSession) -> None:
@@ -192,12 +190,12 @@ def test_the_edges_of_the_windows_of_active_users(spark: SparkSession) -> None:
         for index, length in enumerate((1, 7, 30))
         for late in (0, 1)
     ]
-    [row] = read(aggregates.active_users(frame(spark, USER_ACTIVITY.columns, users), ["2026-11-30"]), ACTIVE_USERS)
+    [row] = read(active_users(frame(spark, USER_ACTIVITY.columns, users), ["2026-11-30"]), ACTIVE_USERS)
     assert row == {"day": day, "active_1_day": 1, "active_7_days": 3, "active_30_days": 5, "users": 6}
 
 
 def test_active_users_has_a_row_where_nobody_is_known(spark: SparkSession) -> None:
-    rows = read(aggregates.active_users(frame(spark, USER_ACTIVITY.columns, []), DAYS[:2]), ACTIVE_USERS)
+    rows = read(active_users(frame(spark, USER_ACTIVITY.columns, []), DAYS[:2]), ACTIVE_USERS)
     nobody = {"active_1_day": 0, "active_7_days": 0, "active_30_days": 0, "users": 0}
     assert rows == [{"day": at("01 00:00")} | nobody, {"day": at("02 00:00")} | nobody]
 
@@ -208,7 +206,7 @@ def test_a_registration_after_the_day_counts_negative_weeks(spark: SparkSession)
     users = [
         activity_row(user, at("02 10:00"), "2026-11-04", registered_at=moment) for user, moment in enumerate(registered)
     ]
-    rows = read(aggregates.retention_cohorts(frame(spark, USER_ACTIVITY.columns, users)), RETENTION_COHORTS)
+    rows = read(retention_cohorts(frame(spark, USER_ACTIVITY.columns, users)), RETENTION_COHORTS)
     found = [(row["registration_week"], row["weeks_since_registration"], row["users"]) for row in rows]
     monday = at("02 00:00")
     assert found == [

@@ -26,16 +26,16 @@ from aggregate_frames import (
 from hypothesis import given
 from pyspark.sql import DataFrame, SparkSession
 
-from music_platform.contracts.aggregates import (
+from music_platform.tables.gold.fact_plays import FACT_PLAYS
+from music_platform.tables.gold.user_song_interactions import (
     LEAST_SCORE,
     USER_SONG_INTERACTIONS,
+    user_song_interactions,
 )
-from music_platform.contracts.facts import FACT_PLAYS
-from music_platform.transforms import aggregates
 
 
 def interactions_of(spark: SparkSession, previous: DataFrame | None, history: History, day: str) -> DataFrame:
-    return aggregates.user_song_interactions(previous, frame(spark, FACT_PLAYS.columns, history.plays_of(day)), day)
+    return user_song_interactions(previous, frame(spark, FACT_PLAYS.columns, history.plays_of(day)), day)
 
 
 @FEW

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from music_platform.ui.request_guard import Message, Receive, RequestGuard, Scope, Send
+from music_platform.orchestration.ui.request_guard import Message, Receive, RequestGuard, Scope, Send
 
 _HOST = ("host", "127.0.0.1:3000")
 _JSON = ("content-type", "application/json")

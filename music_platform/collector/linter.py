@@ -1,0 +1,34 @@
+"""The linter: every rule over one configuration. The rules stand in rules_of_*.py and plugin_parameters.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from music_platform.collector.parser import Configuration, Place
+from music_platform.collector.plugin_parameters import PARAMETER_RULES
+from music_platform.collector.rule import Rule
+from music_platform.collector.rules_of_outputs import OUTPUT_RULES
+from music_platform.collector.rules_of_routes import ROUTE_RULES
+from music_platform.collector.rules_of_values import VALUE_RULES
+
+RULES: tuple[Rule, ...] = (*ROUTE_RULES, *OUTPUT_RULES, *VALUE_RULES, *PARAMETER_RULES)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A broken rule: where, and what to do."""
+
+    rule: str
+    place: Place
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.rule}: {self.message}"
+
+
+def lint(configuration: Configuration) -> list[Finding]:
+    """What breaks a rule, in the order of files and lines; empty when all is well."""
+    findings = {
+        Finding(rule.name, place, message) for rule in RULES for place, message in rule.broken_at(configuration)
+    }
+    return sorted(findings, key=lambda found: (str(found.place.file), found.place.line, found.rule, found.message))

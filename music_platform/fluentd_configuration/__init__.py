@@ -1,6 +1,0 @@
-"""Reading a Fluentd configuration and finding what in it loses events or money. It never runs Fluentd."""
-
-from music_platform.fluentd_configuration.linter import RULES, Finding, Rule, lint
-from music_platform.fluentd_configuration.parser import Configuration, FluentdConfigurationError, parse_configuration
-
-__all__ = ["RULES", "Configuration", "Finding", "FluentdConfigurationError", "Rule", "lint", "parse_configuration"]

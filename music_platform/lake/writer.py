@@ -1,0 +1,293 @@
+"""Writes a lazy DataFrame as Parquet files into partitions' folders, from within the engine's workers.
+
+One pass can feed several tables (silver and quarantine). The files are new and uniquely named, and no reader sees them
+before publish.py names them in a manifest.
+"""
+
+# pyarrow makes its compute functions when it is imported, so no type checker finds them.
+# pyright: reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import NullType, StructField, StructType
+
+from music_platform.errors import ContractError, told_by_engine
+from music_platform.lake.manifest import DataFile, partition_folder
+from music_platform.lake.object_store import ObjectStore
+from music_platform.partitions import DAILY_KEY_FORMAT, HOURLY_KEY_FORMAT
+from music_platform.tables.contract import Cadence, ColumnType, TableContract
+from music_platform.tables.schemas import arrow_schema, fingerprint
+
+ROW_GROUP_ROWS = 131_072
+_COMPRESSION_RATIO_GUESS = 4  # Arrow bytes to Parquet bytes, for deciding when a file is full
+_RESULT_SCHEMA = pa.schema(
+    [("destination", pa.string()), ("partition", pa.string()), ("name", pa.string()), ("rows", pa.int64()),
+     ("bytes", pa.int64()), ("sha256", pa.string())]
+)  # fmt: skip
+_MICROSECONDS = {Cadence.HOURLY: 3_600_000_000, Cadence.DAILY: 86_400_000_000}
+
+
+@dataclass
+class WrittenPartition:
+    """The new files of one partition, and the rows of the pass that were counted without being written."""
+
+    files: list[DataFile] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where rows of a pass go: to a table, or nowhere (``contract`` None: they are only counted)."""
+
+    name: str
+    contract: TableContract | None
+
+
+def write_partitions(
+    frame: DataFrame,
+    destinations: Sequence[Destination],
+    store: ObjectStore,
+    *,
+    write_id: str,
+    partition_column: str,
+    cadence: Cadence = Cadence.HOURLY,
+    destination_column: str | None = None,
+    target_file_bytes: int = 128 * 1024 * 1024,
+    rows_are_scattered: bool = False,
+) -> dict[str, dict[str, WrittenPartition]]:
+    """Run the frame's plan and write its rows: ``{destination: {partition key: files and counts}}``.
+
+    ``partition_column`` is a timestamp whose hour or day is the row's partition. Without ``destination_column`` all rows go
+    to the only destination. Rows of one partition that come in one task become one file (more where it grows beyond
+    ``target_file_bytes``), sorted by the contract's sort columns; they are to come one after the other, unless
+    ``rows_are_scattered``: then a task holds all its rows until the last has come.
+    """
+    by_name = {destination.name: destination for destination in destinations}
+
+    def write_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        writer = _TaskWriter(
+            by_name,
+            store,
+            write_id,
+            partition_column,
+            cadence,
+            destination_column,
+            target_file_bytes,
+            rows_are_scattered,
+        )
+        for batch in batches:
+            writer.take(batch)
+        yield writer.finish()
+
+    written: dict[str, dict[str, WrittenPartition]] = {destination.name: {} for destination in destinations}
+    columns = _columns_of_pass(destinations, partition_column, destination_column)
+    try:
+        results = _map_in_arrow(frame, columns, write_batches, _RESULT_SCHEMA).toArrow().to_pylist()
+    except PySparkException as error:
+        told = told_by_engine(error)
+        raise told from (None if told is error else error)
+    for row in results:
+        partition = written[row["destination"]].setdefault(row["partition"], WrittenPartition())
+        if row["name"] is None:
+            partition.counts["rows"] = partition.counts.get("rows", 0) + row["rows"]
+        else:
+            partition.files.append(DataFile(row["name"], row["rows"], row["bytes"], row["sha256"]))
+    for partitions in written.values():
+        for partition in partitions.values():
+            partition.files.sort(key=lambda file: (file.sha256, file.name))
+    return written
+
+
+def _columns_of_pass(
+    destinations: Sequence[Destination], partition_column: str, destination_column: str | None
+) -> list[str]:
+    """The columns that a pass takes of its frame."""
+    columns = [
+        column for destination in destinations if destination.contract for column in destination.contract.columns
+    ]
+    routing = [name for name in (partition_column, destination_column) if name is not None]
+    return list(dict.fromkeys([*(column.name for column in columns), *routing]))
+
+
+def _map_in_arrow(
+    frame: DataFrame,
+    columns: Sequence[str],
+    function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+    schema: pa.Schema,
+) -> DataFrame:
+    """``mapInArrow`` of these columns of a frame.
+
+    PySpark would have the engine plan the whole query once more, to be told the names of its columns; so it is told them here,
+    and only here, for their types are left out.
+    """
+    known = frame._cached_schema
+    frame._cached_schema = StructType([StructField(name, NullType()) for name in columns])
+    try:
+        return frame.mapInArrow(function, from_arrow_schema(schema))
+    finally:
+        frame._cached_schema = known
+
+
+def gathered(frame: DataFrame, contract: TableContract, partitions: int) -> DataFrame:
+    """The frame's rows with those of a partition in one task, for a write of scattered rows into one file each.
+
+    ``partitions`` is how many the rows are of.
+    """
+    if partitions == 1:
+        return frame.repartition(1)
+    unit = "HOUR" if contract.cadence is Cadence.HOURLY else "DAY"
+    rows = frame.withColumn("_partition", F.date_trunc(unit, contract.partition_column))
+    return rows.repartition("_partition").drop("_partition")
+
+
+class _TaskWriter:
+    """Writes the batches of one task, holding the rows of the files that are open: one a destination, or one a partition."""
+
+    def __init__(
+        self,
+        destinations: Mapping[str, Destination],
+        store: ObjectStore,
+        write_id: str,
+        partition_column: str,
+        cadence: Cadence,
+        destination_column: str | None,
+        target_file_bytes: int,
+        rows_are_scattered: bool,
+    ) -> None:
+        self._destinations = destinations
+        self._store = store
+        self._write_id = write_id
+        self._partition_column = partition_column
+        self._cadence = cadence
+        self._destination_column = destination_column
+        self._most_held_bytes = target_file_bytes * _COMPRESSION_RATIO_GUESS
+        self._rows_are_scattered = rows_are_scattered
+        self._held: dict[tuple[str, str], list[pa.RecordBatch]] = {}  # by destination and partition
+        self._held_bytes: dict[tuple[str, str], int] = {}
+        self._counted: dict[tuple[str, str], int] = {}
+        self._results: list[dict[str, str | int | None]] = []
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        """Route a batch's rows; rows of one partition are expected to come together, others only make more files."""
+        if self._destination_column is None:
+            [name] = self._destinations
+            self._take_for(name, batch)
+            return
+        names = batch.column(self._destination_column)
+        for name in self._destinations:
+            mask = pc.equal(names, name)
+            if pc.all(mask).as_py():
+                self._take_for(name, batch)
+                break
+            rows = batch.filter(mask)
+            if rows.num_rows:
+                self._take_for(name, rows)
+
+    def _take_for(self, name: str, batch: pa.RecordBatch) -> None:
+        times = batch.column(self._partition_column)
+        if times.null_count:
+            raise ContractError(
+                f"{times.null_count} rows for '{name}' have no {self._partition_column}, so they belong to no partition"
+            )
+        ordinals = times.cast(pa.int64()).to_numpy() // _MICROSECONDS[self._cadence]
+        if (ordinals[1:] < ordinals[:-1]).any():
+            order = np.argsort(ordinals, kind="stable")
+            ordinals, batch = ordinals[order], batch.take(pa.array(order))
+        edges = [0, *(np.flatnonzero(np.diff(ordinals)) + 1).tolist(), len(ordinals)]
+        for start, end in pairwise(edges):
+            if end > start:
+                self._take_run(name, self._partition_of(int(ordinals[start])), batch.slice(start, end - start))
+
+    def _partition_of(self, ordinal: int) -> str:
+        key_format = HOURLY_KEY_FORMAT if self._cadence is Cadence.HOURLY else DAILY_KEY_FORMAT
+        moment = np.datetime64(ordinal * _MICROSECONDS[self._cadence], "us").item()
+        return moment.strftime(key_format)
+
+    def _take_run(self, name: str, partition: str, rows: pa.RecordBatch) -> None:
+        contract = self._destinations[name].contract
+        if contract is None:
+            self._counted[name, partition] = self._counted.get((name, partition), 0) + rows.num_rows
+            return
+        file = (name, partition)
+        if self._held_bytes.get(file, 0) > self._most_held_bytes:
+            self._write_held(*file)
+        if not self._rows_are_scattered:
+            for other in [held for held in self._held if held[0] == name and held != file]:
+                self._write_held(*other)
+        rows = rows.select([column.name for column in contract.columns])
+        self._held.setdefault(file, []).append(rows)
+        self._held_bytes[file] = self._held_bytes.get(file, 0) + rows.nbytes
+
+    def _write_held(self, name: str, partition: str) -> None:
+        contract = self._destinations[name].contract
+        if contract is None:
+            raise AssertionError(f"rows of '{name}' are only counted")
+        table = pa.Table.from_batches(self._held.pop((name, partition))).cast(arrow_schema(contract.columns))
+        del self._held_bytes[name, partition]
+        content, file = encode(table, contract, f"part-{self._write_id}-{uuid.uuid4().hex[:12]}.parquet")
+        self._store.put(f"{partition_folder(contract.path, partition)}/{file.name}", content)
+        self._results.append(
+            {"destination": name, "partition": partition, "name": file.name, "rows": file.rows, "bytes": file.bytes,
+             "sha256": file.sha256}
+        )  # fmt: skip
+
+    def finish(self) -> pa.RecordBatch:
+        """Write what is held and return one row for each file and each count."""
+        for held in list(self._held):
+            self._write_held(*held)
+        self._results += [
+            {"destination": name, "partition": partition, "name": None, "rows": rows, "bytes": 0, "sha256": None}
+            for (name, partition), rows in self._counted.items()
+        ]
+        return pa.RecordBatch.from_pylist(self._results, schema=_RESULT_SCHEMA)
+
+
+def encode(table: pa.Table, contract: TableContract, name: str) -> tuple[bytes, DataFile]:
+    """A table as the bytes of one Parquet file in the contract's order, with what a manifest says of it.
+
+    The same rows give the same bytes, so content can be compared by its SHA-256.
+    """
+    table = table.replace_schema_metadata({"music_platform.contract": f"{contract.path}:{fingerprint(contract)}"})
+    # Pages would end where the engine's batches end, which depend on what else was read; and one chunk sorts faster.
+    table = table.combine_chunks()
+    if contract.sort_columns:
+        order = pc.sort_indices(table, [(column, "ascending") for column in contract.sort_columns]).to_numpy()
+        if (order[1:] < order[:-1]).any():  # the engine may have sorted the rows already
+            table = table.take(order)
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        row_group_size=ROW_GROUP_ROWS,
+        write_page_index=True,
+        **_column_encodings(contract),
+    )
+    content = sink.getvalue().to_pybytes()
+    return content, DataFile(name, table.num_rows, len(content), hashlib.sha256(content).hexdigest())
+
+
+def _column_encodings(contract: TableContract) -> dict[str, Any]:
+    """The column that tells rows apart has no value twice: a dictionary of it only costs time and room."""
+    if not contract.unique_columns:
+        return {}
+    distinct = contract.column(contract.unique_columns[-1])
+    with_dictionary = [column.name for column in contract.columns if column is not distinct]
+    if distinct.type is ColumnType.LONG:
+        return {"use_dictionary": with_dictionary, "column_encoding": {distinct.name: "DELTA_BINARY_PACKED"}}
+    return {"use_dictionary": with_dictionary}

@@ -1,0 +1,170 @@
+"""The bucket's event notifications, read from an SQS queue: which hours of landing changed.
+
+A message is deleted when the tick after it sees the sensor's cursor that holds its hours: not before they are recorded, and
+not later. What a message says beyond the hour is not used; the hour is listed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote_plus
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from music_platform.errors import MusicPlatformError
+from music_platform.lake.landing_layout import parse_errors_key, parse_key
+from music_platform.partitions import key_of_hour
+from music_platform.settings import Settings
+
+_MESSAGES_A_REQUEST = 10  # SQS gives and takes no more
+_MOST_MESSAGES_A_TICK = 2_000
+_VISIBILITY_SECONDS = 300  # many ticks: after it, what was not deleted comes again
+_MOST_STRANGERS_TOLD = 5
+
+
+class QueueUnreachableError(MusicPlatformError):
+    """The queue of notifications refused or did not answer."""
+
+
+@dataclass
+class Notified:
+    """What a batch of messages said: hours of landing, the number of messages, and what in them was not understood."""
+
+    hours: set[str] = field(default_factory=set)
+    messages: int = 0
+    strange: list[str] = field(default_factory=list)
+
+
+@dataclass
+class LandingQueue:
+    """The queue that the settings name. Keeps the receipts of a batch in memory from one tick to the next.
+
+    Where they are lost with the process, the messages come again after their visibility timeout, and their hours are
+    found unchanged.
+    """
+
+    settings: Settings
+    clock: Callable[[], float] = time.monotonic
+    _receipts: dict[str, list[str]] = field(default_factory=dict)
+
+    def receive(self, batch: str, *, budget_seconds: float) -> Notified:
+        """Read what is in the queue, bounded in messages and seconds; the batch's name is for ``confirm``.
+
+        Raises ``QueueUnreachableError`` when the queue cannot be read.
+        """
+        deadline = self.clock() + budget_seconds
+        notified = Notified()
+        receipts: list[str] = []
+        while notified.messages < _MOST_MESSAGES_A_TICK and self.clock() < deadline:
+            messages = self._request("read", self._receive)
+            if not messages:
+                break
+            for message in messages:
+                notified.messages += 1
+                receipts.append(message["ReceiptHandle"])
+                self._take(message.get("Body", ""), notified)
+        self._receipts[batch] = receipts
+        return notified
+
+    def confirm(self, batch: str) -> None:
+        """Delete the messages of the batch that the cursor holds; receipts of any other are forgotten with it."""
+        receipts = self._receipts.pop(batch, [])
+        self._receipts.clear()
+        for start in range(0, len(receipts), _MESSAGES_A_REQUEST):
+            entries = [{"Id": str(number), "ReceiptHandle": receipt}
+                       for number, receipt in enumerate(receipts[start : start + _MESSAGES_A_REQUEST])]  # fmt: skip
+            # What is not deleted comes again and changes nothing.
+            self._request("delete from", lambda entries=entries: self._client.delete_message_batch(
+                QueueUrl=self.settings.landing_queue_url, Entries=entries))  # fmt: skip
+
+    def _receive(self) -> list[dict[str, Any]]:
+        answer = self._client.receive_message(
+            QueueUrl=self.settings.landing_queue_url,
+            MaxNumberOfMessages=_MESSAGES_A_REQUEST,
+            VisibilityTimeout=_VISIBILITY_SECONDS,
+            WaitTimeSeconds=0,
+        )
+        return answer.get("Messages", [])
+
+    def _take(self, body: str, notified: Notified) -> None:
+        try:
+            keys = list(_keys_of(json.loads(body), self._bucket))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            notified.strange.append(f"{type(error).__name__}: {error} in {body[:200]}")
+            return
+        for key in keys:
+            hour = _hour_of(key.removeprefix(self._prefix)) if key.startswith(self._prefix) else None
+            if hour is not None:
+                notified.hours.add(key_of_hour(hour))
+
+    def _request(self, operation: str, request: Callable[[], Any]) -> Any:
+        try:
+            return request()
+        except (BotoCoreError, ClientError) as error:
+            raise QueueUnreachableError(
+                f"cannot {operation} the queue {self.settings.landing_queue_url}: {error}. Check "
+                "MUSIC_PLATFORM_LANDING_QUEUE_URL and that the credentials may receive and delete messages. Nothing is lost "
+                "meanwhile; empty the setting to list landing instead."
+            ) from error
+
+    @property
+    def _bucket(self) -> str:
+        return self.settings.lake.removeprefix("s3://").partition("/")[0]
+
+    @property
+    def _prefix(self) -> str:
+        prefix = self.settings.lake.removeprefix("s3://").partition("/")[2]
+        return f"{prefix}/" if prefix else ""
+
+    @cached_property
+    def _client(self) -> Any:
+        # Importing it opens a socket and takes its time, which loading the definitions must not.
+        import boto3
+        from botocore.config import Config
+
+        settings = self.settings
+        credentials: dict[str, Any] = {}
+        if settings.s3_access_key_id:
+            credentials = {
+                "aws_access_key_id": settings.s3_access_key_id,
+                "aws_secret_access_key": settings.s3_secret_access_key.get_secret_value(),
+            }
+        return boto3.client(
+            "sqs",
+            region_name=settings.s3_region,
+            endpoint_url=settings.landing_queue_endpoint or f"https://sqs.{settings.s3_region}.amazonaws.com",
+            config=Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 3, "mode": "standard"}),
+            **credentials,
+        )
+
+
+def _hour_of(key: str) -> datetime | None:
+    """The hour of a landed object or of an object of error records; None of anything else."""
+    landed = parse_key(key)
+    return parse_errors_key(key) if landed is None else landed[1]
+
+
+def _keys_of(message: Any, bucket: str) -> Iterator[str]:
+    """The keys of this bucket that a message names; those of S3's test message are none.
+
+    Raises ``KeyError``, ``TypeError``, ``AttributeError`` or ``ValueError`` for what is no notification of S3.
+    """
+    if message.get("Type") == "Notification" and "Message" in message:  # S3 told SNS, and SNS told the queue
+        message = json.loads(message["Message"])
+    if message.get("Event") == "s3:TestEvent":
+        return
+    for record in message["Records"]:
+        if record["s3"]["bucket"]["name"] == bucket:
+            yield unquote_plus(record["s3"]["object"]["key"])
+
+
+def told_strangers(notified: Notified) -> str:
+    """The messages that were not understood, for the log."""
+    told = "; ".join(notified.strange[:_MOST_STRANGERS_TOLD])
+    return f"{len(notified.strange)} messages of the queue are no notifications of S3 and are deleted: {told}"

@@ -1,0 +1,135 @@
+"""The local Druid as a whole: up, down, status. The commands and the tests call this; each step stands in its own module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from platformdirs import user_cache_path
+
+from music_platform.errors import LocalDruidError
+from music_platform.local.druid import processes
+from music_platform.local.druid.artifacts import LockedJar, bring_jars, read_lock
+from music_platform.local.druid.configuration import CLUSTER_FOLDER, SERVICES, ZOOKEEPER, LocalConfiguration
+from music_platform.local.druid.health import Datasource, Health
+from music_platform.local.druid.java import find_java
+from music_platform.local.service import exclusively
+from music_platform.settings import Settings
+
+_START_SECONDS = 240.0
+
+
+class Progress(Protocol):
+    """What ``up`` tells of itself while it goes on."""
+
+    def downloading(self, done: int, total: int) -> None:
+        """Bytes of the jars that are there, and of all of them."""
+        ...
+
+    def starting(self, told: str) -> None:
+        """What the start waits for."""
+        ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    def downloading(self, done: int, total: int) -> None: ...
+
+    def starting(self, told: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """A service of the running Druid."""
+
+    name: str
+    port: int
+    is_healthy: bool
+
+
+@dataclass(frozen=True)
+class Status:
+    """The running Druid: a process, its services, and what can be queried (None while queries are not answered)."""
+
+    pid: int
+    started: float  # seconds since the epoch
+    memory: processes.Memory
+    services: Sequence[ServiceStatus]
+    lacking: str  # in words; empty when all is well
+    datasources: Sequence[Datasource] | None
+
+
+class LocalDruid:
+    """The local Druid that the settings name; it need not run."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.configuration = LocalConfiguration(settings)
+        self._health = Health(self.configuration)
+
+    def up(self, progress: Progress | None = None, *, java_options: Sequence[str] = ()) -> bool:
+        """Start Druid and wait until it takes tasks and answers queries; False when it ran already.
+
+        ``java_options`` are added to those of druid/cluster/jvm.options. Raises ``LocalDruidError``: no Java, no memory,
+        a port that is taken, a jar that cannot be had. A start that fails or is interrupted leaves nothing running.
+        """
+        progress = progress or Silent()
+        with exclusively(self.configuration.folder, self._busy):
+            process = processes.running(self.configuration)
+            if process is not None:
+                self._health.wait(process, _START_SECONDS, progress.starting)
+                return False
+            java = find_java(self.settings)
+            processes.require_free_ports(self.configuration.ports)
+            processes.require_memory()
+            jars = self._jars(progress.downloading)
+            self.configuration.write(jars)
+            command = self.configuration.command(java.executable, jars, java_options)
+            process = processes.start(self.configuration, command)
+            try:
+                self._health.wait(process, _START_SECONDS, progress.starting)
+            except BaseException:
+                processes.stop(self.configuration)
+                raise
+            return True
+
+    def down(self) -> bool:
+        """Stop Druid; False when it did not run."""
+        with exclusively(self.configuration.folder, self._busy):
+            return processes.stop(self.configuration)
+
+    def status(self) -> Status | None:
+        """What runs and how it is; None when Druid does not run."""
+        process = processes.running(self.configuration)
+        if process is None:
+            return None
+        lacking = self._health.lacking()
+        services = [
+            ServiceStatus(name, self.configuration.ports[name], self._is_healthy(name, lacking)) for name in SERVICES
+        ]
+        return Status(
+            pid=process.pid,
+            started=process.create_time(),
+            memory=processes.memory_of(process),
+            services=services,
+            lacking=lacking,
+            datasources=self._health.datasources(),
+        )
+
+    @property
+    def _busy(self) -> LocalDruidError:
+        return LocalDruidError(
+            f"another command is starting or stopping the Druid of {self.configuration.folder}; wait for it"
+        )
+
+    def _is_healthy(self, service: str, lacking: str) -> bool:
+        # ZooKeeper has no page of its own: where nothing is lacking, the services have found each other by it.
+        return not lacking if service == ZOOKEEPER else self._health.is_healthy(service)
+
+    def _jars(self, progress: Callable[[int, int], None]) -> Mapping[LockedJar, Path]:
+        jars = read_lock(CLUSTER_FOLDER / "jars.lock")
+        cache = Path(self.settings.cache).expanduser() if self.settings.cache else user_cache_path("music-platform")
+        return bring_jars(jars, cache.absolute() / "maven", self.settings.maven_repository, progress)

@@ -1,0 +1,77 @@
+"""Superset's own virtual environment, installed by uv from deploy/superset/uv.lock.
+
+It cannot share the platform's: Superset needs older releases of SQLAlchemy, pandas and pyarrow.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from music_platform.errors import MusicPlatformError
+from music_platform.local.service import Progress
+from music_platform.settings import process_environment
+
+ROOT = Path(__file__).resolve().parents[3]
+DEPLOYMENT = ROOT / "deploy" / "superset"
+
+
+class SupersetInstallationError(MusicPlatformError):
+    """Superset's packages could not be installed."""
+
+
+@dataclass(frozen=True)
+class SupersetEnvironment:
+    """The virtual environment in ``folder``."""
+
+    folder: Path = ROOT / ".tools" / "superset"
+
+    def command(self, name: str) -> str:
+        """The path of a command that the environment holds."""
+        return str(self.folder / "bin" / name)
+
+    def install(self, progress: Progress) -> None:
+        """Bring the environment to the lock file; nothing is done where it is there already.
+
+        Raises ``SupersetInstallationError`` with uv's own words.
+        """
+        if not (DEPLOYMENT / "uv.lock").is_file():
+            raise SupersetInstallationError(
+                f"{DEPLOYMENT} has no uv.lock: the local Superset runs from a checkout of the project, not from a package"
+            )
+        if self._uv("--check", "--offline").returncode == 0:
+            return
+        progress(f"installing Superset's locked packages into {self.folder}: some 700 MB, once")
+        ended = self._uv(compile_bytecode=True)
+        if ended.returncode != 0:
+            raise SupersetInstallationError(
+                f"uv could not install Superset into {self.folder}. Superset needs Python 3.11 or 3.12, and the first "
+                f"installation needs the network; uv says:\n{ended.stderr.strip()[-2000:]}"
+            )
+
+    def _uv(self, *options: str, compile_bytecode: bool = False) -> subprocess.CompletedProcess[str]:
+        environment = process_environment(
+            # Those of the platform's own environment, which ./run sets.
+            without=("VIRTUAL_ENV", "UV_PYTHON", "UV_PYTHON_DOWNLOADS"),
+            UV_PROJECT_ENVIRONMENT=str(self.folder),
+            UV_SYSTEM_CERTS="true",
+            **({"UV_COMPILE_BYTECODE": "1"} if compile_bytecode else {}),
+        )
+        return subprocess.run(
+            [_find_uv(), "sync", "--project", str(DEPLOYMENT), "--frozen", *options],
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+
+def _find_uv() -> str:
+    """uv as ./run finds it: its own, else the one on PATH."""
+    own = ROOT / ".tools" / "uv" / "bin" / "uv"
+    found = str(own) if own.is_file() else shutil.which("uv")
+    if found is None:
+        raise SupersetInstallationError("uv is not found; call the command through ./run, which brings it")
+    return found

@@ -1,1 +1,0 @@
-"""Background services on this machine: started detached, found again by their pid file, stopped as a whole."""

@@ -1,0 +1,29 @@
+"""What every asset gets beside its spec: a freshness policy and, on daily tables, the condition by which they follow."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import dagster as dg
+
+from music_platform.orchestration.automation.daily_tier import follows_the_hours
+from music_platform.settings import Settings
+from music_platform.tables.contract import Cadence
+
+# Events come at all hours. A day's tables are made anew many times a day while events come, so a day without is too long.
+HOURLY_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3), warn_window=timedelta(hours=2))
+DAILY_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26), warn_window=timedelta(hours=13))
+
+
+def with_policies(
+    assets: Iterable[dg.AssetsDefinition | dg.AssetSpec], settings: Settings
+) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The assets with their freshness policies and, of the daily cadence, the automation condition."""
+    follows = follows_the_hours(settings)
+
+    def apply(spec: dg.AssetSpec) -> dg.AssetSpec:
+        if spec.tags.get("cadence") == Cadence.DAILY:
+            spec = dg.apply_freshness_policy(spec, DAILY_FRESHNESS)
+            return spec.replace_attributes(automation_condition=follows)
+        return dg.apply_freshness_policy(spec, HOURLY_FRESHNESS)
+
+    return list(dg.map_asset_specs(apply, assets))

@@ -1,0 +1,132 @@
+"""Checks that are run by the clock: completeness of closed hours, landed objects that nothing reads, freshness of landing, and
+that no partition is left failed.
+
+They hang on the landed objects and on an asset of their own, not on tables: a check of a table is part of each run that makes
+the table, and there they would look at all other hours again and again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from music_platform.lake.lake import Lake
+from music_platform.lake.landing_layout import LANDED_KINDS
+from music_platform.landing.unread import NO_KIND
+from music_platform.orchestration.checks.completeness import COMPLETENESS_CHECK, check_closed_hours
+from music_platform.orchestration.checks.outcome import CheckOutcome, tell
+from music_platform.orchestration.checks.unread import UNREAD_CHECK, check_objects_are_read
+from music_platform.tables.catalogue import TABLES
+from music_platform.tables.contract import Layer
+from music_platform.tables.events import EVENT_TYPES
+
+OPERATIONS = dg.AssetKey(["operations", "partitions"])
+FAILED_CHECK = "no_partition_is_left_failed"
+_LANDING_DEADLINE = "50 * * * *"  # by then something of the hour that runs has landed
+_RUNS_AT_ONCE = 500
+
+
+def operations_asset() -> dg.AssetSpec:
+    """What the checks on the platform as a whole hang on."""
+    return dg.AssetSpec(
+        OPERATIONS,
+        description="All partitions of all tables; carries the checks on the platform as a whole.",
+        group_name="operations",
+        kinds={"dagster"},
+        owners=["team:data-platform"],
+    )
+
+
+def clock_checks() -> list[dg.AssetChecksDefinition]:
+    """All of them."""
+    return [
+        *(_completeness_check(event_type) for event_type in EVENT_TYPES),
+        *(_unread_check(kind, _landing_key(kind)) for kind in LANDED_KINDS),
+        _unread_check(NO_KIND, OPERATIONS),
+        *dg.build_time_partition_freshness_checks(
+            assets=[_landing_key(event_type) for event_type in EVENT_TYPES], deadline_cron=_LANDING_DEADLINE
+        ),
+        _failed_check(),
+    ]
+
+
+def find_failed_partitions(instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey]) -> CheckOutcome:
+    """The partitions whose last run failed or was cancelled before it made them."""
+    attempts = {
+        (asset.to_user_string(), partition): run_id
+        for asset in assets
+        for partition, (run_id, _) in (
+            instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+                asset
+            )
+        ).items()
+    }
+    ended = _unsuccessful(instance, sorted(set(attempts.values())))
+    problems = [
+        f"{asset} {partition} (run {run_id[:8]} {ended[run_id]})"
+        for (asset, partition), run_id in sorted(attempts.items())
+        if run_id in ended
+    ]
+    return CheckOutcome(
+        table=OPERATIONS.to_user_string(),
+        check=FAILED_CHECK,
+        passed=not problems,
+        description=f"{tell(problems)}. See why in the run, mend it and materialize them again"
+        if problems
+        else "no partition is left failed",
+        numbers={"failed_partitions": len(problems)},
+    )
+
+
+def _unsuccessful(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> dict[str, str]:
+    """How those of the runs ended that did not succeed: 'failed' or 'was cancelled'."""
+    told = {dg.DagsterRunStatus.FAILURE: "failed", dg.DagsterRunStatus.CANCELED: "was cancelled"}
+    ended = {}
+    for start in range(0, len(run_ids), _RUNS_AT_ONCE):
+        filters = dg.RunsFilter(run_ids=list(run_ids[start : start + _RUNS_AT_ONCE]), statuses=list(told))
+        ended |= {run.run_id: told[run.status] for run in instance.get_runs(filters)}
+    return ended
+
+
+def _landing_key(event_type: str) -> dg.AssetKey:
+    return dg.AssetKey([str(Layer.LANDING), event_type])
+
+
+def _completeness_check(event_type: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=_landing_key(event_type),
+        name=COMPLETENESS_CHECK,
+        description="Every hour that closed is in every table, made from all objects that landed.",
+    )
+    def check(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        return check_closed_hours(event_type, datetime.now(UTC), lake).to_dagster()
+
+    return check
+
+
+def _unread_check(kind: str, asset: dg.AssetKey) -> dg.AssetChecksDefinition:
+    """Of a kind on its asset of landing; what lies in no kind's folder has none, and stands with the platform as a whole."""
+
+    @dg.asset_check(
+        asset=asset,
+        name=UNREAD_CHECK,
+        description="Every landed object lies where a partition reads it.",
+    )
+    def check(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        return replace(check_objects_are_read(kind, lake), table=asset.to_user_string()).to_dagster()
+
+    return check
+
+
+def _failed_check() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=OPERATIONS,
+        name=FAILED_CHECK,
+        description="No partition of any table was last tried in vain.",
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        tables = [dg.AssetKey(table.asset_key) for table in TABLES.values()]
+        return find_failed_partitions(context.instance, tables).to_dagster()
+
+    return check

@@ -1,0 +1,44 @@
+"""The check of the dashboards: every chart is asked for its data as Superset saved it."""
+
+import dagster as dg
+
+from music_platform.orchestration.assets.superset import DASHBOARDS_KEY
+from music_platform.orchestration.checks.outcome import CheckOutcome, tell
+from music_platform.serving.superset.client import SupersetResource
+from music_platform.serving.superset.publishing import ask_charts
+
+CHARTS_CHECK = "every_chart_has_data"
+
+
+def check_charts(superset: SupersetResource) -> CheckOutcome:
+    """Whether every chart answers without an error, and with rows where rows must be."""
+    answers = list(ask_charts(superset))
+    problems = [answer.problem for answer in answers if answer.problem]
+    rows = sum(answer.rows for answer in answers)
+    return CheckOutcome(
+        table=DASHBOARDS_KEY.to_user_string(),
+        check=CHARTS_CHECK,
+        passed=not problems,
+        description=tell(problems) or f"{len(answers)} charts answer, with {rows:,} rows",
+        numbers={
+            "charts": len(answers),
+            "rows": rows,
+            "empty": sum(1 for answer in answers if not answer.rows and not answer.error),
+            "failed": sum(1 for answer in answers if answer.error),
+        },
+    )
+
+
+def charts_check() -> dg.AssetChecksDefinition:
+    """The check as Dagster runs it."""
+
+    @dg.asset_check(
+        asset=DASHBOARDS_KEY,
+        name=CHARTS_CHECK,
+        description="Every chart answers without an error, and with rows unless it shows what is rare.",
+        blocking=True,
+    )
+    def check(superset: dg.ResourceParam[SupersetResource]) -> dg.AssetCheckResult:
+        return check_charts(superset).to_dagster()
+
+    return check

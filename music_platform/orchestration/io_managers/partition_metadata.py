@@ -1,0 +1,27 @@
+"""Metadata of the materialization of each partition that a run makes, in place of one for all of them.
+
+The one place that knows how Dagster keeps it: see ``add_partition_metadata``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from music_platform.orchestration.dagster_internals import StepExecutionContext
+
+
+def add_partition_metadata(
+    step: StepExecutionContext, asset_key: dg.AssetKey, metadata: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Give each partition's materialization, which Dagster records when the step ends, its own metadata.
+
+    As ``add_asset_metadata`` of Dagster's contexts, called for each partition. That one lists all partitions of the run at
+    every call to see whether the partition is among them: four milliseconds for a month of hours, so three seconds a table.
+    """
+    accumulator = step._metadata_accumulator
+    for partition, of_partition in metadata.items():
+        accumulator = accumulator.with_additional_asset_metadata(asset_key, partition, of_partition)
+    step._metadata_accumulator = accumulator

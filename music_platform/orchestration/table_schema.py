@@ -1,0 +1,42 @@
+"""What Dagster is told of a table's columns: schema and lineage. Apart from schemas.py: Spark workers never import Dagster."""
+
+import dagster as dg
+
+from music_platform.tables.column_lineage import column_lineage
+from music_platform.tables.contract import TableContract
+from music_platform.tables.schemas import describe_column, other_constraints
+
+
+def table_schema(contract: TableContract) -> dg.TableSchema:
+    """Dagster's column schema of a table, with constraints and descriptions."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=str(column.type),
+                description=describe_column(column),
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.nullable,
+                    unique=(column.name,) == contract.unique_columns,
+                    other=other_constraints(column),
+                ),
+            )
+            for column in contract.columns
+        ]
+    )
+
+
+def table_lineage(contract: TableContract) -> dg.TableColumnLineage | None:
+    """The columns that each of the table's columns comes from; None for a table that is made of no other's columns.
+
+    Columns of the table itself are those of the day before, of which its day is made.
+    """
+    lineage = column_lineage().get(contract.path)
+    if lineage is None:
+        return None
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(dg.AssetKey(table.split("/")), source) for table, source in sources]
+            for column, sources in lineage.items()
+        }
+    )

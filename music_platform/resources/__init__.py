@@ -1,1 +1,0 @@
-"""What assets connect to: the object store and the Spark session."""

@@ -1,0 +1,1 @@
+"""Where gold is served: Druid and Superset."""

@@ -1,0 +1,73 @@
+"""What a gold table is: its contract, what it is made from, the transform that makes it, and what must add up.
+
+The tables themselves stand in gold/, one module each; how they are run stands in orchestration/assets/gold.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from music_platform.tables.contract import Cadence, TableContract
+from music_platform.tables.reconciliations import Input, Reconciliation
+from music_platform.tables.silver import SILVER
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What a transform gets: its inputs' rows, of the partitions that are made and of the days around them.
+
+    ``previous`` is the table's own day before; None for tables that do not carry forward, and at the beginning of history.
+    ``read_catalogue`` gives the song catalogue of the settings in transforms/catalogue_seed.py's columns; None without one.
+    """
+
+    inputs: Mapping[str, DataFrame]
+    previous: DataFrame | None
+    partitions: Sequence[str]
+    spark: SparkSession
+    read_catalogue: Callable[[], pa.Table | None]
+
+    def __getitem__(self, name: str) -> DataFrame:
+        return self.inputs[name]
+
+    def catalogue(self) -> DataFrame | None:
+        """The song catalogue as a frame; None without one."""
+        catalogue = self.read_catalogue()
+        return None if catalogue is None else self.spark.createDataFrame(catalogue)
+
+    @property
+    def day(self) -> str:
+        """The one day that is made, of a table that carries forward."""
+        [day] = self.partitions
+        return day
+
+
+@dataclass(frozen=True)
+class GoldTable:
+    """A table of gold, in the module of its name.
+
+    ``version`` is raised when the same input comes to give other rows. ``is_row_by_row`` where each row is made of one row of
+    the one input, and lies in the same partition. ``reconciliations`` become blocking checks, beside the contract's.
+    """
+
+    contract: TableContract
+    transform: Callable[[Frames], DataFrame]
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    reconciliations: Sequence[Reconciliation] = ()
+    carries_forward: bool = False
+    is_row_by_row: bool = False
+    version: str = "1"
+
+    @property
+    def reads_hours(self) -> bool:
+        """Whether it is a daily table that is made from hourly ones."""
+        hourly = any(wanted.contract.cadence is Cadence.HOURLY for wanted in self.inputs.values())
+        return self.contract.cadence is Cadence.DAILY and hourly
+
+
+def silver(*event_types: str) -> dict[str, Input]:
+    """The silver tables of these event types as inputs, by their names."""
+    return {name: Input(SILVER[name]) for name in event_types}

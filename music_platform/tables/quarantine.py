@@ -1,0 +1,42 @@
+"""The quarantine tables, one an event type: rows that broke a rule of silver. The transform stands in transforms/silver.py."""
+
+from __future__ import annotations
+
+from music_platform.tables.columns import EVENT_ID, LINEAGE_COLUMNS, text_column
+from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
+from music_platform.tables.events import EVENT_CONTRACTS, EventContract
+
+
+def quarantine_contract(event: EventContract) -> TableContract:
+    """The rows that broke a rule of silver, with the rule and their raw form."""
+    return TableContract(
+        layer=Layer.QUARANTINE,
+        name=event.name,
+        description=f"Lines of {event.name} that broke a rule of silver; they return when the rule or the data is mended "
+        "and their hour is replayed.",
+        columns=(
+            text_column("rule", "First rule of silver that the row broke.", personal=Personal.NONE),
+            text_column("broken_rules", "All of them, separated by commas.", personal=Personal.NONE),
+            Column(
+                name="detail",
+                type=ColumnType.STRING,
+                description="What exactly: of a line that could not be read the fault, where and what; else each broken rule "
+                "with the values, as they came, of the fields that it binds.",
+                personal=Personal.DIRECT,
+            ),
+            Column(
+                name="raw",
+                type=ColumnType.STRING,
+                description="The line as landed, or the record rebuilt from bronze where every field could be read.",
+                personal=Personal.DIRECT,
+            ),
+            EVENT_ID,
+            *LINEAGE_COLUMNS,
+        ),
+        partition_column="landed_hour",
+        sort_columns=("_object", "_line_number"),
+        unique_columns=("_object", "_line_number"),
+    )
+
+
+QUARANTINE: dict[str, TableContract] = {name: quarantine_contract(event) for name, event in EVENT_CONTRACTS.items()}
