@@ -18,6 +18,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from music_platform.host_names import host_and_port
+from music_platform.lake_location import LakeLocation
 
 _S3_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"  # goes before the other two, and concerns S3 alone
 _ENDPOINT_VARIABLES = (_S3_ENDPOINT_VARIABLE, "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -268,11 +269,7 @@ class Settings(BaseSettings):
     @field_validator("lake")
     @classmethod
     def _lake_is_a_bucket_or_a_folder(cls, value: str) -> str:
-        is_bucket = value.startswith("s3://")
-        if is_bucket and not value.removeprefix("s3://").strip("/"):
-            raise ValueError("names no bucket; write s3://bucket/prefix")
-        if "://" in value and not is_bucket:
-            raise ValueError("is neither s3://bucket/prefix nor a local folder")
+        is_bucket = not LakeLocation.parse(value).is_local
         lake = value.rstrip("/") if is_bucket else str(Path(value).expanduser().absolute())
         if special := sorted(set(lake) & set("*?[]{}#" if is_bucket else "*?[]{}")):
             raise ValueError(
@@ -290,7 +287,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _queue_tells_of_a_bucket(self) -> Self:
-        if self.landing_queue_url and not self.lake.startswith("s3://"):
+        if self.landing_queue_url and self.lake_location.is_local:
             raise ValueError("landing_queue_url tells of objects in a bucket, and the lake is a local folder")
         return self
 
@@ -319,7 +316,7 @@ class Settings(BaseSettings):
         was started with stay.
         """
         os.environ.setdefault("RUST_LOG", "error")  # it tells of every start and end of its server otherwise
-        if not self.lake.startswith("s3://"):
+        if self.lake_location.is_local:
             return
         environment = {
             "AWS_REGION": self.s3_region,
@@ -340,7 +337,7 @@ class Settings(BaseSettings):
 
     def object_store_options(self) -> dict[str, Any]:
         """Options of obstore's S3Store for this lake; empty for a local lake."""
-        if not self.lake.startswith("s3://"):
+        if self.lake_location.is_local:
             return {}
         options: dict[str, Any] = {
             "region": self.s3_region,
@@ -352,6 +349,10 @@ class Settings(BaseSettings):
             options["access_key_id"] = self.s3_access_key_id
             options["secret_access_key"] = self.s3_secret_access_key.get_secret_value()
         return options
+
+    @property
+    def lake_location(self) -> LakeLocation:
+        return LakeLocation.parse(self.lake)
 
     @property
     def local_druid_router(self) -> str:

@@ -33,7 +33,7 @@ _OLDEST_JAVA = 17
 
 def clock(settings: Settings) -> list[Finding]:
     """This machine's clock against the S3 server's, by the date of an answer, to the second."""
-    if not settings.lake.startswith("s3://"):
+    if settings.lake_location.is_local:
         return []
     subject, endpoint = "clock", settings.s3_endpoint_url
     began = datetime.now(UTC)
@@ -93,7 +93,7 @@ def java() -> list[Finding]:
 
 def disk(settings: Settings) -> list[Finding]:
     """Free space where the lake, the instance and temporary files lie, a finding for each file system."""
-    folders = [Path(settings.lake)] if not settings.lake.startswith("s3://") else []
+    folders = [Path(settings.lake)] if settings.lake_location.is_local else []
     folders += [home] if (home := dagster_home()) is not None else []
     findings: dict[int, Finding] = {}
     for folder in [*folders, Path(tempfile.gettempdir())]:

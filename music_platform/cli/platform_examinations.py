@@ -85,7 +85,7 @@ def _version(distribution: str) -> str | None:
 
 def credentials(settings: Settings) -> list[Finding]:
     """Where credentials come from; never what they are."""
-    if not settings.lake.startswith("s3://"):
+    if settings.lake_location.is_local:
         return [Finding("credentials", State.OK, "none needed: the lake is a local folder")]
     secret = settings.s3_secret_access_key.get_secret_value()
     if bool(settings.s3_access_key_id) != bool(secret):

@@ -25,6 +25,7 @@ import obstore
 from obstore.store import LocalStore, S3Store
 
 from music_platform.errors import LakeUnreachableError
+from music_platform.lake_location import LakeLocation
 from music_platform.settings import Settings, without_foreign_s3_endpoint
 
 _LONGEST_REQUEST_SECONDS = 60.0
@@ -75,8 +76,12 @@ class ObjectStore:
                    settings.s3_retry_seconds)  # fmt: skip
 
     @property
+    def _place(self) -> LakeLocation:
+        return LakeLocation.parse(self.location)
+
+    @property
     def is_local(self) -> bool:
-        return not self.location.startswith("s3://")
+        return self._place.is_local
 
     def url(self, key: str) -> str:
         """The address by which an engine or another tool opens an object."""
@@ -173,8 +178,7 @@ class ObjectStore:
             "aws_secret_access_key": options.get("secret_access_key"),
         }
         client: Any = boto3.client("s3", region_name=options["region"], endpoint_url=options["endpoint"], **keys)
-        bucket, _, base = self.location.removeprefix("s3://").partition("/")
-        base = f"{base.rstrip('/')}/" if base else ""
+        bucket, base = self._place.bucket, self._place.key_prefix
         folder = f"{base}{prefix.rstrip('/')}/" if prefix else base
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder):
             for found in page.get("Contents", ()):
@@ -278,9 +282,8 @@ class ObjectStore:
         except (obstore.exceptions.BaseError, OSError) as error:
             reason = str(error).split("\n\nDebug source")[0]
             if _NO_BUCKET in reason:
-                bucket = self.location.removeprefix("s3://").split("/")[0]
                 raise LakeUnreachableError(
-                    f"cannot {operation} '{key}' in the lake {self.location}: there is no bucket '{bucket}'. Correct "
+                    f"cannot {operation} '{key}' in the lake {self.location}: there is no bucket '{self._place.bucket}'. Correct "
                     "MUSIC_PLATFORM_LAKE and MUSIC_PLATFORM_S3_ENDPOINT, or create the bucket."
                 ) from error
             if isinstance(error, obstore.exceptions.InvalidPathError):

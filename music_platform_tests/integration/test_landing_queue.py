@@ -15,8 +15,9 @@ import dagster as dg
 import pytest
 
 from music_platform.lake.landing_layout import errors_key, landed_key
-from music_platform.landing.watch import queue as landing_queue
-from music_platform.landing.watch.queue import LandingQueue, QueueUnreachableError
+from music_platform.landing.watch import sqs
+from music_platform.landing.watch.notifications import told_strangers
+from music_platform.landing.watch.sqs import QueueUnreachableError, SqsNotifications
 from music_platform.orchestration.automation.landing_sensor import LandingWatch
 from music_platform.partitions import key_of_hour
 from music_platform.settings import Settings
@@ -31,7 +32,7 @@ class Notifying:
     """A bucket, its queue, and a sensor that reads it, with the memory that Dagster would keep."""
 
     watch: LandingWatch
-    queue: LandingQueue
+    queue: SqsNotifications
     client: Any
     instance: dg.DagsterInstance
     cursor: str | None = None
@@ -84,7 +85,7 @@ def notifying(s3_server: Any, s3_settings: Callable[..., Settings]) -> Notifying
     settings = s3_settings(
         lake=lake, landing_queue_url=url, landing_queue_endpoint=s3_server.endpoint, landing_quiet_seconds=0
     )
-    queue = LandingQueue(settings)
+    queue = SqsNotifications(settings)
     return Notifying(LandingWatch(settings, queue), queue, client, dg.DagsterInstance.ephemeral())
 
 
@@ -139,7 +140,7 @@ def test_a_message_is_deleted_once_the_memory_holds_its_hour_and_not_before(noti
 def test_a_message_survives_a_tick_that_was_never_recorded(
     notifying: Notifying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landing_queue, "_VISIBILITY_SECONDS", 0)
+    monkeypatch.setattr(sqs, "_VISIBILITY_SECONDS", 0)
     notifying.tick()
     notifying.notify(notifying.land(_HOUR, 1))
     assert notifying.tick(is_recorded=False) == [key_of_hour(_HOUR)]
@@ -150,11 +151,11 @@ def test_a_message_survives_a_tick_that_was_never_recorded(
 
 
 def test_a_message_survives_the_process_and_comes_again(notifying: Notifying, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landing_queue, "_VISIBILITY_SECONDS", 0)
+    monkeypatch.setattr(sqs, "_VISIBILITY_SECONDS", 0)
     notifying.tick()
     notifying.notify(notifying.land(_HOUR, 1))
     assert notifying.tick() == [key_of_hour(_HOUR)]
-    notifying.watch.queue = LandingQueue(notifying.watch.settings)  # the receipts are gone with the code server
+    notifying.watch.queue = SqsNotifications(notifying.watch.settings)  # the receipts are gone with the code server
     assert notifying.tick() == []
     assert notifying.messages() == 1
     assert notifying.tick() == []
@@ -195,7 +196,7 @@ def test_messages_that_are_no_notifications_are_told_and_deleted(
     batch = "batch"
     notified = notifying.queue.receive(batch, budget_seconds=10)
     assert (notified.messages, len(notified.strange), notified.hours) == (len(strange), len(strange), set())
-    assert "no JSON" in landing_queue.told_strangers(notified)
+    assert "no JSON" in told_strangers(notified)
     notifying.queue.confirm(batch)
     assert notifying.messages() == 0
     assert caplog.records == [] or all(record.levelno < logging.ERROR for record in caplog.records)
@@ -220,6 +221,6 @@ def test_a_message_that_came_by_sns_is_understood(notifying: Notifying) -> None:
 
 def test_a_queue_that_is_not_there_is_an_error_that_names_it(notifying: Notifying) -> None:
     url = notifying.watch.settings.landing_queue_url + "-gone"
-    queue = LandingQueue(notifying.watch.settings.model_copy(update={"landing_queue_url": url}))
+    queue = SqsNotifications(notifying.watch.settings.model_copy(update={"landing_queue_url": url}))
     with pytest.raises(QueueUnreachableError, match="-gone"):
         queue.receive("batch", budget_seconds=5)

@@ -146,7 +146,7 @@ class LocalConfiguration:
     def _lake_properties(self) -> dict[str, str]:
         """A lake on S3: Druid's own credentials for it, so that no ingestion spec has to hold any."""
         settings = self.settings
-        if not settings.lake.startswith("s3://"):
+        if settings.lake_location.is_local:
             return {}
         url = settings.s3_endpoint_url
         properties = {

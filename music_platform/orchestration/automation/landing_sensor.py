@@ -12,8 +12,9 @@ import dagster as dg
 from music_platform.lake.lake import Lake
 from music_platform.landing.watch.cursor import LandingCursor
 from music_platform.landing.watch.landed_hours import Listing, days_between, list_days, list_hours
+from music_platform.landing.watch.notifications import Notifications, Notified, told_strangers
 from music_platform.landing.watch.plan import Plan, Rules, plan
-from music_platform.landing.watch.queue import LandingQueue, Notified, told_strangers
+from music_platform.landing.watch.sqs import SqsNotifications
 from music_platform.orchestration.automation.jobs import HOURLY_SPINE
 from music_platform.orchestration.automation.landing_beginning import contents_of_made_hours
 from music_platform.orchestration.automation.landing_requests import (
@@ -38,7 +39,7 @@ class LandingWatch:
     """Everything a tick needs; holds no state but the receipts of the last messages."""
 
     settings: Settings
-    queue: LandingQueue | None = None
+    queue: Notifications | None = None
     listing_seconds: float = _LISTING_SECONDS
     lake: Lake = field(init=False)
 
@@ -140,7 +141,7 @@ class LandingWatch:
 
 def landing_sensor(settings: Settings) -> dg.SensorDefinition:
     """The sensor for these settings: lists landing, or reads the queue of notifications where there is one."""
-    watch = LandingWatch(settings, LandingQueue(settings) if settings.landing_queue_url else None)
+    watch = LandingWatch(settings, SqsNotifications(settings) if settings.landing_queue_url else None)
 
     @dg.sensor(
         name=SENSOR_NAME,

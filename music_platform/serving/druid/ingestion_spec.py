@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from music_platform.lake_location import LakeLocation
 from music_platform.partitions import DAILY_KEY_FORMAT, hour_of_key
 from music_platform.serving.druid.datasources import Datasource, DistinctCount
 from music_platform.tables.contract import Cadence, Column, ColumnType
@@ -116,8 +117,9 @@ def tuning(datasource: Datasource, most_rows: int = 0) -> dict[str, Any]:
 
 def files_input(urls: Sequence[str]) -> dict[str, Any]:
     """Exactly these Parquet files: paths of this machine, or ``s3://`` urls."""
-    if urls[0].startswith("s3://"):
-        return {"type": "s3", "uris": list(urls)}
+    place = LakeLocation.parse(urls[0])
+    if not place.is_local:
+        return {"type": place.scheme, "uris": list(urls)}
     return {"type": "local", "files": list(urls)}
 
 

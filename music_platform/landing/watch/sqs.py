@@ -19,13 +19,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from music_platform.errors import MusicPlatformError
 from music_platform.lake.landing_layout import parse_errors_key, parse_key
+from music_platform.landing.watch.notifications import Notified
 from music_platform.partitions import key_of_hour
 from music_platform.settings import Settings
 
 _MESSAGES_A_REQUEST = 10  # SQS gives and takes no more
 _MOST_MESSAGES_A_TICK = 2_000
 _VISIBILITY_SECONDS = 300  # many ticks: after it, what was not deleted comes again
-_MOST_STRANGERS_TOLD = 5
 
 
 class QueueUnreachableError(MusicPlatformError):
@@ -33,16 +33,7 @@ class QueueUnreachableError(MusicPlatformError):
 
 
 @dataclass
-class Notified:
-    """What a batch of messages said: hours of landing, the number of messages, and what in them was not understood."""
-
-    hours: set[str] = field(default_factory=set)
-    messages: int = 0
-    strange: list[str] = field(default_factory=list)
-
-
-@dataclass
-class LandingQueue:
+class SqsNotifications:
     """The queue that the settings name. Keeps the receipts of a batch in memory from one tick to the next.
 
     Where they are lost with the process, the messages come again after their visibility timeout, and their hours are
@@ -94,12 +85,13 @@ class LandingQueue:
 
     def _take(self, body: str, notified: Notified) -> None:
         try:
-            keys = list(_keys_of(json.loads(body), self._bucket))
+            keys = list(_keys_of(json.loads(body), self.settings.lake_location.bucket))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             notified.strange.append(f"{type(error).__name__}: {error} in {body[:200]}")
             return
+        prefix = self.settings.lake_location.key_prefix
         for key in keys:
-            hour = _hour_of(key.removeprefix(self._prefix)) if key.startswith(self._prefix) else None
+            hour = _hour_of(key.removeprefix(prefix)) if key.startswith(prefix) else None
             if hour is not None:
                 notified.hours.add(key_of_hour(hour))
 
@@ -112,15 +104,6 @@ class LandingQueue:
                 "MUSIC_PLATFORM_LANDING_QUEUE_URL and that the credentials may receive and delete messages. Nothing is lost "
                 "meanwhile; empty the setting to list landing instead."
             ) from error
-
-    @property
-    def _bucket(self) -> str:
-        return self.settings.lake.removeprefix("s3://").partition("/")[0]
-
-    @property
-    def _prefix(self) -> str:
-        prefix = self.settings.lake.removeprefix("s3://").partition("/")[2]
-        return f"{prefix}/" if prefix else ""
 
     @cached_property
     def _client(self) -> Any:
@@ -162,9 +145,3 @@ def _keys_of(message: Any, bucket: str) -> Iterator[str]:
     for record in message["Records"]:
         if record["s3"]["bucket"]["name"] == bucket:
             yield unquote_plus(record["s3"]["object"]["key"])
-
-
-def told_strangers(notified: Notified) -> str:
-    """The messages that were not understood, for the log."""
-    told = "; ".join(notified.strange[:_MOST_STRANGERS_TOLD])
-    return f"{len(notified.strange)} messages of the queue are no notifications of S3 and are deleted: {told}"
