@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         description="Steps of a run that run at the same time where they do not depend on each other.",
     )
     target_file_bytes: int = Field(
-        default=128 * 1024 * 1024, gt=0, description="Size at which a partition's data goes on in another file."
+        default=128 * 1024 * 1024, gt=0, description="Size at which a partition's data continues in another file."
     )
     quarantine_rate_warning: float = Field(
         default=0.01, ge=0, le=1, description="Share of quarantined rows above which the check warns."
@@ -152,18 +152,18 @@ class Settings(BaseSettings):
     landing_retention_days: int = Field(
         default=0,
         ge=0,
-        description="Age in days from which landed objects may be gone, by a lifecycle rule on `landing/` say: their rows stay "
-        "in bronze, from which everything else is rebuilt. 0: they are kept, and a run refuses to go on without them.",
+        description="Age in days from which landed objects may be gone, for example by a lifecycle rule: their rows stay "
+        "in bronze, from which everything else is rebuilt. 0: they are kept, and a run without them refuses.",
     )
     landing_poll_seconds: int = Field(default=5, gt=0, description="Seconds between two looks at landing, 5 at least.")
     landing_quiet_seconds: float = Field(
-        default=20.0, ge=0, description="How long no object may come to an hour before the hour is run."
+        default=20.0, ge=0, description="How long no object may arrive in an hour before the hour is run."
     )
     landing_longest_wait_seconds: float = Field(
-        default=120.0, ge=0, description="After this an hour is run although objects keep coming."
+        default=120.0, ge=0, description="After this an hour is run although objects keep arriving."
     )
     landing_range_hours: int = Field(
-        default=24, gt=0, description="Most hours that the landing sensor gives to one run."
+        default=24, gt=0, description="Most hours that the landing sensor puts into one run."
     )
     landing_queue_url: str = Field(
         default="",
@@ -203,7 +203,7 @@ class Settings(BaseSettings):
         default="guest", min_length=1, description="User who sees the dashboards and changes nothing."
     )
     superset_guest_password: SecretStr = Field(
-        default=SecretStr(""), description="The guest's password; empty likewise takes a generated one."
+        default=SecretStr(""), description="The guest's password; empty takes a generated one too."
     )
     superset_metadata_uri: SecretStr = Field(
         default=SecretStr(""),
@@ -219,17 +219,17 @@ class Settings(BaseSettings):
     daily_quiet_seconds: float = Field(
         default=60.0,
         ge=0,
-        description="How long no hourly table may have changed before stale daily tables are made anew.",
+        description="How long no hourly table may have changed before stale daily tables are rebuilt.",
     )
     daily_longest_wait_seconds: float = Field(
         default=900.0,
         gt=0,
-        description="How often stale daily tables are made anew while hourly ones keep changing.",
+        description="Longest wait before stale daily tables are rebuilt while hourly ones keep changing.",
     )
     daily_attempts: int = Field(
         default=4,
         ge=1,
-        description="How often a day is requested without being made before it is left for a person.",
+        description="Maximum failed requests for a day before automation stops and waits for a person.",
     )
 
     hour_grace_seconds: float = Field(
@@ -238,7 +238,7 @@ class Settings(BaseSettings):
         description="How long after its end an hour closes: from then on it must be complete.",
     )
     completeness_hours: int = Field(
-        default=72, gt=0, description="How many hours back the completeness of closed hours is looked at."
+        default=72, gt=0, description="How many hours back the completeness of closed hours is checked."
     )
     run_retention_days: int = Field(
         default=30,

@@ -24,7 +24,6 @@ app = typer.Typer(help="A real Druid on this machine: start, stop, look.", no_ar
 
 _FOLLOW_SECONDS = 0.5
 _MEBIBYTE = 1024**2
-_SPECS = Path(__file__).resolve().parents[2] / "druid" / "datasources"
 
 
 @app.command()
@@ -61,23 +60,13 @@ def status() -> None:
 
 
 @app.command()
-def specs(
-    write: Annotated[
-        bool, typer.Option("--write", help="Write them to druid/datasources/, in this source tree.")
-    ] = False,
-) -> None:
-    """Print what Druid's tasks are told of each datasource; its files and interval are each task's own."""
+def specs() -> None:
+    """Print the ingestion spec of each datasource, without the files and the interval, which each task adds."""
     from music_platform.serving.druid.datasources import DATASOURCES
     from music_platform.serving.druid.ingestion_spec import spec_text
 
-    for name, datasource in DATASOURCES.items():
-        text = spec_text(datasource)
-        if write:
-            (_SPECS / f"{name}.json").write_text(text, encoding="utf-8")
-        else:
-            echo(text, ends_line=False)
-    if write:
-        console.print(f"wrote {len(DATASOURCES)} specs to {_SPECS}")
+    for datasource in DATASOURCES.values():
+        echo(spec_text(datasource), ends_line=False)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from music_platform.tables.schemas import describe_column, other_constraints
 
 _HEAD = """# Data dictionary
 
-Generated from the contracts by `music-platform dictionary --write docs/data-dictionary.md`; do not edit it.
+Generated from the contracts by `./run regenerate`; do not edit it.
 
 All times are UTC. Hourly tables lie in `<lake>/<layer>/<table>/date=YYYY-MM-DD/hour=HH/`.
 

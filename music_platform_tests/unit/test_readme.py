@@ -1,31 +1,23 @@
-"""The README and the guides in docs/ say what is true of the code: settings, commands, links."""
+"""The README and the guides in docs/ say what is true of the code: commands, options, links."""
 
 import re
 import shlex
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from typer.main import get_command
 
 from music_platform.cli.main import app
-from music_platform.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-GUIDES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GUIDES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 # A command at the beginning of a line of a code block, or in backquotes.
 _COMMAND = re.compile(r"(?:^|`)(?:\./run )?(music-platform [^`\n]+|(?<=\./run )demo[^`\n]*)", re.MULTILINE)
-_TABLE = re.compile(r"<!-- settings:.*?-->\n(.*?)<!-- /settings -->", re.DOTALL)
 
-
-def test_settings_table_is_the_settings() -> None:
-    found = _TABLE.search(README.read_text())
-    expected = settings_table()
-    assert found is not None
-    assert found[1] == expected, f"the README's table of settings is stale; it should be:\n\n{expected}"
+# A file or folder of the repository in backquotes; a tag such as `music_platform/requested` has neither slash nor suffix.
+_PATH = re.compile(
+    r"`((?:music_platform|music_platform_tests|benchmarks|fluentd|druid|deploy|docs)/(?:[\w/-]+/|[\w/.-]+\.\w+))`"
+)
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -60,6 +52,11 @@ def test_links_lead_somewhere(guide: Path) -> None:
     assert [target for target in targets if not (guide.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_named_files_exist(guide: Path) -> None:
+    assert [name for name in _PATH.findall(guide.read_text()) if not (ROOT / name).exists()] == []
+
+
 def problem_of_command(line: str) -> str:
     """What a `music-platform ...` or `demo ...` line names that does not exist; empty when all of it does."""
     words = shlex.split(line, comments=True)
@@ -72,24 +69,3 @@ def problem_of_command(line: str) -> str:
     known = {"--help"}.union(*([*option.opts, *option.secondary_opts] for option in command.params))
     options = [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]
     return next((f"{name} has no {option}" for option in options if option not in known), "")
-
-
-def settings_table() -> str:
-    """The table of settings as the README must have it."""
-    rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        default = _shown(field.get_default(call_default_factory=True))
-        rows.append(f"| `MUSIC_PLATFORM_{name.upper()}` | {default} | {field.description} |")
-    return "\n".join(rows) + "\n"
-
-
-def _shown(default: Any) -> str:
-    if isinstance(default, SecretStr):
-        default = default.get_secret_value()
-    if isinstance(default, datetime):
-        default = f"{default:%Y-%m-%dT%H:%M}"
-    if isinstance(default, float):
-        default = f"{default:g}"
-    if isinstance(default, str) and Path(default).is_absolute():
-        default = Path(default).relative_to(Path.cwd())
-    return f"`{default}`" if str(default) else "empty"

@@ -97,3 +97,22 @@ def test_dagsters_commands_end_as_the_platforms_do(project: Path, tmp_path: Path
     (project / ".venv" / "bin" / "python").write_text('#!/bin/sh\n[ "$1" = -c ] && exit; printf "%s\\n" "$*"\n')
     told = state(project, command, tmp_path / "a folder")
     assert told == [f"-m music_platform.cli.process {project}/.venv/bin/{command}"]
+
+
+@pytest.mark.parametrize(
+    ("command", "module"), [("regenerate", "generated_files"), ("screenshots", "screenshots")], ids=lambda value: value
+)
+def test_what_writes_to_the_repository_knows_no_settings_of_the_shell(
+    project: Path, tmp_path: Path, command: str, module: str
+) -> None:
+    (project / ".venv" / "bin" / "python").write_text(
+        '#!/bin/sh\n[ "$1" = -c ] && exit; printf "%s\\n" "$PWD" "$*" "${MUSIC_PLATFORM_LAKE:-}" "${DAGSTER_HOME:-}"\n'
+    )
+    told = state(project, command, tmp_path / "a folder", MUSIC_PLATFORM_LAKE="lakes/one", DAGSTER_HOME="instance")
+    assert told == [str(project), f"-m music_platform_tests.{module}", "", ""]
+
+
+def test_the_site_is_built_strictly_from_the_locked_packages_of_its_group(project: Path, tmp_path: Path) -> None:
+    (project / ".venv" / "bin" / "uv").write_text(_UV + 'case $1 in run) printf "%s\\n" "$*" ;; esac\n')
+    [told] = state(project, "docs", tmp_path / "a folder")
+    assert told.endswith("--frozen --quiet --isolated --only-group docs mkdocs build --strict")

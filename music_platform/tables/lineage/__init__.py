@@ -1,6 +1,5 @@
-"""Derives column lineage: from which columns of which tables each column of silver and gold comes.
+"""Derives column lineage: the columns of other tables from which each column of silver, quarantine and gold is computed.
 
-It is read from the transforms' own plans (plans.py), table by table (tables.py). What was derived is kept with the contracts
-(contracts/column_lineage.json), from which assets take their metadata without an engine, and told in docs/lineage.md
-(document.py).
+plans.py reads it from a transform's own plan, tables.py does so table by table. The result is committed as
+tables/column_lineage.json, from which assets take their metadata without an engine.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,20 +20,8 @@ from music_platform.serving.druid.ingestion_spec import (
 from music_platform.serving.druid.queries import QUERIES, within
 from music_platform.tables.contract import ColumnType
 
-_SPECS = Path(__file__).resolve().parents[3] / "druid" / "datasources"
 _EACH = pytest.mark.parametrize("datasource", DATASOURCES.values(), ids=list(DATASOURCES))
 STREAMS, PAGE_VIEWS, SESSIONS = (DATASOURCES[name] for name in ("streams", "page_views", "sessions"))
-
-
-@_EACH
-def test_the_committed_spec_is_current(datasource: Datasource) -> None:
-    assert (_SPECS / f"{datasource.name}.json").read_text(encoding="utf-8") == spec_text(datasource), (
-        f"druid/datasources/{datasource.name}.json is stale; run: ./run music-platform druid specs --write"
-    )
-
-
-def test_no_spec_is_left_of_a_datasource_that_is_gone() -> None:
-    assert {file.stem for file in _SPECS.glob("*.json")} == set(DATASOURCES)
 
 
 @_EACH

@@ -1,6 +1,6 @@
-"""Writes the committed snapshot of the definitions anew: `python -m music_platform_tests.assets.refresh_snapshots`.
+"""The snapshot of the definitions: what Dagster sees of assets, checks, jobs, sensors, schedules and resources.
 
-The snapshot says what Dagster sees: assets, checks, jobs, sensors, schedules, resources. Settings do not change it.
+Settings do not change it. The committed one is a generated file: `./run regenerate` writes it.
 """
 
 from __future__ import annotations
@@ -111,10 +111,6 @@ def _describe_partitions(partitions: dg.PartitionsDefinition | None) -> str | No
     return f"{type(partitions).__name__} from {partitions.start:%Y-%m-%dT%H:%M%z}, {partitions.fmt}"
 
 
-def as_text(described: dict[str, Any]) -> str:
-    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    SNAPSHOT.parent.mkdir(exist_ok=True)
-    SNAPSHOT.write_text(as_text(describe_definitions()), encoding="utf-8")
+def snapshot_text() -> str:
+    """The snapshot's content."""
+    return json.dumps(describe_definitions(), indent=1, ensure_ascii=False) + "\n"
