@@ -35,7 +35,7 @@ from music_platform.orchestration.checks.gold import GOLD_STEPS
 from music_platform.orchestration.checks.platform import clock_checks, operations_asset
 from music_platform.orchestration.checks.spine import SPINE_STEPS
 from music_platform.orchestration.checks.superset import charts_check
-from music_platform.orchestration.executor import multithread_executor
+from music_platform.orchestration.executor import executor_of
 from music_platform.orchestration.io_managers.landing_io_manager import LandingIOManager
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.orchestration.partitions_definitions import daily_partitions, hourly_partitions
@@ -89,7 +89,7 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
             LANDING_IO_MANAGER: LandingIOManager(lake, spark.engine),
             **(resource_overrides or {}),
         },
-        executor=multithread_executor.configured({"max_concurrent": settings.steps_at_once}),
+        executor=executor_of(settings),
     )
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         default=2,
         gt=0,
         description="Steps of a run that run at the same time where they do not depend on each other.",
+    )
+    executor: Literal["threads", "in_process", "k8s_job"] = Field(
+        default="threads",
+        description="What runs the steps of a run: threads of the run's process, that process one step at a time, or a "
+        "Kubernetes Job for each step.",
     )
     target_file_bytes: int = Field(
         default=128 * 1024 * 1024, gt=0, description="Size at which a partition's data continues in another file."

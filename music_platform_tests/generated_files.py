@@ -21,7 +21,7 @@ from music_platform.settings import Settings
 from music_platform.tables import column_lineage
 from music_platform.tables.dictionary import render_dictionary
 from music_platform.tables.lineage.tables import derive_lineage
-from music_platform_tests.assets import definitions_snapshot
+from music_platform_tests.assets import dagster_internals_snapshot, definitions_snapshot
 from music_platform_tests.settings_page import render_settings_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +65,7 @@ def generated_files() -> list[GeneratedFile]:
         GeneratedFile(ROOT / "docs" / "data-dictionary.md", render_dictionary),
         GeneratedFile(column_lineage.FILE, _lineage_text),
         GeneratedFile(definitions_snapshot.SNAPSHOT, definitions_snapshot.snapshot_text),
+        GeneratedFile(dagster_internals_snapshot.SNAPSHOT, dagster_internals_snapshot.snapshot_text),
         *(
             GeneratedFile(_DRUID_SPECS / f"{name}.json", lambda datasource=datasource: spec_text(datasource))
             for name, datasource in DATASOURCES.items()

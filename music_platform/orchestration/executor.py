@@ -37,6 +37,7 @@ from music_platform.orchestration.dagster_internals import (
     get_retries_config,
     pop_captured_interrupt,
 )
+from music_platform.settings import Settings
 
 _LOOK_SECONDS = 0.2  # between looks for an interrupt, a step's time to be retried, or a free slot of a pool
 
@@ -52,6 +53,17 @@ def multithread_executor(context: dg.InitExecutorContext) -> dg.Executor:
     """Runs the steps of a run in threads of its process, several at once."""
     config = context.executor_config
     return MultithreadExecutor(RetryMode.from_config(config["retries"]), config["max_concurrent"])  # pyright: ignore
+
+
+def executor_of(settings: Settings) -> dg.ExecutorDefinition:
+    """The executor that the settings choose, with at most ``steps_at_once`` steps at once where it can run several."""
+    if settings.executor == "in_process":
+        return dg.in_process_executor
+    executor = multithread_executor
+    if settings.executor == "k8s_job":
+        from dagster_k8s import k8s_job_executor as executor  # loads the client of Kubernetes, which few need
+
+    return executor.configured({"max_concurrent": settings.steps_at_once})
 
 
 class MultithreadExecutor(dg.Executor):
