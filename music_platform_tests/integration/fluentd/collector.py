@@ -56,6 +56,7 @@ class Collector:
     folder: Path
     settings: Settings
     endpoint: str
+    configuration: Path = FLUENTD
     process: subprocess.Popen[bytes] | None = None
     variables: dict[str, str] = field(default_factory=dict)  # of this test alone
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in ("FORWARD", "HTTP", "HEALTH")})
@@ -66,9 +67,10 @@ class Collector:
         self.events = self.folder / "events"
         self.events.mkdir()
 
-    def start(self) -> None:
+    def environment(self) -> dict[str, str]:
+        """The variables of its configuration and of its health."""
         bucket, _, prefix = self.settings.lake.removeprefix("s3://").partition("/")
-        variables = {
+        return os.environ | {
             "COLLECTOR_STATE": str(self.folder / "state"),
             "COLLECTOR_EVENTS": str(self.events),
             "COLLECTOR_S3_BUCKET": bucket,
@@ -81,10 +83,12 @@ class Collector:
             **{f"COLLECTOR_{name}_PORT": str(port) for name, port in self.ports.items()},
             **self.variables,
         }
+
+    def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["fluentd", "-c", str(FLUENTD / "fluent.conf")],
-                env=os.environ | variables,
+                ["fluentd", "-c", str(self.configuration / "fluent.conf")],
+                env=self.environment(),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
