@@ -134,12 +134,19 @@ def test_pods_bound_their_memory() -> None:
     assert all(container["resources"]["limits"]["memory"] for _, container in containers)
 
 
+def test_the_collector_starts_with_its_configuration_and_guards() -> None:
+    dockerfile = dict(_instructions(ROOT / "deploy" / "fluentd" / "Dockerfile"))
+    assert dockerfile["COPY"] == "fluentd/ /etc/fluentd/"
+    name, *arguments = json.loads(dockerfile["ENTRYPOINT"])
+    assert (name, arguments[::2]) == ("fluentd", ["-r", "--config"])
+    assert all((ROOT / path.removeprefix("/etc/")).is_file() for path in arguments[1::2])
+
+
 def test_the_collector_s_probes_ask_its_health() -> None:
     [collector] = [container for _, container in _containers() if container["name"] == "fluentd"]
     dockerfile = dict(_instructions(ROOT / "deploy" / "fluentd" / "Dockerfile"))
     script = "/etc/fluentd/health.rb"
     assert (ROOT / "fluentd" / "health.rb").is_file()
-    assert dockerfile["COPY"] == "fluentd/ /etc/fluentd/"
     assert json.loads(dockerfile["HEALTHCHECK"].partition("CMD ")[2]) == ["ruby", script, "live"]
     slowest = 15  # seconds: the monitor, two ports and two looks
     for probe, asked in (("livenessProbe", "live"), ("readinessProbe", "ready")):

@@ -12,8 +12,8 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class Collector:
     settings: Settings
     endpoint: str
     configuration: Path = FLUENTD
+    guards: Sequence[str] = ("-r", str(FLUENTD / "guards.rb"))
     process: subprocess.Popen[bytes] | None = None
     variables: dict[str, str] = field(default_factory=dict)  # of this test alone
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in ("FORWARD", "HTTP", "HEALTH")})
@@ -87,7 +88,7 @@ class Collector:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["fluentd", "-c", str(self.configuration / "fluent.conf")],
+                ["fluentd", *self.guards, "--config", str(self.configuration / "fluent.conf")],
                 env=self.environment(),
                 stdout=log,
                 stderr=log,
@@ -108,7 +109,8 @@ class Collector:
         """End it, its worker too."""
         if self.process is None:
             return
-        os.killpg(self.process.pid, number)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(self.process.pid, number)
         self.process.wait(timeout=LONGEST_WAIT_SECONDS)
         self.process = None
 
@@ -188,3 +190,18 @@ class Collector:
 
     def buffered_bytes(self) -> int:
         return sum(output.get("buffer_total_queued_size") or 0 for output in self.outputs())
+
+
+@dataclass
+class SmallDisk:
+    """A disk of a few megabytes that a test can fill."""
+
+    folder: Path
+
+    def fill(self) -> None:
+        with (self.folder / "ballast").open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4_096))
+
+    def empty(self) -> None:
+        (self.folder / "ballast").unlink()

@@ -11,8 +11,9 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgpack
 import pytest
-from collector import Collector, event
+from collector import FIRST_TS, Collector, SmallDisk, event, packed
 
 from benchmarks.spine import build_spine
 from music_platform.contracts.events import EVENT_TYPES
@@ -83,11 +84,12 @@ def _send_through_faults(collector: Collector, proxy: FaultyProxy, sent: dict[st
 
 
 def test_a_killed_collector_loses_nothing(collector: Collector) -> None:
-    lines = [event(number, hours=number % 24) for number in range(6_000)]
+    """Ten times, at work; what it then reads again is in silver once, as the test above shows."""
+    lines = [event(number, hours=number % 24) for number in range(20_000)]
     for first in range(0, len(lines), 2_000):
         collector.append("listen_events", *lines[first : first + 2_000])
         collector.start()
-        time.sleep(0.5)
+        time.sleep(first / 20_000)
         collector.stop(signal.SIGKILL)
     collector.start()
     collector.wait_for_lines("listen_events", lines)
@@ -148,3 +150,96 @@ def test_it_starts_and_waits_while_s3_is_down(collector: Collector) -> None:
     collector.start()
     collector.wait_for_lines("listen_events", lines)
     assert set(collector.landed("listen_events").values()) == {1}
+
+
+@pytest.mark.parametrize("errors_too", [False, True], ids=["of events", "of both"])
+def test_it_ends_with_full_buffers_and_loses_nothing(collector: Collector, errors_too: bool) -> None:
+    """With the buffer of error records full too, nothing can be kept of what waits: its source has it."""
+    lines = [event(number) for number in range(20_000)]
+    broken = [b"no json %d" % number for number in range(2_000)]
+    with FaultyProxy(collector.endpoint, rule=lambda _: Fault.CONNECTION_RESET) as proxy:
+        collector.endpoint = proxy.endpoint
+        collector.variables = {"COLLECTOR_CHUNK_BYTES": "32k", "COLLECTOR_BUFFER_BYTES": "128k"}
+        if errors_too:
+            collector.variables["COLLECTOR_ERRORS_BUFFER_BYTES"] = "64k"
+            collector.append("auth_events", *broken)
+        collector.append("listen_events", *lines)
+        collector.start()
+        full = 2 if errors_too else 1
+        collector.wait_for(lambda: len(_full_buffers(collector)) == full, "full buffers")
+        began = time.monotonic()
+        collector.stop()
+        assert time.monotonic() - began < 60  # the grace of the pod is 120 s
+        proxy.rule = passes
+        collector.start()
+        collector.wait_for(lambda: set(lines) <= _kept(collector, "listen_events"), "all events")
+        if errors_too:
+            collector.wait_for(lambda: set(broken) <= {record.raw for record in collector.errors()}, "all broken lines")
+
+
+def _full_buffers(collector: Collector) -> list[str]:
+    return [
+        output["plugin_id"] for output in collector.outputs() if output["buffer_available_buffer_space_ratios"] <= 0
+    ]
+
+
+def _kept(collector: Collector, event_type: str) -> set[bytes]:
+    """What is landed, and what is an error record because it was not buffered."""
+    unbuffered = {record.raw for record in collector.errors() if record.reason == "not_buffered"}
+    return set(collector.landed(event_type)) | unbuffered
+
+
+@pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "bare"])
+def test_with_a_full_disk_sources_wait_and_nothing_is_lost(
+    collector: Collector, small_disk: SmallDisk, guarded: bool
+) -> None:
+    if not guarded:
+        collector.guards = ()
+    lines = [event(number) for number in range(5_000)]
+    collector.append("listen_events", lines[0])
+    collector.start()
+    collector.wait_for_lines("listen_events", lines[:1])
+    small_disk.fill()
+    collector.append("listen_events", *lines[1:])
+    producer = threading.Thread(target=collector.forward, args=("auth_events", *lines))
+    producer.start()
+    time.sleep(10)
+    assert producer.is_alive()
+    assert collector.landed("auth_events") == {}
+    assert collector.log.stat().st_size < 20_000
+    small_disk.empty()
+    for event_type in ("listen_events", "auth_events"):
+        collector.wait_for_lines(event_type, lines)
+    producer.join()
+    assert collector.errors() == []
+
+
+def test_it_ends_with_a_full_disk(collector: Collector, small_disk: SmallDisk) -> None:
+    lines = [event(number) for number in range(5_000)]
+    collector.append("listen_events", lines[0])
+    collector.start()
+    collector.wait_for_lines("listen_events", lines[:1])
+    small_disk.fill()
+    collector.append("listen_events", *lines[1:])
+    time.sleep(3)
+    began = time.monotonic()
+    collector.stop()
+    assert time.monotonic() - began < 60
+    small_disk.empty()
+    collector.start()
+    collector.wait_for_lines("listen_events", lines)
+
+
+def test_a_tag_that_is_no_text_holds_up_nobody(collector: Collector) -> None:
+    collector.start()
+    with socket.create_connection(("127.0.0.1", collector.ports["FORWARD"]), timeout=10) as connection:
+        for tag in (5, None, {"a": 1}, [b"x"]):
+            connection.sendall(packed([tag, [[1, {"ts": FIRST_TS}]], {"chunk": "these"}]))
+        lines = [event(number) for number in range(100)]
+        collector.forward("listen_events", *lines)
+        # Not acknowledged, and the connection goes on.
+        connection.sendall(packed(["eventsim.auth_events", [[1, {"ts": FIRST_TS}]], {"chunk": "those"}]))
+        assert msgpack.unpackb(connection.recv(100)) == {"ack": "those"}
+    collector.wait_for_lines("listen_events", lines)
+    collector.wait_for_lines("auth_events", [b'{"ts":%d}' % FIRST_TS])
+    assert "exited unexpectedly" not in collector.log.read_text()

@@ -7,11 +7,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from collector import FLUENTD, Collector, event
+from collector import FLUENTD, Collector, SmallDisk, event
 
 from music_platform_tests.faults.faulty_proxy import Fault, FaultyProxy, passes
 
@@ -38,30 +37,6 @@ def _changed(collector: Collector, file: str, text: str) -> None:
     collector.configuration = collector.folder / "fluentd"
     shutil.copytree(FLUENTD, collector.configuration)
     (collector.configuration / file).write_text(text)
-
-
-@pytest.fixture
-def small_disk(collector: Collector) -> Iterator[Path]:
-    """A file that fills the disk of the collector's state, 3 MB; there is room when it is removed."""
-    state = collector.folder / "state"
-    state.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "none", state], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted: {mounted.stderr.strip()}")
-    yield state / "ballast"
-    collector.stop(signal.SIGKILL)
-    subprocess.run(["umount", "--lazy", state], check=True)
-
-
-def _fill(ballast: Path) -> None:
-    with ballast.open("wb", buffering=0) as file:
-        while True:
-            try:
-                file.write(bytes(4_096))
-            except OSError:
-                return
 
 
 def test_a_collector_that_works_is_live_and_ready(collector: Collector) -> None:
@@ -152,26 +127,27 @@ def test_while_s3_is_down_it_is_live_and_ready(collector: Collector) -> None:
         proxy.rule = passes
         collector.wait_for_lines("listen_events", lines)
 
+
 def test_with_a_full_disk_it_is_live_and_not_ready_and_a_restart_helps_afterwards(
-    collector: Collector, small_disk: Path
+    collector: Collector, small_disk: SmallDisk
 ) -> None:
     lines = [event(number) for number in range(5_000)]
-    collector.variables = {"COLLECTOR_CHUNK_BYTES": "256k"}
     collector.append("page_view_events", lines[0])
     collector.start()
     collector.wait_for_lines("page_view_events", lines[:1])
-    _fill(small_disk)
+    small_disk.fill()
     collector.append("page_view_events", *lines[1:])
-    collector.append("listen_events", *lines)  # new: Fluentd cannot note its position
+    collector.append(
+        "listen_events", *lines
+    )  # new: Fluentd cannot note that it reads it, and looks for no new files any more
     collector.wait_for(lambda: _probe(collector, "ready") is not None, "the disk is full")
     for _ in range(3):
         assert "No space left on device" in (_probe(collector, "ready") or "")
         assert _probe(collector, "live") is None
-    small_disk.unlink()
+    small_disk.empty()
     collector.wait_for_lines("page_view_events", lines)
-    if _probe(collector, "live") is not None:  # Fluentd looks for no new files since it could not note one
-        assert "listen_events.jsonl" in (_probe(collector, "live") or "")
-        collector.stop(signal.SIGKILL)
-        collector.start()
+    assert "listen_events.jsonl" in (_probe(collector, "live") or "")
+    collector.stop(signal.SIGKILL)
+    collector.start()
     collector.wait_for_lines("listen_events", lines)
     _assert_healthy(collector)
