@@ -36,7 +36,7 @@ from music_platform.eventsim import GeneratorOptions, generate_files
 from music_platform.eventsim.sinks import open_sink
 
 _CONFIGURATION = Path(__file__).resolve().parents[1] / "fluentd"
-_KEYS = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+_KEY_ID, _SECRET = "key", "secret"
 _BUCKET = "music-platform"
 _LONGEST_SECONDS = 600.0
 _ARRAY = 1_000
@@ -109,7 +109,14 @@ def main() -> None:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
-        boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **_KEYS).create_bucket(Bucket=_BUCKET)
+        client = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=_KEY_ID,
+            aws_secret_access_key=_SECRET,
+        )
+        client.create_bucket(Bucket=_BUCKET)
         _measure(options, endpoint)
     finally:
         server.stop()
@@ -163,8 +170,8 @@ def _running(configuration: Path, endpoint: str) -> Iterator[_Collector]:
             "COLLECTOR_EVENTS": str(events),
             "COLLECTOR_S3_ENDPOINT": endpoint,
             "COLLECTOR_S3_BUCKET": _BUCKET,
-            "COLLECTOR_S3_ACCESS_KEY_ID": _KEYS["aws_access_key_id"],
-            "COLLECTOR_S3_SECRET_ACCESS_KEY": _KEYS["aws_secret_access_key"],
+            "COLLECTOR_S3_ACCESS_KEY_ID": _KEY_ID,
+            "COLLECTOR_S3_SECRET_ACCESS_KEY": _SECRET,
             "COLLECTOR_FLUSH_SECONDS": "1",
             **{f"COLLECTOR_{name}_PORT": str(port) for name, port in ports.items()},
         }
