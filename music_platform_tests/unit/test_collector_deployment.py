@@ -128,15 +128,32 @@ def test_the_network_policy_names_ports_and_producers_that_exist() -> None:
     assert set(producers[0]["podSelector"]["matchExpressions"][0]["values"]) == apps
 
 
-def test_pods_name_their_ports_and_bound_their_memory() -> None:
+def test_pods_bound_their_memory() -> None:
     containers = list(_containers())
     assert len(containers) == 3
-    for _, container in containers:
-        assert container["resources"]["limits"]["memory"]
-        names = {port["name"] for port in container.get("ports", [])}
-        for probe in ("readinessProbe", "livenessProbe"):
-            if probe in container:
-                assert container[probe]["httpGet"]["port"] in names
+    assert all(container["resources"]["limits"]["memory"] for _, container in containers)
+
+
+def test_the_collector_starts_with_its_configuration_and_guards() -> None:
+    dockerfile = dict(_instructions(ROOT / "deploy" / "fluentd" / "Dockerfile"))
+    assert dockerfile["COPY"] == "fluentd/ /etc/fluentd/"
+    name, *arguments = json.loads(dockerfile["ENTRYPOINT"])
+    assert (name, arguments[::2]) == ("fluentd", ["-r", "--config"])
+    assert all((ROOT / path.removeprefix("/etc/")).is_file() for path in arguments[1::2])
+
+
+def test_the_collector_s_probes_ask_its_health() -> None:
+    [collector] = [container for _, container in _containers() if container["name"] == "fluentd"]
+    dockerfile = dict(_instructions(ROOT / "deploy" / "fluentd" / "Dockerfile"))
+    script = "/etc/fluentd/health.rb"
+    assert (ROOT / "fluentd" / "health.rb").is_file()
+    assert json.loads(dockerfile["HEALTHCHECK"].partition("CMD ")[2]) == ["ruby", script, "live"]
+    slowest = 15  # seconds: the monitor, two ports and two looks
+    for probe, asked in (("livenessProbe", "live"), ("readinessProbe", "ready")):
+        assert collector[probe]["exec"]["command"] == ["ruby", script, asked]
+        assert collector[probe]["timeoutSeconds"] >= slowest
+    # A restart comes later than the end of service, and never for one failure.
+    assert collector["livenessProbe"]["failureThreshold"] > collector["readinessProbe"]["failureThreshold"] > 1
 
 
 def test_the_collector_s_buffer_is_on_a_disk_that_outlives_its_pod(variables: dict[str, Variable]) -> None:
