@@ -176,7 +176,9 @@ def _running(configuration: Path, endpoint: str) -> Iterator[_Collector]:
             **{f"COLLECTOR_{name}_PORT": str(port) for name, port in ports.items()},
         }
         with Path(folder, "log.txt").open("wb") as log:
-            command = ["fluentd", "--config", str(configuration / "fluent.conf")]
+            guards = configuration / "guards.rb"
+            loaded = ["-r", str(guards)] if guards.exists() else []
+            command = ["fluentd", *loaded, "--config", str(configuration / "fluent.conf")]
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             collector = _Collector(process, events, ports)
