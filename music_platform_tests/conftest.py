@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from xdist.scheduler import LoadScopeScheduling
 
 from music_platform.settings import Settings
+from music_platform_tests.sample import SAMPLE_FOLDER
 
 _TESTS = Path(__file__).resolve().parent
 _REPOSITORY = _TESTS.parent
@@ -103,12 +104,9 @@ class S3Server:
 
 
 @pytest.fixture(scope="session")
-def shared_folder() -> Path:
-    """The folder of reference data (Eventsim's sample, what Fluentd wrote) beside the repository."""
-    folder = _REPOSITORY.parent / "shared"
-    if not folder.is_dir():
-        pytest.skip(f"the reference data is absent: there is no folder {folder}")
-    return folder
+def sample_folder() -> Path:
+    """What the real Eventsim and the real Fluentd wrote."""
+    return SAMPLE_FOLDER
 
 
 @pytest.fixture(scope="session")

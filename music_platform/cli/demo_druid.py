@@ -41,7 +41,7 @@ class _GivenUpError(Exception):
 class DruidOfDemo:
     """The Druid that the demo serves its gold from: the settings' own, or a local one that starts beside the demo.
 
-    It tells ``up`` how it is to be told of its progress, and so learns what it waits for.
+    It gives ``up`` a callback for its progress, and so knows what it waits for.
     """
 
     def __init__(self, settings: Settings) -> None:

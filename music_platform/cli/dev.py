@@ -114,7 +114,7 @@ def _serve(options: argparse.Namespace, port: int, address: str, lock: int) -> i
 
 
 def _wait_for_answer(code_socket: Path, code_server: subprocess.Popen[bytes]) -> None:
-    """Wait until the code server answers or has ended: a UI that finds none when it starts shows an error until it is told."""
+    """Wait until the code server answers or has ended: a UI that finds none at its start shows an error until it is reloaded."""
     client = DagsterGrpcClient(socket=str(code_socket))
     while code_server.poll() is None:
         try:

@@ -39,7 +39,7 @@ from music_platform.tables.contract import Cadence, Layer, TableContract
 from music_platform.tables.events import EVENT_TYPES
 
 _LENGTHS = {Cadence.HOURLY: timedelta(hours=1), Cadence.DAILY: timedelta(days=1)}
-_MOST_FUTURE_DAYS = 31  # a producer's clock may be anywhere; these are listed, of later days only the number is told
+_MOST_FUTURE_DAYS = 31  # a producer's clock may be anywhere; these are listed, of later days only the number is given
 _TRIED_AT_ONCE = 24
 
 

@@ -72,7 +72,7 @@ def land(
 
 
 def inputs_told(paths: list[Path], event_type: str | None = None) -> list[EventFile]:
-    """The event files that paths name; what a folder holds beside them is told.
+    """The event files that paths name; what a folder holds beside them is named.
 
     Raises LandingInputError as ``event_files``.
     """

@@ -161,7 +161,7 @@ def replay_quarantine(
     """Materialize again the hours that have quarantined rows, from their landed objects and by the contracts of now.
 
     Of the collector's errors, those that are events by now are landed first; twice changes nothing. Where landed objects
-    expired on purpose, their rows are judged anew as bronze has them.
+    expired on purpose, their rows are judged again as bronze has them.
     """
     settings = settings_of_command()
     # Importing it reads the settings.

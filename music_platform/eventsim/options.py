@@ -25,7 +25,7 @@ class GeneratorOptions:
     ``start`` and ``end``: a time without a zone is UTC; fractions of a second are cut off. ``days`` stands in for a
     missing ``end``. Rates are annual (0.01 means 1 %). ``songs``: a catalogue file; without it one is generated.
     ``keep_song_text``: do not garble the catalogue's texts the way Eventsim does. ``continuous``: begin now and go on
-    for two years, unless told otherwise.
+    for two years, unless the options say otherwise.
     """
 
     config: Path | None = None

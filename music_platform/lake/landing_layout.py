@@ -166,7 +166,7 @@ def list_landing(store: ObjectStore, event_type: str, partition_keys: Sequence[s
 def list_errors(store: ObjectStore, partition_keys: Sequence[str]) -> dict[str, LandingFolder]:
     """The objects of error records by hourly partition key, as ``list_landing``; costs one listing a day.
 
-    They lie in one folder a day. What is not named as the collector names it belongs to no hour, and is told with the first
+    They lie in one folder a day. What is not named as the collector names it belongs to no hour, and is named with the first
     of the asked hours of its day.
     """
     listed = {partition: LandingFolder() for partition in partition_keys}

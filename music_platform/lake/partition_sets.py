@@ -137,7 +137,7 @@ class StagedPartitions:
     """Files of one table that are written and not yet published, for the IO manager to publish.
 
     ``sources`` are what each partition was made from, for its manifest. Partitions without files become explicitly empty;
-    ``made`` holds those that were written so far, empty ones included. ``may_remove_rows``: the run was told to remove rows
+    ``made`` holds those that were written so far, empty ones included. ``may_remove_rows``: the run is configured to remove rows
     whose inputs are gone.
     """
 

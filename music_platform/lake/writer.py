@@ -121,8 +121,8 @@ def _map_in_arrow(
 ) -> DataFrame:
     """``mapInArrow`` of these columns of a frame.
 
-    PySpark would have the engine plan the whole query once more, to be told the names of its columns; so it is told them here,
-    and only here, for their types are left out.
+    PySpark would have the engine plan the whole query once more, to learn the names of its columns. They are given
+    here instead, without their types, and only for this call.
     """
     from pyspark.sql.pandas.types import from_arrow_schema
     from pyspark.sql.types import NullType, StructField, StructType

@@ -42,7 +42,7 @@ class ErrorRecord:
     """One record of `errors/`.
 
     ``raw`` is the line, the body or the element of an array that came in, or the JSON of a record that the collector had
-    parsed. The collector keeps its first 64 KB; ``size`` (bytes) and ``sha256`` are of the whole, None where neither is told.
+    parsed. The collector keeps its first 64 KB; ``size`` (bytes) and ``sha256`` are of the whole; None where it lacks them.
     """
 
     raw: bytes

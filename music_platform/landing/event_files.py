@@ -59,9 +59,9 @@ class EventFile:
 def event_files(paths: Iterable[Path], event_type: str | None = None) -> list[EventFile]:
     """The inputs that paths name: files, folders (all event files directly in them) and ``-`` for standard input.
 
-    The type is told by the name (``listen_events``, with .jsonl or .json and .gz, .xz, .bz2 or .zst behind it).
+    The type is in the name (``listen_events``, with .jsonl or .json and .gz, .xz, .bz2 or .zst behind it).
     ``event_type`` says it for files of other names; those in a folder have to be given themselves. Raises LandingInputError
-    that names what is missing, what cannot be told, standard input that is given twice, and a file whose name begins with
+    that names what is missing, what cannot be recognised, standard input that is given twice, and a file whose name begins with
     another type than ``event_type``.
     """
     if event_type is not None and event_type not in EVENT_TYPES:

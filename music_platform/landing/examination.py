@@ -1,6 +1,6 @@
 """Looking at all files of a command before the first one is landed: formats that are not read, and files without an event.
 
-How formats are told stands in formats.py.
+formats.py recognises the formats.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Landed objects of some hours as the input of an asset, and what becomes of rows whose objects are gone.
 
 A run leaves out no row only because the object that it came from is gone: it refuses, or keeps the rows of an object that
-expired on purpose, or removes them where it is told to.
+expired on purpose, or removes them where the run is configured to.
 """
 
 from __future__ import annotations

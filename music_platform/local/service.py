@@ -63,7 +63,7 @@ class Service:
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start the command in a session of its own, so that it outlives this process and its terminal.
 
-        Its log is begun anew; the one before is kept beside it.
+        It gets a new log; the one before is kept beside it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
@@ -84,7 +84,7 @@ class Service:
         written.replace(self._pid_file)
 
     def wait_until(self, is_healthy: Callable[[], bool], seconds: float, progress: Progress) -> None:
-        """Wait until the service is healthy; ``progress`` is told what is waited for, once in a while.
+        """Wait until the service is healthy; ``progress`` is called with what is waited for, once in a while.
 
         Raises ``ServiceError`` with the end of the log when the process ends or the seconds are over.
         """

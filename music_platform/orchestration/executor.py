@@ -159,7 +159,7 @@ def _capture_output(
 
 @dataclass(frozen=True)
 class _Ended:
-    """A step's thread has told all that happened; ``error`` is what it raised, which is nothing for a step that failed."""
+    """A step's thread has ended; ``error`` is what it raised, which is nothing for a step that failed."""
 
     step_key: str
     error: BaseException | None
@@ -203,7 +203,7 @@ class _RunningSteps:
         self._news.put(_Ended(step.step.key, error))
 
     def news(self) -> Iterator[dg.DagsterEvent | _Ended]:
-        """What the steps have told since the last call; waits a moment where that is nothing."""
+        """The events of the steps since the last call; waits a moment where there are none."""
         try:
             yield self._news.get(timeout=_LOOK_SECONDS)
             while True:

@@ -1,4 +1,4 @@
-"""What Dagster is told of a table's columns: schema and lineage. Apart from schemas.py: Spark workers never import Dagster."""
+"""A table's columns as Dagster shows them: schema and lineage."""
 
 import dagster as dg
 

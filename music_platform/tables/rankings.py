@@ -45,7 +45,7 @@ def ranking_contract(members: str, key: Column, *names: Column) -> TableContract
         columns=(
             DAY,
             _rank("plays_rank", "Place by plays; of equal ones the lesser key comes first."),
-            _rank("listeners_rank", "Place by listeners, likewise."),
+            _rank("listeners_rank", "Place by listeners; of equal ones the lesser key comes first."),
             key,
             *names,
             PLAYS,

@@ -26,7 +26,7 @@ STATE_NAMES = {
 
 def state_name(state: SparkColumn) -> SparkColumn:
     """The name of a US state or territory by its postal abbreviation; ``Unknown`` for any other text and for null."""
-    # Not a map literal, which Sail makes anew for every row.
+    # Not a map literal, which Sail builds again for every row.
     (first, first_name), *others = STATE_NAMES.items()
     name = F.when(state == first, first_name)
     for code, code_name in others:

@@ -159,12 +159,12 @@ def test_the_command_lists_shows_and_replays_them(platform: LocalPlatform, comma
     current_settings.cache_clear()
 
 
-def test_what_fluentd_wrote_is_read_as_it_is(shared_folder: Path, tmp_path: Path) -> None:
+def test_what_fluentd_wrote_is_read_as_it_is(sample_folder: Path, tmp_path: Path) -> None:
     """Objects of a real Fluentd, landed as they are: bronze has its 1,471 lines, quarantine its 17 error records."""
     platform = LocalPlatform(Settings(lake=str(tmp_path / "lake")))
     lines: Counter[str] = Counter()
     hours: set[str] = set()
-    with tarfile.open(shared_folder / "fluentd" / "objects.tar.xz") as archive:
+    with tarfile.open(sample_folder / "fluentd" / "objects.tar.xz") as archive:
         for member in archive:
             content = archive.extractfile(member)
             if content is None:

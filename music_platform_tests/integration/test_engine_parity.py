@@ -265,13 +265,13 @@ def _wait_for_address(server: subprocess.Popen[bytes], log: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def lakes(shared_folder: Path, spark_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Lake]:
+def lakes(sample_folder: Path, spark_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Lake]:
     """The same landed objects made into tables by each engine, both at the same time."""
     folder = tmp_path_factory.mktemp("parity")
     by_engine = {engine: Lake(Settings(lake=str(folder / engine))) for engine in ("sail", "spark")}
     for lake in by_engine.values():
-        land(lake, shared_folder / "eventsim" / "sample")
-        land_errors(lake, shared_folder / "eventsim" / "sample")
+        land(lake, sample_folder / "eventsim")
+        land_errors(lake, sample_folder / "eventsim")
     with (folder / "log.txt").open("wb") as output:
         on_spark = subprocess.Popen(
             [sys.executable, __file__, spark_url, by_engine["spark"].location], stdout=output, stderr=subprocess.STDOUT

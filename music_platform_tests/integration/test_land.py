@@ -59,10 +59,10 @@ def local_store(local_settings: Callable[..., Settings]) -> ObjectStore:
     return ObjectStore.from_settings(local_settings())
 
 
-def test_the_same_lines_lie_where_fluentd_put_them(shared_folder: Path, store: ObjectStore, tmp_path: Path) -> None:
+def test_the_same_lines_lie_where_fluentd_put_them(sample_folder: Path, store: ObjectStore, tmp_path: Path) -> None:
     theirs: dict[tuple[str, datetime], Counter[bytes]] = defaultdict(Counter)
     their_errors: list[bytes] = []
-    with tarfile.open(shared_folder / "fluentd" / "objects.tar.xz") as archive:
+    with tarfile.open(sample_folder / "fluentd" / "objects.tar.xz") as archive:
         for member in archive:
             extracted = archive.extractfile(member)
             if extracted is None:
@@ -76,7 +76,7 @@ def test_the_same_lines_lie_where_fluentd_put_them(shared_folder: Path, store: O
                 assert ERROR_KEY.fullmatch(key), key
                 their_errors += lines
     assert {event_type for event_type, _ in theirs} == {"auth_events", "listen_events", "page_view_events"}
-    sent = lzma.decompress((shared_folder / "fluentd" / "sent_page_view_events.jsonl.xz").read_bytes())
+    sent = lzma.decompress((sample_folder / "fluentd" / "sent_page_view_events.jsonl.xz").read_bytes())
     summary = land_files(store, event_file(tmp_path, sent, "page_view_events"))
 
     expected = {place: lines for place, lines in theirs.items() if place[0] == "page_view_events"}
@@ -123,11 +123,11 @@ def _by_element(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_the_other_types_lie_where_fluentd_put_them(
-    shared_folder: Path, local_store: ObjectStore, tmp_path: Path
+    sample_folder: Path, local_store: ObjectStore, tmp_path: Path
 ) -> None:
     """Their input is not at hand, so what Fluentd wrote is landed once more: each line must go back to its hour."""
     theirs: Hours = defaultdict(list)
-    with tarfile.open(shared_folder / "fluentd" / "objects.tar.xz") as archive:
+    with tarfile.open(sample_folder / "fluentd" / "objects.tar.xz") as archive:
         for member in archive:
             place = parse_key(member.name.removeprefix("./"))
             extracted = archive.extractfile(member)

@@ -195,8 +195,8 @@ def test_keys_and_columns_have_other_names_where_that_is_clearer() -> None:
 
 
 @EVENTS
-def test_the_real_producer_writes_these_keys_in_this_order(event: EventContract, shared_folder: Path) -> None:
-    with lzma.open(shared_folder / "eventsim" / "sample" / f"{event.name}.jsonl.xz") as file:
+def test_the_real_producer_writes_these_keys_in_this_order(event: EventContract, sample_folder: Path) -> None:
+    with lzma.open(sample_folder / "eventsim" / f"{event.name}.jsonl.xz") as file:
         records = [json.loads(line) for line in file.read().split(b"\n")[:5000] if line]
     seen: set[str] = set()
     required = {field.key for field in event.fields if not field.column.nullable}

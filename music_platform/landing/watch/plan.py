@@ -198,7 +198,7 @@ def _wait(
         content, since = landed.content, waiting.pop(hour, None)
         if content == handled.get(hour, NO_OBJECTS) and hour not in gaps:
             continue
-        # A clock that was set back begins the wait anew, which the longest wait bounds.
+        # A clock that was set back starts the wait again, which the longest wait bounds.
         changed_since = _first_change(landed, moment) if since is None else min(since.changed_since, moment)
         unchanged_since = moment
         if since is not None and since.content == content:

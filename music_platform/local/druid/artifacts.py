@@ -58,7 +58,7 @@ def bring_jars(
 ) -> dict[LockedJar, Path]:
     """Where each jar is in the cache, once all are there; those that lack are downloaded in parallel.
 
-    ``progress`` is told the bytes that are there and the bytes of all jars. What was downloaded stays, also when this
+    ``progress`` is called with the bytes that are there and the bytes of all jars. What was downloaded stays, also when this
     fails: the next call goes on from there. Raises ``LocalDruidError`` that names the jar.
     """
     total = sum(jar.size for jar in jars)
@@ -89,7 +89,7 @@ def _alone(cache: Path) -> Iterator[None]:
 def _download_all(
     jars: Sequence[LockedJar], files: Mapping[LockedJar, Path], repository: str, progress: Callable[[int], None]
 ) -> None:
-    """Download in parallel; ``progress`` is told the bytes that came."""
+    """Download in parallel; ``progress`` is called with the bytes that came."""
     done = 0
     session = new_session(connections=_PARALLEL_DOWNLOADS)
     with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:

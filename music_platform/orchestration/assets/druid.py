@@ -15,7 +15,7 @@ from music_platform.serving.druid.replacement import replace_partitions
 from music_platform.tables.contract import Cadence
 from music_platform.tables.schemas import describe_column, fingerprint
 
-_LOAD_SECONDS = 300.0  # a historical that starts anew loads all that it serves
+_LOAD_SECONDS = 300.0  # a historical that restarts loads all that it serves
 
 
 def druid_assets(hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:

@@ -1,6 +1,6 @@
 """Sensors that tell of failed runs and failed checks: in the log always, and to a webhook when one is configured.
 
-A webhook that does not answer is told in the log and holds up nothing.
+A webhook that does not answer is named in the log and holds up nothing.
 """
 
 import json

@@ -19,7 +19,7 @@ class CompactionConfig(dg.Config):
 
 
 def compaction_job(tables: Iterable[TableContract], closed_days: int) -> dg.JobDefinition:
-    """The job over all tables and, unless it is told other days, so many days before the current one."""
+    """The job over all tables and, unless its configuration names days, so many days before the current one."""
     contracts = list(tables)
 
     @dg.op

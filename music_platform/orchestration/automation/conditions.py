@@ -77,7 +77,7 @@ class AttemptsLeft(dg.AutomationCondition[dg.AssetKey]):
     """Days that were not requested so many times in vain, that is without being materialized since.
 
     Each further attempt waits twice as long as the one before. Whatever materializes the day, such as a person who mended
-    what was wrong, starts the count anew.
+    what was wrong, restarts the count.
     """
 
     def __init__(self, attempts: int, pause_seconds: float) -> None:

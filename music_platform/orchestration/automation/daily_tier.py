@@ -29,7 +29,7 @@ _TICK_SECONDS = 15
 
 
 def follows_the_hours(settings: Settings) -> dg.AutomationCondition:
-    """Makes a day anew when one of its inputs changed, however far back, at a quiet moment.
+    """Makes a day again when one of its inputs changed, however far back, at a quiet moment.
 
     A day becomes stale when an input is updated or when its first input comes (edges), and stays so until it is requested
     (latches). Once requested it is owed until it is materialized, so that a run that failed is tried again, a bounded number
@@ -76,7 +76,7 @@ def daily_tier_sensor() -> dg.AutomationConditionSensorDefinition:
         target=dg.AssetSelection.tag("cadence", "daily"),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=_TICK_SECONDS,
-        description="Makes the daily tables anew where their hours changed, in one run for days that follow each other. A "
+        description="Makes the daily tables again where their hours changed, in one run for days that follow each other. A "
         "table's page tells which part of its condition held a day back.",
         tags={"cadence": str(Cadence.DAILY)},
         emit_backfills=False,

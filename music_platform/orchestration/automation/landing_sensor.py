@@ -96,7 +96,9 @@ class LandingWatch:
             try:
                 return LandingCursor.from_json(context.cursor)
             except ValueError as error:
-                context.log.warning(f"{error}. Begins anew: every hour of the window that holds objects is run again.")
+                context.log.warning(
+                    f"{error}. Starting again: every hour of the window that holds objects is run again."
+                )
         return LandingCursor.begin(context.last_run_key)
 
     def _look(

@@ -164,7 +164,7 @@ def _repeated(stored: StoredPartitions, batch: Sequence[str]) -> DataFrame:
 
 
 def _partition(contract: TableContract) -> Column:
-    """The moment at which a row's partition begins: within it rows are told apart by the unique columns."""
+    """The moment at which a row's partition begins: within it the unique columns identify a row."""
     return F.date_trunc("HOUR" if contract.cadence is Cadence.HOURLY else "DAY", contract.partition_column)
 
 

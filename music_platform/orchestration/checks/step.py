@@ -58,7 +58,7 @@ def check_spec(
     is_blocking: bool = True,
     compared_with: Sequence[TableContract] = (),
 ) -> dg.AssetCheckSpec:
-    """What Dagster is told of one check of a table."""
+    """One check of a table, as Dagster describes it."""
     return dg.AssetCheckSpec(
         name,
         asset=contract.asset_key,

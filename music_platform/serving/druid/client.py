@@ -77,7 +77,7 @@ class DruidResource:
     def run_task(
         self, spec: Mapping[str, Any], origin: Origin, tell: Callable[[str], None] = lambda _: None
     ) -> TaskReport:
-        """Submit a task and wait until it ends; ``tell`` is told of its changes of state.
+        """Submit a task and wait until it ends; ``tell`` is called at its changes of state.
 
         Raises ``DruidTaskFailedError`` with the task's own error when it fails, or when it does not end in the time of the
         settings. It is cancelled then, and also when this process is interrupted: a cancelled run leaves no task behind.

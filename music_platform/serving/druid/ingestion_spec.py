@@ -1,4 +1,4 @@
-"""Native batch specs: what a datasource's task is told, of the data and of the files of some partitions.
+"""Native batch specs: what a datasource's task gets: the form of the data, and the files of some partitions.
 
 Source: https://druid.apache.org/docs/latest/ingestion/native-batch and .../ingestion-spec
 """
@@ -107,7 +107,7 @@ def tuning(datasource: Datasource, most_rows: int = 0) -> dict[str, Any]:
     }
     if datasource.is_rolled_up:
         # Whole roll-up, so that the same partition gives the same rows whatever its files are. Rows before it bound those
-        # after it; told the number of segments, Druid need not read everything once more to estimate it.
+        # after it; given the number of segments, Druid need not read everything once more to estimate it.
         tuning_config |= {
             "forceGuaranteedRollup": True,
             "partitionsSpec": {"type": "hashed", "numShards": max(1, math.ceil(most_rows / _MOST_ROWS_OF_A_SEGMENT))},

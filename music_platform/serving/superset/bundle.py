@@ -35,7 +35,7 @@ _VERSION = "1.0.0"
 # scans all history.
 _TIME_RANGE = 'DATEADD(DATETIME("today"), -29, day) : DATEADD(DATETIME("today"), 1, day)'
 _GRID = ["ROOT_ID", "GRID_ID"]
-# Superset adds it to a dataset whose columns it reads anew; here it stands already, so that the import stays what it was.
+# Superset adds it to a dataset whose columns it reads again; it is in the bundle already, so that the import stays what it was.
 _ROW_COUNT = {
     "metric_name": "count",
     "verbose_name": "Rows",

@@ -67,7 +67,7 @@ class SupersetResource:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise SupersetError(
                 f"Superset at {self.url} refuses the login of '{self.username}': the password is not the one it knows. Set "
-                "the password in the settings; that of the local Superset is set anew by `music-platform superset up` "
+                "the password in the settings; that of the local Superset is reset by `music-platform superset up` "
                 "after the file `prepared` in its state folder has been removed"
             )
         session.headers["Authorization"] = f"Bearer {_json_of(answer)['access_token']}"
@@ -136,7 +136,7 @@ class SupersetResource:
         return {column["column_name"]: column["type"] for column in found}
 
     def chart_data(self, chart: int) -> list[dict[str, Any]]:
-        """The rows of a chart, asked from the database anew by the query that is saved with it."""
+        """The rows of a chart, queried from the database again by the query that is saved with it."""
         answer = self.request("GET", f"/api/v1/chart/{chart}/data/", params={"force": "true"})
         return _rows(answer)
 

@@ -19,7 +19,7 @@ _DRAW_HTML = {
     "table",
     "pivot_table_v2",
     "ag-grid-table",
-}  # kinds of charts that draw the HTML in a text unless told not to
+}  # kinds of charts that draw the HTML in a text unless configured not to
 _BARE = re.compile(r"\b[a-z_]\w*\b")
 Documents = dict[str, dict[str, Any]]
 

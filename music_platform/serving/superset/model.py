@@ -32,7 +32,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class ComputedColumn:
-    """A column that is computed from others in SQL, likewise."""
+    """A column that is computed from others in SQL."""
 
     name: str
     label: str

@@ -22,7 +22,7 @@ from music_platform.serving.superset.model import Chart, Dashboard
 
 VIEWER_ROLE = "Viewer"
 _PROBLEMS_TOLD = 10
-# Druid's broker learns of a datasource seconds after its segments are loaded, and after a start of all datasources anew.
+# Druid's broker learns of a datasource seconds after its segments are loaded, and after a restart of all datasources again.
 _DATASOURCE_SECONDS = 60.0
 _DATASOURCE_POLL_SECONDS = 2.0
 _UNKNOWN_DATASOURCE = re.compile(r"Object '[^']+' not found")
@@ -139,7 +139,7 @@ def _answer_of_druid(superset: SupersetResource, number: int) -> str:
 
 
 def ask_charts(superset: SupersetResource, dashboards: Sequence[Dashboard] = DASHBOARDS) -> Iterator[ChartAnswer]:
-    """The answer to each chart's saved query, asked anew."""
+    """The answer to each chart's saved query, which is run again."""
     numbers = superset.numbers_by_uuid("chart")
     for dashboard in dashboards:
         for chart in dashboard.charts:

@@ -57,7 +57,7 @@ DIM_ARTISTS = TableContract(
 def dim_artists(previous: DataFrame | None, listens: DataFrame, catalogue: DataFrame | None, day: str) -> DataFrame:
     """The artists played so far and the catalogue's others, as the catalogue is now; and the unknown member.
 
-    Artists are told apart by name. Where the catalogue has several under one name, one whose coordinates are known describes
+    Artists are distinguished by name. Where the catalogue has several under one name, one whose coordinates are known describes
     it, or else whose location is, and of those the smallest artist_id. ``catalogue`` has the columns of catalogue_seed.py.
     """
     spark = listens.sparkSession

@@ -129,7 +129,7 @@ def dim_users(
         observations = observations.union(other)
     if previous is not None:
         observations = observations.union(_open_versions(previous))
-    # One number stands for what is compared: the engine passes over all rows anew for each column that it looks back to.
+    # One number stands for what is compared: the engine passes over all rows again for each column that it looks back to.
     observations = observations.withColumn("_state", digest(*(F.col(name) for name in _TRACKED_ATTRIBUTES)))
 
     # Many users to a window: the embedded engine pays for each window more than for its rows.

@@ -36,7 +36,7 @@ USER_SONG_INTERACTIONS = TableContract(
     layer=Layer.GOLD,
     name="user_song_interactions",
     description="Implicit feedback: one row a listener and song that they played, with a score that fades. Carried forward from "
-    f"day to day; a pair whose score falls below {LEAST_SCORE} is dropped, which bounds the table, and begins anew when the "
+    f"day to day; a pair whose score falls below {LEAST_SCORE} is dropped, which bounds the table, and starts again when the "
     "song is played again.",
     columns=(
         USER_KEY_OF_A_LISTENER,

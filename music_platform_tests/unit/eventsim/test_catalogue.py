@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from music_platform.eventsim.catalogue import garbled, generated_catalogue, parse_catalogue, read_catalogue
 from music_platform.eventsim.errors import CatalogueError
+from music_platform_tests.sample import SAMPLE_FOLDER
 
-_SHARED = Path(__file__).resolve().parents[4] / "shared" / "eventsim"
 _CSV = 'artist_name,title,duration,year\r\nBjörk,Jóga,305.1,1997\r\nA,"B (12\\" Mix), C",200.5,0\r\nD,,,\r\n'
 
 
@@ -70,9 +70,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_catalogue(broken)
 
 
-@pytest.mark.skipif(not _SHARED.is_dir(), reason=f"the Million Song Dataset's subset is not there: {_SHARED}")
 def test_the_million_song_subset_is_read_whole() -> None:
-    songs = read_catalogue(_SHARED / "songs.csv.xz")
+    songs = read_catalogue(SAMPLE_FOLDER / "eventsim" / "songs.csv.xz")
     assert len(songs) == 10_000
     assert float(songs.durations.min()) == pytest.approx(1.04444)
     assert '"Boom-Shack-A-Lack (12\\" Mmix / Bonus Tra)"' in songs.titles

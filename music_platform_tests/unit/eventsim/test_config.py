@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from music_platform.eventsim.config import ListenerConfig, load_config, parse_config
 from music_platform.eventsim.errors import GeneratorConfigError
+from music_platform_tests.sample import SAMPLE_FOLDER
 
-_SHARED = Path(__file__).resolve().parents[4] / "shared" / "eventsim"
 _OWN = json.loads(resources.files("music_platform.eventsim").joinpath("data/listeners.json").read_bytes())
 
 
@@ -33,9 +33,8 @@ def test_the_projects_own_configuration_loads() -> None:
     assert (config.alpha, config.session_gap) == (75.0, 1800)
 
 
-@pytest.mark.skipif(not _SHARED.is_dir(), reason=f"Eventsim's example configuration is not there: {_SHARED}")
 def test_eventsims_own_example_loads_as_it_is() -> None:
-    config = load_config(_SHARED / "example-config.json.xz")
+    config = load_config(SAMPLE_FOLDER / "eventsim" / "example-config.json.xz")
     assert sum(len(following) for following in config.transitions.values()) == 198
     assert sum(len(weights) for weights in config.new_session.values()) == 25
     assert (config.alpha, config.beta, config.weekend_damping_offset) == (90.0, 604_800.0, 180)

@@ -174,10 +174,10 @@ def test_the_command_tells_findings_and_fails(tmp_path: Path) -> None:
     assert runner.invoke(app, ["fluentd", "lint", "--set", "COLLECTOR_STATE"]).exit_code == 2
 
 
-def test_the_configuration_that_was_measured_keeps_the_rules(shared_folder: Path) -> None:
+def test_the_configuration_that_was_measured_keeps_the_rules(sample_folder: Path) -> None:
     """It was written before this linter, and lost no event in any of its trials."""
     environment = {"FL_STATE": "/state", "FL_DATA": "/data", "S3_KEY": "k", "S3_SECRET": "s"}
-    findings = lint(parse_configuration(shared_folder / "fluentd" / "fluent.conf", environment))
+    findings = lint(parse_configuration(sample_folder / "fluentd" / "fluent.conf", environment))
     # Its mistakes: one hour alone is open there, an unknown tag is filed by its own time, and what the output of errors cannot
     # write comes back to it without end.
     assert {finding.rule for finding in findings} == {

@@ -277,8 +277,8 @@ def test_a_page_of_another_session_or_time_makes_no_login_stale(spark: SparkSess
     assert [(row["attempts"], row["overcounted"]) for row in read(result, LOGIN_SUCCESS)] == [(0, 1)]
 
 
-def test_the_real_producer_s_funnel_and_logins(spark: SparkSession, shared_folder: Path) -> None:
-    """Its 852 auth events hold 36 stale ones; every status change belongs to a page Submit Upgrade or Submit Downgrade."""
+def test_the_real_producer_s_funnel_and_logins(spark: SparkSession, sample_folder: Path) -> None:
+    """Its 324 auth events hold 11 stale ones; every status change belongs to a page Submit Upgrade or Submit Downgrade."""
     names = {
         "sessionId": "session_id",
         "itemInSession": "item_in_session",
@@ -287,7 +287,7 @@ def test_the_real_producer_s_funnel_and_logins(spark: SparkSession, shared_folde
     }
 
     def sample(event_type: str, contract: TableContract, more: dict[str, str]) -> DataFrame:
-        file = shared_folder / "eventsim" / "sample" / f"{event_type}.jsonl.xz"
+        file = sample_folder / "eventsim" / f"{event_type}.jsonl.xz"
         events = pd.read_json(file, lines=True, dtype={"zip": str}, convert_dates=False).rename(columns=names | more)
         events["event_time"] = pd.to_datetime(events["ts"], unit="ms", utc=True)
         wanted = arrow_schema(
@@ -300,15 +300,15 @@ def test_the_real_producer_s_funnel_and_logins(spark: SparkSession, shared_folde
     page_views = sample("page_view_events", SILVER["page_view_events"], {}).withColumn("session_key", key_of_session)
     auths = sample("auth_events", AUTHS, {})
     changes = sample("status_change_events", STATUS_CHANGES, {"level": "previous_level"})
-    days = [f"2026-11-{day:02}" for day in range(1, 16)]
+    days = [f"2026-11-{day:02}" for day in range(1, 6)]
 
     logins = pd.DataFrame(read(login_success(auths, page_views, days), LOGIN_SUCCESS))
     totals = logins[["attempts", "successes", "failures", "overcounted"]].sum().to_list()
-    assert totals == [816, 734, 82, 36]
+    assert totals == [313, 282, 31, 11]
 
     funnel = pd.DataFrame(read(level_funnel(page_views, changes, days), LEVEL_FUNNEL))
     assert len(funnel) == len(days) * len(STAGES)
-    assert funnel.groupby("stage_order")["events"].sum().to_list() == [16114, 173, 56, 56, 46396, 482, 3, 3, 4, 4]
+    assert funnel.groupby("stage_order")["events"].sum().to_list() == [6507, 61, 25, 25, 17649, 194, 1, 1, 3, 3]
 
 
 # All tables: how the days come

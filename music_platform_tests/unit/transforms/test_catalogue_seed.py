@@ -39,8 +39,8 @@ def test_what_is_wrong_is_named(text: str, message: str) -> None:
         parse_catalogue(text, "songs")
 
 
-def test_the_real_catalogue(shared_folder: Path) -> None:
-    with lzma.open(shared_folder / "eventsim" / "songs.csv.xz") as file:
+def test_the_real_catalogue(sample_folder: Path) -> None:
+    with lzma.open(sample_folder / "eventsim" / "songs.csv.xz") as file:
         table = parse_catalogue(file.read().decode("utf-8"), "songs")
     assert table.num_rows == 10_000
     assert all(len(track_id) == 18 for track_id in table.column("track_id").to_pylist())

@@ -249,11 +249,11 @@ def test_tracks_without_a_title_or_an_artist_are_left_out(spark: SparkSession) -
     assert [(track["artist"], track["title"], track["release"]) for track in tracks] == [("A", "b", None)]
 
 
-def test_real_plays_find_their_tracks(spark: SparkSession, shared_folder: Path) -> None:
-    with lzma.open(shared_folder / "eventsim" / "songs.csv.xz") as file:
+def test_real_plays_find_their_tracks(spark: SparkSession, sample_folder: Path) -> None:
+    with lzma.open(sample_folder / "eventsim" / "songs.csv.xz") as file:
         seed = parse_catalogue(file.read().decode("utf-8"), "songs.csv.xz")
     catalogue = spark.createDataFrame(seed)
-    listens = real_silver(spark, shared_folder, "listen_events")
+    listens = real_silver(spark, sample_folder, "listen_events")
     frame = frame_of(spark, SILVER["listen_events"].columns, listens)
     last_day = day_of(max(listens.column("event_time").to_pylist()))
     rows = table_of(dim_songs(None, frame, catalogue, key_of(last_day)), DIM_SONGS).to_pylist()

@@ -76,8 +76,8 @@ def test_names_of_states(spark: SparkSession) -> None:
     assert names == ["New York", "District of Columbia", "Puerto Rico", "Armed Forces Pacific", "Guam", *[UNKNOWN] * 4]
 
 
-def test_every_real_state_has_a_name(spark: SparkSession, shared_folder: Path) -> None:
-    text = (shared_folder / "eventsim" / "state_codes.csv").read_text("utf-8-sig")
+def test_every_real_state_has_a_name(spark: SparkSession, sample_folder: Path) -> None:
+    text = (sample_folder / "eventsim" / "state_codes.csv").read_text("utf-8-sig")
     codes = [line.split(",")[0].strip() for line in text.splitlines()[1:]]
     frame = spark.createDataFrame(pa.table({"state": codes}), "state string")
     names = frame.select(state_name(F.col("state")).alias("name")).toArrow().column("name").to_pylist()
