@@ -4,7 +4,7 @@ What a table holds is decided by its transform; here its partitions are read, ma
 Tables that carry forward make the days of a range one after the other, each from the one before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import dagster as dg
@@ -63,7 +63,8 @@ def _gold_asset(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.Ass
         **inputs: StoredPartitions,
     ) -> dg.Output[StagedPartitions]:
         keys = list(context.partition_keys)
-        staged = stage_gold(table, keys, inputs, lake, spark.engine, context.run_id, context)
+        progress = partial(with_progress, context, contract.path)
+        staged = stage_gold(table, keys, inputs, lake, spark.engine, context.run_id, progress)
         staged.may_remove_rows = gone_inputs_of(context, config) is GoneInputs.REMOVE
         return dg.Output(staged, data_version=data_version_of(staged, keys))
 
@@ -103,9 +104,11 @@ def stage_gold(
     lake: Lake,
     spark: SparkEngine,
     run_id: str,
-    context: dg.AssetExecutionContext | None = None,
+    progress: Callable[[list[list[str]]], Iterable[list[str]]] = iter,
 ) -> StagedPartitions:
     """Write a table's partitions, for the IO manager to publish; ``inputs`` are opened for all of them.
+
+    ``progress`` is given the batches of partitions, and passes them on as they are made.
 
     Raises ``PartitionMissingError`` that names the input and the partition when a partition has nothing to be made from.
     """
@@ -125,7 +128,7 @@ def stage_gold(
         }
         batches = in_batches(partitions, rows, lake.settings.batch_rows_of_a_step)
     catalogue = partial(song_catalogue, lake.settings)
-    for batch in batches if context is None else with_progress(context, table.contract.path, batches):
+    for batch in progress(batches):
         frames = {
             name: stored.read(list(dict.fromkeys(key for partition in batch for key in chosen[partition][name])))
             for name, stored in inputs.items()
