@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from xdist.scheduler import LoadScopeScheduling
 
 from music_platform.settings import Settings
-from music_platform_tests.sample import SAMPLE_FOLDER
+from music_platform_tests.places import SAMPLE_FOLDER
 
 _TESTS = Path(__file__).resolve().parent
 _REPOSITORY = _TESTS.parent

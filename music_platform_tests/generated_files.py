@@ -22,10 +22,10 @@ from music_platform.tables import column_lineage
 from music_platform.tables.dictionary import render_dictionary
 from music_platform.tables.lineage.tables import derive_lineage
 from music_platform_tests.assets import dagster_internals_snapshot, definitions_snapshot
+from music_platform_tests.places import REPOSITORY
 from music_platform_tests.settings_page import render_settings_page
 
-ROOT = Path(__file__).resolve().parents[1]
-_DRUID_SPECS = ROOT / "druid" / "datasources"
+_DRUID_SPECS = REPOSITORY / "druid" / "datasources"
 _LINES_SHOWN = 40
 COMMAND = "./run regenerate"
 
@@ -40,7 +40,7 @@ class GeneratedFile:
     @property
     def name(self) -> str:
         """The path from the repository's root."""
-        return str(self.path.relative_to(ROOT))
+        return str(self.path.relative_to(REPOSITORY))
 
     def difference(self) -> str:
         """How the committed file differs from what it must be, its beginning as a unified diff; empty when it does not."""
@@ -61,8 +61,8 @@ class GeneratedFile:
 def generated_files() -> list[GeneratedFile]:
     """All of them."""
     return [
-        GeneratedFile(ROOT / "docs" / "settings.md", render_settings_page),
-        GeneratedFile(ROOT / "docs" / "data-dictionary.md", render_dictionary),
+        GeneratedFile(REPOSITORY / "docs" / "settings.md", render_settings_page),
+        GeneratedFile(REPOSITORY / "docs" / "data-dictionary.md", render_dictionary),
         GeneratedFile(column_lineage.FILE, _lineage_text),
         GeneratedFile(definitions_snapshot.SNAPSHOT, definitions_snapshot.snapshot_text),
         GeneratedFile(dagster_internals_snapshot.SNAPSHOT, dagster_internals_snapshot.snapshot_text),
@@ -93,7 +93,7 @@ def _regenerate() -> Iterator[str]:
             yield f"wrote {file.name}"
     for path in leftover_files():
         path.unlink()
-        yield f"removed {path.relative_to(ROOT)}"
+        yield f"removed {path.relative_to(REPOSITORY)}"
 
 
 def _check() -> Iterator[str]:
@@ -102,7 +102,7 @@ def _check() -> Iterator[str]:
         if difference := file.difference():
             yield f"{difference}\n{file.name} is stale"
     for path in leftover_files():
-        yield f"{path.relative_to(ROOT)} belongs to nothing that exists"
+        yield f"{path.relative_to(REPOSITORY)} belongs to nothing that exists"
 
 
 def main(arguments: list[str]) -> None:

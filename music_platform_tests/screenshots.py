@@ -23,9 +23,10 @@ import requests
 from PIL import Image
 from playwright.sync_api import FloatRect, Page, sync_playwright
 
-_ROOT = Path(__file__).resolve().parents[1]
-_IMAGES = _ROOT / "docs" / "images"
-_STATE = _ROOT / ".music-platform" / "screenshots"
+from music_platform_tests.places import REPOSITORY
+
+_IMAGES = REPOSITORY / "docs" / "images"
+_STATE = REPOSITORY / ".music-platform" / "screenshots"
 _DAYS = 12
 _DEMO = ("demo", "--users", "1200", "--days", str(_DAYS), "--superset")
 _SUPERSET_URL = "http://127.0.0.1:28088"
@@ -54,7 +55,7 @@ def main() -> None:
         else:
             shutil.rmtree(_STATE, ignore_errors=True)
             Path(environment["DAGSTER_HOME"]).mkdir(parents=True)
-            shutil.copy(_ROOT / "deploy" / "local" / "dagster.yaml", environment["DAGSTER_HOME"])
+            shutil.copy(REPOSITORY / "deploy" / "local" / "dagster.yaml", environment["DAGSTER_HOME"])
             _music_platform(environment, *_DEMO)
         with _page() as page:
             _take_listening(page)
@@ -91,7 +92,9 @@ def _dagster_ui(environment: Mapping[str, str]) -> Iterator[str]:
     """The address of Dagster's UI on the demo's instance; it ends with the block, by Ctrl-C."""
     serving = {"MUSIC_PLATFORM_DRUID_ENABLED": "true", "MUSIC_PLATFORM_SUPERSET_ENABLED": "true"}
     process = subprocess.Popen(
-        [_ROOT / "run", "dev", "--port", str(_DAGSTER_PORT)], env={**environment, **serving}, start_new_session=True
+        [REPOSITORY / "run", "dev", "--port", str(_DAGSTER_PORT)],
+        env={**environment, **serving},
+        start_new_session=True,
     )
     address = f"http://127.0.0.1:{_DAGSTER_PORT}"
     deadline = time.monotonic() + _START_SECONDS
@@ -158,7 +161,7 @@ def _save(page: Page, name: str, clip: FloatRect | None = None) -> None:
     file = _IMAGES / name
     seen.quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
     size = file.stat().st_size
-    print(f"{file.relative_to(_ROOT)}: {seen.width} x {seen.height}, {size:,} bytes")
+    print(f"{file.relative_to(REPOSITORY)}: {seen.width} x {seen.height}, {size:,} bytes")
     if size > _MOST_BYTES:
         raise RuntimeError(f"{name} has {size:,} bytes, and {_MOST_BYTES:,} are the most: show less of the page")
 

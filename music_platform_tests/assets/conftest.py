@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from local_platform import LocalPlatform
 
 from music_platform.settings import Settings
+from music_platform_tests.assets.local_platform import LocalPlatform
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from local_platform import (
+
+from music_platform.settings import Settings
+from music_platform_tests.assets.local_platform import (
     EMPTY_HOUR,
     HOUR,
     NEXT_HOUR,
@@ -26,8 +28,6 @@ from local_platform import (
     milliseconds,
     to_line,
 )
-
-from music_platform.settings import Settings
 
 EVENT_TYPE = "page_view_events"
 MEGABYTE = "x" * 1_000_000

@@ -9,17 +9,6 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pytest
-from local_platform import (
-    EMPTY_HOUR,
-    HOUR,
-    NEXT_HOUR,
-    LocalPlatform,
-    evaluations,
-    good_record,
-    gzip_lines,
-    materialized,
-    to_line,
-)
 
 from music_platform.errors import ManifestCorruptError, PartitionMissingError
 from music_platform.lake.lake import Lake
@@ -32,6 +21,17 @@ from music_platform.orchestration.checks.spine import check_bronze, check_silver
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import TABLES
+from music_platform_tests.assets.local_platform import (
+    EMPTY_HOUR,
+    HOUR,
+    NEXT_HOUR,
+    LocalPlatform,
+    evaluations,
+    good_record,
+    gzip_lines,
+    materialized,
+    to_line,
+)
 
 EVENT_TYPE = "page_view_events"
 BRONZE, SILVER, QUARANTINE = (f"{layer}/{EVENT_TYPE}" for layer in ("bronze", "silver", "quarantine"))

@@ -10,7 +10,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, evaluations, good_record, gzip_lines, to_line
 from typer.testing import CliRunner
 
 from music_platform.cli.main import app
@@ -21,6 +20,17 @@ from music_platform.orchestration.checks.spine import check_collector_errors
 from music_platform.partitions import hour_of_key, key_of_hour, keys_in_range
 from music_platform.settings import Settings, current_settings
 from music_platform.tables.events import EVENT_TYPES
+from music_platform_tests.assets.local_platform import (
+    EMPTY_HOUR,
+    HOUR,
+    NEXT_HOUR,
+    LocalPlatform,
+    evaluations,
+    good_record,
+    gzip_lines,
+    to_line,
+)
+from music_platform_tests.places import REPOSITORY
 
 TABLE = "quarantine/collector_errors"
 _ORIGIN = {"__tag": "eventsim.auth_events", "__time": "2026-11-01T05:10:00.000Z"}
@@ -129,7 +139,7 @@ def commands(platform: LocalPlatform, tmp_path: Path, monkeypatch: pytest.Monkey
     """The command on the platform's lake."""
     home = tmp_path / "dagster"
     home.mkdir()
-    shutil.copy(Path(__file__).resolve().parents[2] / "deploy" / "local" / "dagster.yaml", home)
+    shutil.copy(REPOSITORY / "deploy" / "local" / "dagster.yaml", home)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv("MUSIC_PLATFORM_LAKE", platform.settings.lake)
     current_settings.cache_clear()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from local_platform import HOUR, LocalPlatform, good_record
 
 from music_platform.definitions import build_definitions
 from music_platform.lake.publish import publish_partition
@@ -16,6 +15,7 @@ from music_platform.lake.writer import WrittenPartition, encode
 from music_platform.orchestration.checks.spine import check_bronze, check_silver
 from music_platform.settings import Settings
 from music_platform.tables.bronze import BRONZE
+from music_platform_tests.assets.local_platform import HOUR, LocalPlatform, good_record
 
 EVENT_TYPE = "auth_events"
 SPINE = [f"{layer}/{EVENT_TYPE}" for layer in ("bronze", "silver", "quarantine")]

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
-from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, evaluations, good_record, milliseconds
 
 from music_platform.definitions import build_definitions
 from music_platform.lake.landing_layout import LANDED_KINDS
@@ -15,6 +14,15 @@ from music_platform.orchestration.checks.platform import find_failed_partitions
 from music_platform.orchestration.checks.unread import UNREAD_CHECK
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
+from music_platform_tests.assets.local_platform import (
+    EMPTY_HOUR,
+    HOUR,
+    NEXT_HOUR,
+    LocalPlatform,
+    evaluations,
+    good_record,
+    milliseconds,
+)
 
 EVENT_TYPE = "auth_events"
 SPINE = [f"{layer}/{EVENT_TYPE}" for layer in ("bronze", "silver", "quarantine")]

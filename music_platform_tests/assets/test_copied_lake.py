@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from local_platform import HOUR, LocalPlatform, evaluations, good_record
 
 from music_platform.lake.lake import Lake
 from music_platform.lake.landed_sources import compare, sources_of
@@ -20,6 +19,7 @@ from music_platform.orchestration.automation.landing_reconcile import Reconcilia
 from music_platform.orchestration.checks.completeness import check_closed_hours
 from music_platform.orchestration.checks.spine import check_bronze
 from music_platform.settings import Settings
+from music_platform_tests.assets.local_platform import HOUR, LocalPlatform, evaluations, good_record
 
 BRONZE = "bronze/listen_events"
 

@@ -13,6 +13,7 @@ from music_platform.definitions import build_definitions
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import TABLES
 from music_platform_tests.assets.definitions_snapshot import describe_definitions
+from music_platform_tests.places import REPOSITORY
 
 _LOAD_AND_WATCH = """
 import json, sys
@@ -66,7 +67,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[str
     result = subprocess.run(
         [sys.executable, "-c", _LOAD_AND_WATCH],
         env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "MUSIC_PLATFORM_LAKE": str(lake)},
-        cwd=Path(__file__).parents[2],
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=True,

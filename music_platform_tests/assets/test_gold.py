@@ -10,7 +10,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations
 
 from benchmarks.dagster_runs import JobRunner, new_instance
 from music_platform.definitions import build_definitions
@@ -29,6 +28,7 @@ from music_platform.tables.gold.fact_sessions import FACT_SESSIONS
 from music_platform.tables.gold.fact_streams import FACT_STREAMS
 from music_platform.tables.gold.hourly_plays import HOURLY_PLAYS
 from music_platform.tables.gold.user_activity import USER_ACTIVITY
+from music_platform_tests.assets.local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations
 
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03"]
 HOURS = ("2026-11-01-00:00", "2026-11-03-23:00")

@@ -14,11 +14,11 @@ from gold_oracle.plans import CATALOGUE, Plan, make_plan
 from gold_oracle.rebuilding import Rebuilding, land
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
-from local_platform import RANGE_END, RANGE_START, LocalPlatform
 
 from music_platform.definitions import build_definitions
 from music_platform.partitions import hours_of_day
 from music_platform.settings import Settings
+from music_platform_tests.assets.local_platform import RANGE_END, RANGE_START, LocalPlatform
 
 _CSV_COLUMNS = {
     "artist_name": "artist", "title": "title", "duration": "duration_seconds", "track_id": "track_id", "release": "release",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from local_platform import HOUR, NEXT_HOUR, LocalPlatform, evaluations, good_record, gzip_lines
 
 from music_platform.errors import ManifestCorruptError, PublishConflictError, RowsWouldBeRemovedError
 from music_platform.lake.compaction import compact_partition
@@ -20,6 +19,14 @@ from music_platform.landing.landed_partitions import declare_expired
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import TABLES
+from music_platform_tests.assets.local_platform import (
+    HOUR,
+    NEXT_HOUR,
+    LocalPlatform,
+    evaluations,
+    good_record,
+    gzip_lines,
+)
 
 BRONZE, SILVER, QUARANTINE = (f"{layer}/listen_events" for layer in ("bronze", "silver", "quarantine"))
 ERRORS = "quarantine/collector_errors"

@@ -9,7 +9,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.test_utils import freeze_time
-from local_platform import LocalPlatform, good_record
 
 from music_platform.definitions import build_definitions
 from music_platform.lake.landing_layout import errors_key
@@ -19,6 +18,7 @@ from music_platform.orchestration.automation.landing_requests import data_versio
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform_tests.assets.local_platform import LocalPlatform, good_record
 
 _OLD, _NEXT, _LATER = "2026-02-01-05:00", "2026-02-01-06:00", "2026-03-01-05:00"
 _BRONZE = ["bronze/listen_events"]

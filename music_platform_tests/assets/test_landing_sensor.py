@@ -12,7 +12,6 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import PRIORITY_TAG
 from dagster._core.test_utils import freeze_time
-from local_platform import RANGE_END, RANGE_START, LocalPlatform, good_record, gzip_lines
 from pydantic import SecretStr
 
 from music_platform.definitions import build_definitions
@@ -25,6 +24,7 @@ from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import TABLES
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
+from music_platform_tests.assets.local_platform import RANGE_END, RANGE_START, LocalPlatform, good_record, gzip_lines
 
 _NOW = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
 _HOURS = ["2026-11-03-05:00", "2026-11-03-06:00", "2026-11-03-07:00"]

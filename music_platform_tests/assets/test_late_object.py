@@ -9,7 +9,6 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.test_utils import freeze_time
-from local_platform import RANGE_END, RANGE_START, LocalPlatform
 
 from music_platform.definitions import build_definitions
 from music_platform.eventsim import GeneratorOptions, generate_files
@@ -21,6 +20,7 @@ from music_platform.orchestration.automation.landing_sensor import SENSOR_NAME
 from music_platform.partitions import hours_of_day
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import TABLES
+from music_platform_tests.assets.local_platform import RANGE_END, RANGE_START, LocalPlatform
 
 _TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 _DAYS = [f"{_TODAY - timedelta(days=ago):%Y-%m-%d}" for ago in (4, 3)]

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, good_record, gzip_lines, to_line
 
 from music_platform.lake.manifest import manifest_key
 from music_platform.orchestration.io_managers.parquet_io_manager import previewed_columns
@@ -15,6 +14,15 @@ from music_platform.partitions import keys_in_range
 from music_platform.tables.catalogue import GOLD, TABLES
 from music_platform.tables.contract import ColumnType, Layer, Personal, TableContract
 from music_platform.tables.pipeline import PIPELINE
+from music_platform_tests.assets.local_platform import (
+    EMPTY_HOUR,
+    HOUR,
+    NEXT_HOUR,
+    LocalPlatform,
+    good_record,
+    gzip_lines,
+    to_line,
+)
 
 _HOURS = {HOUR: 3, NEXT_HOUR: 5, EMPTY_HOUR: 0}
 _TABLES = [

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, good_record, gzip_lines, to_line
 
 from music_platform.lake.landing_layout import errors_key
 from music_platform.lake.manifest import read_manifest
@@ -16,6 +15,15 @@ from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
 from music_platform.tables.events import EVENT_TYPES
 from music_platform.tables.pipeline import PIPELINE, WATCHED
+from music_platform_tests.assets.local_platform import (
+    EMPTY_HOUR,
+    HOUR,
+    NEXT_HOUR,
+    LocalPlatform,
+    good_record,
+    gzip_lines,
+    to_line,
+)
 
 _TABLES = [contract.path for contract in WATCHED]
 

@@ -5,13 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from local_platform import EMPTY_HOUR, HOUR, NEXT_HOUR, LocalPlatform, good_record, gzip_lines, materialized, to_line
 
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import TABLES
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.contract import Cadence
 from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform_tests.assets.local_platform import (
+    EMPTY_HOUR,
+    HOUR,
+    NEXT_HOUR,
+    LocalPlatform,
+    good_record,
+    gzip_lines,
+    materialized,
+    to_line,
+)
 
 HOURS = (HOUR, NEXT_HOUR, EMPTY_HOUR)
 SOME_TABLES = [table for table in TABLES if table.endswith("/listen_events")]

@@ -20,7 +20,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from local_platform import LocalPlatform, evaluations, gzip_lines, materialized
 
 from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.lake.spark import SparkEngine
@@ -38,6 +37,7 @@ from music_platform.tables.events import EVENT_CONTRACTS
 from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.silver import SILVER
 from music_platform.tables.transforms.bronze import bronze_events
+from music_platform_tests.assets.local_platform import LocalPlatform, evaluations, gzip_lines, materialized
 
 SOME_HOURS = keys_in_range("2026-11-02-20:00", "2026-11-03-01:00")
 # The catalogue of the sample has one song whose title is a pair of quotes. It was played three times.

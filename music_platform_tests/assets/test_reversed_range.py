@@ -10,10 +10,17 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from local_platform import HOUR, NEXT_HOUR, RANGE_END, RANGE_START, LocalPlatform, good_record
 
 from music_platform.definitions import build_definitions
 from music_platform.settings import Settings
+from music_platform_tests.assets.local_platform import (
+    HOUR,
+    NEXT_HOUR,
+    RANGE_END,
+    RANGE_START,
+    LocalPlatform,
+    good_record,
+)
 
 DAYS = ("2026-11-02", "2026-11-01")
 HOURS = (NEXT_HOUR, HOUR)

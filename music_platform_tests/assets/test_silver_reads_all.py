@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from local_platform import HOUR, NEXT_HOUR, LocalPlatform, good_record
 
 from music_platform.errors import ManifestCorruptError
 from music_platform.lake.partition_sets import StoredPartitions
+from music_platform_tests.assets.local_platform import HOUR, NEXT_HOUR, LocalPlatform, good_record
 
 EVENT_TYPE = "auth_events"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations, good_record
 
 from music_platform.definitions import build_definitions
 from music_platform.lake.partition_sets import StoredPartitions
@@ -16,6 +15,7 @@ from music_platform.partitions import hours_of_day
 from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence
 from music_platform.tables.gold.fact_plays import FACT_PLAYS
+from music_platform_tests.assets.local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations, good_record
 
 DAY, NEXT_DAY = "2026-11-01", "2026-11-02"
 HOURS = hours_of_day(DAY)

@@ -11,8 +11,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faulty_proxy import Fault, FaultyProxy, Request, Rule, passes
-from publishing import (
+
+from music_platform.errors import LakeUnreachableError, PublishConflictError
+from music_platform.lake.manifest import MANIFEST_NAME
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.publish import publish_partition
+from music_platform.settings import Settings
+from music_platform_tests.faults.faulty_proxy import Fault, FaultyProxy, Request, Rule, passes
+from music_platform_tests.faults.publishing import (
     CONTRACT,
     PARTITION,
     keys_in_folder,
@@ -22,12 +28,6 @@ from publishing import (
     write,
     write_and_publish,
 )
-
-from music_platform.errors import LakeUnreachableError, PublishConflictError
-from music_platform.lake.manifest import MANIFEST_NAME
-from music_platform.lake.object_store import ObjectStore
-from music_platform.lake.publish import publish_partition
-from music_platform.settings import Settings
 
 pytestmark = pytest.mark.integration
 

@@ -14,10 +14,10 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._grpc.client import DagsterGrpcClient
-from faulty_proxy import Fault, FaultyProxy, Request, passes
-from live_platform import LivePlatform, landed_objects, midnight, recomputed
 
 from music_platform.settings import Settings
+from music_platform_tests.faults.faulty_proxy import Fault, FaultyProxy, Request, passes
+from music_platform_tests.faults.live_platform import LivePlatform, landed_objects, midnight, recomputed
 
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from publishing import CONTRACT, PARTITION, keys_in_folder, keys_named, rows_by_manifest, rows_of, write_and_publish
 
 from music_platform.errors import ManifestCorruptError, PartitionMissingError
 from music_platform.lake.lake import Lake
@@ -13,6 +12,15 @@ from music_platform.lake.partition_sets import StagedPartitions, StoredPartition
 from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.settings import Settings
+from music_platform_tests.faults.publishing import (
+    CONTRACT,
+    PARTITION,
+    keys_in_folder,
+    keys_named,
+    rows_by_manifest,
+    rows_of,
+    write_and_publish,
+)
 
 MANIFEST = manifest_key(CONTRACT.path, PARTITION)
 OTHER_PARTITION = "2026-11-01-06:00"

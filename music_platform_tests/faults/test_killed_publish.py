@@ -10,7 +10,10 @@ import time
 from multiprocessing.context import ForkServerContext
 
 import pytest
-from publishing import (
+
+from music_platform.lake.object_store import ObjectStore
+from music_platform.settings import Settings
+from music_platform_tests.faults.publishing import (
     PARTITION,
     keys_in_folder,
     keys_named,
@@ -21,9 +24,6 @@ from publishing import (
     rows_of,
     write_and_publish,
 )
-
-from music_platform.lake.object_store import ObjectStore
-from music_platform.settings import Settings
 
 KILLS = 32
 _SIGKILL = -9

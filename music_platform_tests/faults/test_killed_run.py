@@ -9,8 +9,6 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
-from faulty_proxy import Fault, FaultyProxy, Request, passes
-from killed_runs import HOUR, LINES_OF_AN_OBJECT, TABLES, land, run_hour_when_told
 
 from music_platform.lake.lake import Lake
 from music_platform.lake.manifest import manifest_key, partition_folder, read_manifest
@@ -19,6 +17,8 @@ from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
 from music_platform.settings import Settings
 from music_platform.tables.contract import TableContract
+from music_platform_tests.faults.faulty_proxy import Fault, FaultyProxy, Request, passes
+from music_platform_tests.faults.killed_runs import HOUR, LINES_OF_AN_OBJECT, TABLES, land, run_hour_when_told
 
 KILLS = 4
 

@@ -9,8 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.context import ForkServerContext
 
 import pytest
-from faulty_proxy import FaultyProxy
-from publishing import (
+
+from music_platform.errors import LakeUnreachableError, PublishConflictError
+from music_platform.lake import publish
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.publish import publish_partition
+from music_platform.settings import Settings
+from music_platform_tests.faults.faulty_proxy import FaultyProxy
+from music_platform_tests.faults.publishing import (
     CONTRACT,
     PARTITION,
     keys_in_folder,
@@ -21,12 +27,6 @@ from publishing import (
     write,
     write_and_publish,
 )
-
-from music_platform.errors import LakeUnreachableError, PublishConflictError
-from music_platform.lake import publish
-from music_platform.lake.object_store import ObjectStore
-from music_platform.lake.publish import publish_partition
-from music_platform.settings import Settings
 
 RUNS = 4
 PUBLISHES_OF_A_RUN = 8

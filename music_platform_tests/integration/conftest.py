@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 
 from music_platform.lake.object_store import ObjectStore
 from music_platform.settings import Settings, current_settings
-
-_REPOSITORY = Path(__file__).resolve().parents[2]
+from music_platform_tests.places import REPOSITORY
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRun
     """A runner of the command on an empty lake and an instance in this test's folder."""
     home = tmp_path / "dagster"
     home.mkdir()
-    shutil.copy(_REPOSITORY / "deploy" / "local" / "dagster.yaml", home)
+    shutil.copy(REPOSITORY / "deploy" / "local" / "dagster.yaml", home)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv("MUSIC_PLATFORM_LAKE", str(tmp_path / "lake"))
     current_settings.cache_clear()

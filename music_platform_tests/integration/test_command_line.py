@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import HOUR, auth_event, in_its_own_process, land, materialize_hour, words
 from typer.testing import CliRunner
 
 from music_platform.cli import runs
@@ -23,6 +22,14 @@ from music_platform.settings import current_settings
 from music_platform.tables.bronze import BRONZE
 from music_platform.tables.schemas import arrow_schema
 from music_platform.tables.silver import SILVER
+from music_platform_tests.integration.command_line import (
+    HOUR,
+    auth_event,
+    in_its_own_process,
+    land,
+    materialize_hour,
+    words,
+)
 
 
 def test_check_passes_and_fails_by_its_exit_code(commands: CliRunner, tmp_path: Path) -> None:

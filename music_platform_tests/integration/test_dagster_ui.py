@@ -28,7 +28,6 @@ import dagster as dg
 import psutil
 import pytest
 import requests
-from command_line import auth_event
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from music_platform.definitions import build_definitions
@@ -38,9 +37,10 @@ from music_platform.orchestration.checks.outcome import CheckOutcome
 from music_platform.partitions import key_of_hour
 from music_platform.settings import Settings, process_environment
 from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform_tests.integration.command_line import auth_event
+from music_platform_tests.places import REPOSITORY
 
-_ROOT = Path(__file__).resolve().parents[2]
-_PICTURES = _ROOT / "artifacts" / "dagster"
+_PICTURES = REPOSITORY / "artifacts" / "dagster"
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _CHROMIUM_OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -156,7 +156,7 @@ def wait_until(condition: Callable[[], bool], served: Served) -> None:
 
 def new_home(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
-    shutil.copy(_ROOT / "deploy" / "local" / "dagster.yaml", folder)
+    shutil.copy(REPOSITORY / "deploy" / "local" / "dagster.yaml", folder)
     return folder
 
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from command_line import COMMAND, auth_event, materialize_hour, words
 from typer.testing import CliRunner
 
 from music_platform.cli import runs
 from music_platform.cli.main import app
 from music_platform.orchestration.runs import open_instance
 from music_platform.settings import current_settings
+from music_platform_tests.integration.command_line import COMMAND, auth_event, materialize_hour, words
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
-from command_line import COMMAND
 from test_demo_command import wait_until
 from typer.testing import CliRunner
 
 from music_platform.local.freshness import Debounce
 from music_platform.tables.catalogue import GOLD
+from music_platform_tests.integration.command_line import COMMAND
 
 pytestmark = pytest.mark.long
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import in_its_own_process
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
@@ -27,6 +26,7 @@ from music_platform.lake.lake import Lake
 from music_platform.orchestration.runs import open_instance
 from music_platform.settings import Settings, current_settings
 from music_platform.tables.catalogue import TABLES
+from music_platform_tests.integration.command_line import in_its_own_process
 
 _SUBJECTS = {
     "python",

@@ -20,7 +20,7 @@ from music_platform.compressed_text import read_bytes
 from music_platform.eventsim import GeneratorOptions
 from music_platform.eventsim.generator import Run
 from music_platform.eventsim.options import make_plan
-from music_platform_tests.sample import SAMPLE_FOLDER
+from music_platform_tests.places import SAMPLE_FOLDER
 
 _START, _DAYS = datetime(2026, 11, 1, tzinfo=UTC), 5
 _START_SECONDS = int(_START.timestamp())

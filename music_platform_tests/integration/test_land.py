@@ -21,7 +21,14 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from landed_files import (
+
+from music_platform.lake.landing_layout import ERRORS_PREFIX, parse_errors_key, parse_key
+from music_platform.lake.object_store import ObjectStore
+from music_platform.landing import writer
+from music_platform.landing.event_files import LandingInputError, event_files
+from music_platform.landing.writer import LandingSummary, land_files
+from music_platform.settings import Settings
+from music_platform_tests.integration.landed_files import (
     ERROR_KEY,
     FIRST_TS,
     HOUR_MS,
@@ -33,13 +40,6 @@ from landed_files import (
     landed_lines,
     objects_of,
 )
-
-from music_platform.lake.landing_layout import ERRORS_PREFIX, parse_errors_key, parse_key
-from music_platform.lake.object_store import ObjectStore
-from music_platform.landing import writer
-from music_platform.landing.event_files import LandingInputError, event_files
-from music_platform.landing.writer import LandingSummary, land_files
-from music_platform.settings import Settings
 
 _NOW = datetime(2026, 11, 28, 10, 20, 30, 123_456, UTC)
 # What Fluentd rewrites because its JSON is unusual and our landing leaves byte for byte: sent line -> Fluentd's line.

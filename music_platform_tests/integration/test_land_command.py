@@ -11,7 +11,12 @@ from typing import Any
 
 import pytest
 import typer
-from landed_files import (
+from typer.testing import CliRunner
+
+from music_platform.cli.land import land
+from music_platform.lake.object_store import ObjectStore
+from music_platform.settings import Settings, current_settings
+from music_platform_tests.integration.landed_files import (
     FIRST_TS,
     HOUR_MS,
     error_records,
@@ -20,11 +25,6 @@ from landed_files import (
     hour_place,
     landed_lines,
 )
-from typer.testing import CliRunner
-
-from music_platform.cli.land import land
-from music_platform.lake.object_store import ObjectStore
-from music_platform.settings import Settings, current_settings
 
 
 @pytest.fixture

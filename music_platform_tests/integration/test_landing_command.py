@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from command_line import HOUR, auth_event, materialize_hour, words
-from landed_files import error_records, landed_lines, objects_of
 from typer.testing import CliRunner
 
 from music_platform.cli.main import app
@@ -21,6 +19,8 @@ from music_platform.landing.refiling import refile
 from music_platform.landing.unread import find_unread
 from music_platform.partitions import hour_of_key
 from music_platform.settings import current_settings
+from music_platform_tests.integration.command_line import HOUR, auth_event, materialize_hour, words
+from music_platform_tests.integration.landed_files import error_records, landed_lines, objects_of
 
 _NAME = f"2026110107_{'0' * 32}.json.gz"
 _PLACE = "auth_events", hour_of_key(HOUR)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import HOUR, auth_event, land, materialize_hour, words
 from typer.testing import CliRunner
 
 from music_platform.cli.main import app
@@ -14,6 +13,7 @@ from music_platform.lake.manifest import read_manifest
 from music_platform.settings import current_settings
 from music_platform.tables.bronze import BRONZE
 from music_platform.tables.silver import SILVER
+from music_platform_tests.integration.command_line import HOUR, auth_event, land, materialize_hour, words
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from command_line import HOUR, auth_event, land, materialize_hour, words
 from typer.testing import CliRunner
 
 from music_platform.cli import runs
@@ -24,6 +23,7 @@ from music_platform.settings import current_settings
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.contract import Rule
 from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform_tests.integration.command_line import HOUR, auth_event, land, materialize_hour, words
 
 
 def test_quarantine_is_listed_shown_and_replayed_after_a_rule_was_mended(

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import FIRST_TS, words
 from typer.testing import CliRunner
 
 from music_platform.cli import runs
@@ -15,6 +14,7 @@ from music_platform.orchestration.runs import open_instance
 from music_platform.settings import current_settings
 from music_platform.tables.catalogue import TABLES
 from music_platform.tables.contract import Cadence
+from music_platform_tests.integration.command_line import FIRST_TS, words
 
 DAY = "2026-11-01"
 HOURS = [f"{DAY}-{hour:02}:00" for hour in range(24)]

@@ -16,7 +16,6 @@ from typing import Any
 
 import obstore
 import pytest
-from command_line import auth_event, land, words
 from typer.testing import CliRunner
 
 from music_platform.cli import runs
@@ -31,6 +30,7 @@ from music_platform.partitions import hour_of_key, hours_of_day, key_of_hour
 from music_platform.settings import Settings, current_settings
 from music_platform.tables.catalogue import TABLES
 from music_platform.tables.contract import Cadence
+from music_platform_tests.integration.command_line import auth_event, land, words
 
 _TICKS_SECONDS = 90.0
 _SENSORS = """

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pandas as pd
 import pyarrow as pa
 import pytest
-from local_platform import LocalPlatform
 
 from gold_oracle import ORACLES
 from gold_oracle.history import History
@@ -15,6 +14,7 @@ from music_platform.partitions import hours_of_day
 from music_platform.tables.catalogue import GOLD
 from music_platform.tables.contract import Cadence, ColumnType, TableContract
 from music_platform.tables.schemas import arrow_schema
+from music_platform_tests.assets.local_platform import LocalPlatform
 
 _WITHIN = {"score": 1e-8}
 """Columns that the platform promises to so much: scores are rounded to the billionth on every day that carries them."""

@@ -7,8 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from graphlib import TopologicalSorter
 
-from local_platform import LocalPlatform, gzip_lines, to_line
-
 from benchmarks.spine import build_spine
 from gold_oracle.history import Event, days_between
 from music_platform.lake.partition_sets import StoredPartitions
@@ -19,6 +17,7 @@ from music_platform.partitions import day_of_key, days_around, hours_of_day
 from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence, Layer
 from music_platform.tables.gold_table import GoldTable
+from music_platform_tests.assets.local_platform import LocalPlatform, gzip_lines, to_line
 
 _RUN_ID = "rebuild"
 

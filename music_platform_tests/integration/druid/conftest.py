@@ -11,8 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sample_day import DAY, INTERVAL, QUICK_START, SpecFactory
-from served_gold import Served
 
 from music_platform.errors import LocalDruidError
 from music_platform.local.druid.configuration import LocalConfiguration
@@ -20,6 +18,8 @@ from music_platform.local.druid.java import find_java
 from music_platform.local.druid.local_druid import LocalDruid
 from music_platform.serving.druid.client import DruidResource
 from music_platform.settings import Settings
+from music_platform_tests.integration.druid.sample_day import DAY, INTERVAL, QUICK_START, SpecFactory
+from music_platform_tests.integration.druid.served_gold import Served
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from sample_day import ORIGIN
 
 from music_platform.definitions import build_definitions
 from music_platform.errors import MusicPlatformError
@@ -27,6 +26,7 @@ from music_platform.serving.druid.datasources import DATASOURCES
 from music_platform.serving.druid.replacement import counts_by_partition
 from music_platform.settings import Settings
 from music_platform.tables.contract import Cadence
+from music_platform_tests.integration.druid.sample_day import ORIGIN
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 DAYS = ("2026-11-01", "2026-11-02")

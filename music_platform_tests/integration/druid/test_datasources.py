@@ -12,8 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sample_day import ORIGIN, QUICK_START
-from served_gold import DAYS, Served
 
 from music_platform.errors import DruidTaskFailedError
 from music_platform.lake.landed_sources import GONE_INPUTS_TAG
@@ -25,6 +23,8 @@ from music_platform.serving.druid.datasources import DATASOURCES
 from music_platform.serving.druid.ingestion_spec import interval_of
 from music_platform.settings import Settings, process_environment
 from music_platform.tables.contract import Cadence
+from music_platform_tests.integration.druid.sample_day import ORIGIN, QUICK_START
+from music_platform_tests.integration.druid.served_gold import DAYS, Served
 
 STREAMS, SESSIONS = DATASOURCES["streams"], DATASOURCES["sessions"]
 

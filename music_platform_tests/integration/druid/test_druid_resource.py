@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import requests
-from sample_day import INTERVAL, ORIGIN, QUICK_START, SpecFactory
 
 from music_platform.errors import DruidRequestRefusedError, DruidTaskFailedError, DruidUnreachableError
 from music_platform.local.druid.configuration import HOST
 from music_platform.local.druid.local_druid import LocalDruid
 from music_platform.serving.druid.client import DruidResource
 from music_platform.settings import Settings
+from music_platform_tests.integration.druid.sample_day import INTERVAL, ORIGIN, QUICK_START, SpecFactory
 
 pytestmark = pytest.mark.timeout(600)  # the first test starts Druid
 

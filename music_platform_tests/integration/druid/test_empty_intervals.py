@@ -12,8 +12,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from sample_day import ORIGIN
-from served_gold import RANGE_END, RANGE_START
 
 from music_platform.definitions import build_definitions
 from music_platform.lake.lake import Lake
@@ -32,6 +30,8 @@ from music_platform.serving.druid.replacement import Replacement, counts_by_part
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import TABLES
 from music_platform.tables.contract import Cadence
+from music_platform_tests.integration.druid.sample_day import ORIGIN
+from music_platform_tests.integration.druid.served_gold import RANGE_END, RANGE_START
 
 pytestmark = pytest.mark.timeout(900)
 

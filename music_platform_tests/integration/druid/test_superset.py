@@ -18,8 +18,6 @@ import dagster as dg
 import pytest
 import requests
 from playwright.sync_api import ConsoleMessage, Page, Response, sync_playwright
-from sample_day import ORIGIN, QUICK_START
-from served_gold import DAYS, Served
 
 from music_platform.cli.demo_superset import require_superset_can_start, show_dashboards
 from music_platform.cli.superset import tell_running
@@ -39,6 +37,8 @@ from music_platform.serving.superset.datasets import DATASETS
 from music_platform.serving.superset.model import Dashboard
 from music_platform.serving.superset.publishing import DatasetError, ask_charts, publish, read_columns
 from music_platform.settings import Settings
+from music_platform_tests.integration.druid.sample_day import ORIGIN, QUICK_START
+from music_platform_tests.integration.druid.served_gold import DAYS, Served
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -27,8 +27,9 @@ from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.error_records import ErrorRecord, parse_error_record
 from music_platform.landing.event_lines import HOUR_MS, hour_time
 from music_platform.settings import Settings
+from music_platform_tests.places import REPOSITORY
 
-FLUENTD = Path(__file__).resolve().parents[3] / "fluentd"
+FLUENTD = REPOSITORY / "fluentd"
 FIRST_TS = 1_793_509_200_000  # 2026-11-01 05:00 UTC
 LONGEST_WAIT_SECONDS = 60.0
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from collector import Collector, SmallDisk
 
 from music_platform.settings import Settings
+from music_platform_tests.integration.fluentd.collector import Collector, SmallDisk
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from collector import FLUENTD, Collector, SmallDisk, event
 
 from music_platform_tests.faults.faulty_proxy import Fault, FaultyProxy, passes
+from music_platform_tests.integration.fluentd.collector import FLUENTD, Collector, SmallDisk, event
 
 pytestmark = pytest.mark.integration
 _HEALTH = FLUENTD / "health.rb"

@@ -8,9 +8,9 @@ import urllib.request
 
 import pytest
 import yaml
-from collector import FLUENTD, Collector, event, free_port
 
 from music_platform_tests.faults.faulty_proxy import Fault, FaultyProxy, passes
+from music_platform_tests.integration.fluentd.collector import FLUENTD, Collector, event, free_port
 
 pytestmark = pytest.mark.integration
 

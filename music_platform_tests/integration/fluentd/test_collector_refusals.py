@@ -8,9 +8,9 @@ import json
 from collections import Counter
 
 import pytest
-from collector import FIRST_TS, Collector, event, packed
 
 from music_platform.landing.error_records import judge
+from music_platform_tests.integration.fluentd.collector import FIRST_TS, Collector, event, packed
 
 pytestmark = pytest.mark.integration
 

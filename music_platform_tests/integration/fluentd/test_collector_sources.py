@@ -14,10 +14,10 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from collector import Collector, event, packed
 
 from music_platform.eventsim import SinkError
 from music_platform.lake.landing_layout import parse_errors_key, parse_key
+from music_platform_tests.integration.fluentd.collector import Collector, event, packed
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from music_platform.eventsim.catalogue import garbled, generated_catalogue, parse_catalogue, read_catalogue
 from music_platform.eventsim.errors import CatalogueError
-from music_platform_tests.sample import SAMPLE_FOLDER
+from music_platform_tests.places import SAMPLE_FOLDER
 
 _CSV = 'artist_name,title,duration,year\r\nBjörk,Jóga,305.1,1997\r\nA,"B (12\\" Mix), C",200.5,0\r\nD,,,\r\n'
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from music_platform.eventsim.config import ListenerConfig, load_config, parse_config
 from music_platform.eventsim.errors import GeneratorConfigError
-from music_platform_tests.sample import SAMPLE_FOLDER
+from music_platform_tests.places import SAMPLE_FOLDER
 
 _OWN = json.loads(resources.files("music_platform.eventsim").joinpath("data/listeners.json").read_bytes())
 
