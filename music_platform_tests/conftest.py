@@ -58,7 +58,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """A worker for each processor; none, which is to say this process, where paths are named: a few tests start sooner so."""
-    return len(os.sched_getaffinity(0)) if _everything_is_asked_for(config) else 0
+    if not _everything_is_asked_for(config):
+        return 0
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
