@@ -22,20 +22,13 @@ PLAYED_SECONDS = Column(
     personal=Personal.NONE,
 )
 
-
 PLAYS = count_column("plays", "Songs started.")
-
-
 LISTENERS = count_column("listeners", "Distinct listeners.")
-
-
 SKIPS = count_column("skips", "Plays that were skipped.")
-
 
 SKIPS_AMONG_PLAYS = Rule(
     name="skips_among_plays", condition="skips <= plays", description="No more plays were skipped than there were."
 )
-
 
 LISTENERS_AMONG_PLAYS = Rule(
     name="listeners_among_plays",

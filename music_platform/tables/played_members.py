@@ -18,15 +18,12 @@ IS_IN_CATALOGUE = Column(
     personal=Personal.NONE,
 )
 
-
 PLAYS = count_column("plays", "Plays so far.")
-
 
 FIRST_AND_LAST_PLAYED = (
     time_column("first_played_at", "First play so far; null before one.", nullable=True, personal=Personal.NONE),
     time_column("last_played_at", "Last play so far; null before one.", nullable=True, personal=Personal.NONE),
 )
-
 
 PLAYED_RULES = (
     Rule(
@@ -46,10 +43,7 @@ PLAYED_RULES = (
     ),
 )
 
-
 _TOLD_BY_CATALOGUE = ("track_id", "release", "year", "artist_id", "location", "latitude", "longitude")
-
-
 NEVER_PLAYED = {"is_in_catalogue": False, "plays": 0}
 
 

@@ -22,13 +22,11 @@ from music_platform.tables.reconciliations import Numbers, Reconciliation, Store
 
 TOP_RANKS = 1000
 
-
 _RANKED = Rule(
     name="within_top_ranks",
     condition=f"plays_rank <= {TOP_RANKS} OR listeners_rank <= {TOP_RANKS}",
     description=f"The row is among the first {TOP_RANKS} by plays or by listeners.",
 )
-
 
 ARTIST = text_column("artist", "Name of the artist.", personal=Personal.NONE)
 

@@ -16,24 +16,15 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.tables.columns import UNKNOWN, UNKNOWN_KEY
 from music_platform.tables.contract import ColumnType, TableContract
-from music_platform.tables.events import LISTEN_EVENTS
+from music_platform.tables.events.listen_events import LISTEN_EVENTS
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 """Since when the unknown member is valid: no event of silver is earlier."""
 
-
 PLACE = ("zip", "city", "state", "latitude", "longitude")
-
-
 CITY, LATITUDE, LONGITUDE, DURATION = LISTEN_EVENTS.columns("city", "latitude", "longitude", "duration_seconds")
-
-
 _EVENT_STATE, _EVENT_ZIP = LISTEN_EVENTS.columns("state", "zip")
-
-
 STATE = replace(_EVENT_STATE, pattern=f"^([A-Z]{{2}}|{UNKNOWN})$")
-
-
 ZIP = replace(_EVENT_ZIP, pattern=f"^([0-9]{{5}}|{UNKNOWN})$")
 
 

@@ -68,7 +68,6 @@ DIM_DATETIME = TableContract(
     unique_columns=("datetime_key",),
 )  # fmt: skip
 
-
 _FRIDAY = 5
 
 

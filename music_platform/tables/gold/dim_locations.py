@@ -30,7 +30,6 @@ from music_platform.tables.transforms.keys import location_key
 EVENT_TYPES = ("page_view_events", "listen_events", "auth_events", "status_change_events")
 """The event types that it is made from."""
 
-
 DIM_LOCATIONS = TableContract(
     layer=Layer.GOLD,
     name="dim_locations",

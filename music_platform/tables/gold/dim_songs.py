@@ -29,7 +29,6 @@ from music_platform.tables.transforms.keys import artist_key, duration_milliseco
 
 DURATION_TOLERANCE_MILLISECONDS = 1_000
 
-
 DIM_SONGS = TableContract(
     layer=Layer.GOLD,
     name="dim_songs",

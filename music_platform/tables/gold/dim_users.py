@@ -20,7 +20,7 @@ from music_platform.tables.columns import (
     time_column,
 )
 from music_platform.tables.contract import Cadence, Column, ColumnType, Layer, Personal, Rule, TableContract
-from music_platform.tables.events import LISTEN_EVENTS
+from music_platform.tables.events.listen_events import LISTEN_EVENTS
 from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
 from music_platform.tables.gold.fact_plays import FACT_PLAYS
 from music_platform.tables.gold_table import GoldTable, silver
@@ -39,10 +39,8 @@ _USER_ID, _FIRST_NAME, _LAST_NAME, _REGISTERED_AT = LISTEN_EVENTS.columns(
     "user_id", "first_name", "last_name", "registered_at"
 )
 
-
 EVENT_TYPES = ("page_view_events", "listen_events", "auth_events", "status_change_events")
 """The event types that it is made from."""
-
 
 DIM_USERS = TableContract(
     layer=Layer.GOLD,
@@ -99,13 +97,8 @@ DIM_USERS = TableContract(
     unique_columns=("user_version_key",),
 )  # fmt: skip
 
-
 _USER_ATTRIBUTES = ("first_name", "last_name", "gender", "registered_at", "level", "city", "state")
-
-
 _TRACKED_ATTRIBUTES = ("first_name", "last_name", "gender", "level", "_location")
-
-
 _USER_WINDOWS = 64
 
 

@@ -16,7 +16,7 @@ from music_platform.tables.columns import (
     USER_KEY,
 )
 from music_platform.tables.contract import Layer, TableContract
-from music_platform.tables.events import PAGE_VIEW_EVENTS
+from music_platform.tables.events.page_view_events import PAGE_VIEW_EVENTS
 from music_platform.tables.frames import columns_of
 from music_platform.tables.gold.fact_streams import PLACE, STATE_NAME
 from music_platform.tables.gold_table import GoldTable, silver

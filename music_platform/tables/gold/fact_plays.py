@@ -9,7 +9,7 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.tables.columns import ARTIST_KEY, EVENT_ID, LOCATION_KEY, SESSION_KEY, SONG_KEY, USER_KEY
 from music_platform.tables.contract import Cadence, Layer, TableContract
-from music_platform.tables.events import LISTEN_EVENTS
+from music_platform.tables.events.listen_events import LISTEN_EVENTS
 from music_platform.tables.frames import columns_of, is_of_days
 from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
 from music_platform.tables.gold.fact_streams import (

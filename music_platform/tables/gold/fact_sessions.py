@@ -33,9 +33,7 @@ FACT_SESSIONS = TableContract(
     unique_columns=("session_key",),
 )  # fmt: skip
 
-
 DAYS_AFTER_THE_START = 2  # in which a session may go on; the longest seen last some hours
-
 
 # How a column of a session so far and that of its next day are put together.
 _PUT_TOGETHER: dict[str, Callable[[SparkColumn, SparkColumn], SparkColumn]] = {

@@ -21,7 +21,7 @@ from music_platform.tables.columns import (
     text_column,
 )
 from music_platform.tables.contract import Column, ColumnType, Layer, Personal, Rule, TableContract
-from music_platform.tables.events import LISTEN_EVENTS
+from music_platform.tables.events.listen_events import LISTEN_EVENTS
 from music_platform.tables.frames import columns_of
 from music_platform.tables.gold_table import GoldTable, silver
 from music_platform.tables.reconciliations import holds_every_row
@@ -30,13 +30,8 @@ from music_platform.tables.transforms.keys import SESSION_COLUMNS, artist_key, d
 from music_platform.tables.transforms.numbers import hour_number
 
 _SECONDS_OF_A_DAY = 86_400
-
-
 PLACE = LISTEN_EVENTS.columns("city", "state", "latitude", "longitude")
-
-
 STATE_NAME = text_column("state_name", "Name of the state, `Unknown` for a code without.", personal=Personal.QUASI)
-
 
 PLAYED_SECONDS = Column(
     name="played_seconds",
@@ -50,7 +45,6 @@ PLAYED_SECONDS = Column(
     personal=Personal.NONE,
 )
 
-
 IS_SKIPPED = Column(
     name="is_skipped",
     type=ColumnType.BOOLEAN,
@@ -59,20 +53,17 @@ IS_SKIPPED = Column(
     personal=Personal.NONE,
 )
 
-
 PLAYED_WITHIN_DURATION = Rule(
     name="played_within_duration",
     condition="played_seconds IS NULL OR played_seconds <= duration_seconds",
     description="No song is played for longer than it lasts.",
 )
 
-
 SKIP_KNOWN_WITH_SECONDS = Rule(
     name="skip_known_with_seconds",
     condition="(played_seconds IS NULL) = (is_skipped IS NULL)",
     description="`is_skipped` is known exactly where `played_seconds` is.",
 )
-
 
 FACT_STREAMS = TableContract(
     layer=Layer.GOLD,

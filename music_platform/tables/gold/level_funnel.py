@@ -30,7 +30,6 @@ STAGES: dict[str, str] = {
     "cancelled": "views of the page Cancellation Confirmation",
 }
 
-
 STAGE_OF_PAGE = {
     "Upgrade": "upgrade_page",
     "Submit Upgrade": "submit_upgrade",
@@ -40,12 +39,8 @@ STAGE_OF_PAGE = {
     "Cancellation Confirmation": "cancelled",
 }
 
-
 STAGE_OF_LEVEL = {"free": "active_free", "paid": "active_paid"}
-
-
 STAGE_OF_PREVIOUS_LEVEL = {"free": "became_paid", "paid": "became_free"}
-
 
 LEVEL_FUNNEL = TableContract(
     layer=Layer.GOLD,

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.tables.columns import LOCATION_KEY, SESSION_KEY, USER_KEY, count_column, text_column, time_column
 from music_platform.tables.contract import Cadence, Column, ColumnType, Layer, Personal, Rule, TableContract
-from music_platform.tables.events import LISTEN_EVENTS
+from music_platform.tables.events.listen_events import LISTEN_EVENTS
 from music_platform.tables.frames import columns_of
 from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
 from music_platform.tables.gold.fact_plays import FACT_PLAYS
@@ -31,7 +31,6 @@ TIME_ORDER = Rule(
     name="ends_after_it_starts", condition="ended_at >= started_at", description="A session ends after it starts."
 )
 
-
 MEASURES = (
     count_column("page_views", "Page views, songs included."),
     count_column("pages", "Page views other than songs."),
@@ -47,7 +46,6 @@ MEASURES = (
     Column(name="is_cancelled", type=ColumnType.BOOLEAN, description="Whether Cancellation Confirmation was reached.",
            personal=Personal.NONE),
 )  # fmt: skip
-
 
 ENDS = (
     *LISTEN_EVENTS.columns("session_id"),
@@ -73,7 +71,6 @@ ENDS = (
     ),
 )
 
-
 SESSION_DAYS = TableContract(
     layer=Layer.GOLD,
     name="session_days",
@@ -86,7 +83,6 @@ SESSION_DAYS = TableContract(
     sort_columns=("started_at", "session_key"),
     unique_columns=("started_at", "session_key"),
 )
-
 
 PAGE_REACHED = {
     "is_converted": "Submit Upgrade",

@@ -20,7 +20,6 @@ from music_platform.tables.transforms.numbers import MICRO, event_order, level_o
 
 USER_KEY_OF_A_LISTENER = replace(USER_KEY, description="Listener in dim_users.")
 
-
 USER_ACTIVITY = TableContract(
     layer=Layer.GOLD,
     name="user_activity",

@@ -21,16 +21,9 @@ from music_platform.tables.transforms.numbers import MICRO, NANO, whole
 # Filtering for Implicit Feedback Datasets" (ICDM 2008), each weighed by its age, as in Ding and Li, "Time Weight Collaborative
 # Filtering" (CIKM 2005). The four values are this project's.
 PLAY_WEIGHT = 1.0  # also where it is not known whether the song was skipped
-
-
 SKIPPED_PLAY_WEIGHT = 0.2
-
-
 SCORE_HALF_LIFE_DAYS = 30
-
-
 LEAST_SCORE = 0.01  # a single play falls below it after 200 days
-
 
 USER_SONG_INTERACTIONS = TableContract(
     layer=Layer.GOLD,
@@ -74,7 +67,6 @@ USER_SONG_INTERACTIONS = TableContract(
     sort_columns=("user_key", "song_key"),
     unique_columns=("day", "user_key", "song_key"),
 )
-
 
 _MICROSECONDS_OF_DAY = 86_400e6
 

@@ -19,7 +19,8 @@ from pyspark.sql.types import StringType, StructField, StructType
 from music_platform.exact_json import WrittenNumber, json_text, read_json, refuse_constant
 from music_platform.tables.bronze import WRONG_TYPE
 from music_platform.tables.contract import ColumnType, Rule
-from music_platform.tables.events import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, EventContract, EventField
+from music_platform.tables.events import EventContract, EventField
+from music_platform.tables.events.event import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS
 from music_platform.tables.silver import NO_FAULT, silver_contract
 
 _LONGEST_VALUE_SHOWN = 80

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.errors import MusicPlatformError
 from music_platform.tables.contract import is_visible
-from music_platform.tables.events import LONGEST_TITLE
+from music_platform.tables.events.fields import LONGEST_TITLE
 from music_platform.tables.transforms.keys import artist_key, song_key
 from music_platform.tables.transforms.text import repair_texts
 

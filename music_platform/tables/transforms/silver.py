@@ -7,7 +7,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.tables.contract import ColumnType, is_visible
-from music_platform.tables.events import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, EventContract
+from music_platform.tables.events import EventContract
+from music_platform.tables.events.event import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS
 from music_platform.tables.silver import silver_contract
 from music_platform.tables.transforms.breaches import breaches
 from music_platform.tables.transforms.text import USER_AGENT_PARTS, parse_user_agent, repair_texts

@@ -19,7 +19,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.tables.contract import Column, ColumnType, Personal, TableContract
-from music_platform.tables.events import AUTH_EVENTS, STATUS_CHANGE_EVENTS
+from music_platform.tables.events.auth_events import AUTH_EVENTS
+from music_platform.tables.events.status_change_events import STATUS_CHANGE_EVENTS
 from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
 from music_platform.tables.gold.fact_plays import FACT_PLAYS
 from music_platform.tables.gold.hourly_plays import HOURLY_PLAYS, hourly_plays

@@ -16,13 +16,10 @@ from pyspark.sql import SparkSession
 from music_platform.landing.reader import LINES_SCHEMA
 from music_platform.tables.bronze import BRONZE, FAULTS
 from music_platform.tables.contract import ColumnType
-from music_platform.tables.events import (
-    AUTH_EVENTS,
-    EVENT_CONTRACTS,
-    LISTEN_EVENTS,
-    PAGE_VIEW_EVENTS,
-    EventContract,
-)
+from music_platform.tables.events import EVENT_CONTRACTS, EventContract
+from music_platform.tables.events.auth_events import AUTH_EVENTS
+from music_platform.tables.events.listen_events import LISTEN_EVENTS
+from music_platform.tables.events.page_view_events import PAGE_VIEW_EVENTS
 from music_platform.tables.schemas import arrow_schema
 from music_platform.tables.transforms.bronze import LineParser, bronze_events
 from music_platform_tests.unit.tables.sample_records import HOUR, good_record, lines_of, to_line

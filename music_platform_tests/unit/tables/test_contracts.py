@@ -26,7 +26,8 @@ from music_platform.tables.contract import (
     TableContract,
     column_rules,
 )
-from music_platform.tables.events import EVENT_CONTRACTS, LISTEN_EVENTS, EventContract
+from music_platform.tables.events import EVENT_CONTRACTS, EventContract
+from music_platform.tables.events.listen_events import LISTEN_EVENTS
 from music_platform.tables.pipeline import PIPELINE
 from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.schemas import arrow_schema, fingerprint, spark_schema

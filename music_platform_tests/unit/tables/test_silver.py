@@ -16,15 +16,11 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from music_platform.landing.reader import LINES_SCHEMA
 from music_platform.tables.contract import ColumnType
-from music_platform.tables.events import (
-    AUTH_EVENTS,
-    EVENT_CONTRACTS,
-    LISTEN_EVENTS,
-    PAGE_VIEW_EVENTS,
-    STATUS_CHANGE_EVENTS,
-    EventContract,
-    EventField,
-)
+from music_platform.tables.events import EVENT_CONTRACTS, EventContract, EventField
+from music_platform.tables.events.auth_events import AUTH_EVENTS
+from music_platform.tables.events.listen_events import LISTEN_EVENTS
+from music_platform.tables.events.page_view_events import PAGE_VIEW_EVENTS
+from music_platform.tables.events.status_change_events import STATUS_CHANGE_EVENTS
 from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.schemas import arrow_schema
 from music_platform.tables.silver import SILVER, silver_contract
