@@ -23,6 +23,7 @@ from music_platform.errors import MusicPlatformError
 
 _POLL_SECONDS = 0.2
 _LOG_LINES_TOLD = 15
+_SAME_PROCESS_SECONDS = 1.0  # a process's start is known to the hundredth, and moves with the clock
 Progress = Callable[[str], None]
 
 
@@ -54,16 +55,19 @@ class Service:
         try:
             recorded = json.loads(self._pid_file.read_text())
             process = psutil.Process(recorded["pid"])
-            if process.create_time() != recorded["created"] or process.status() == psutil.STATUS_ZOMBIE:
+            is_same = abs(process.create_time() - recorded["created"]) < _SAME_PROCESS_SECONDS
+            if not is_same or process.status() == psutil.STATUS_ZOMBIE:
                 return None
         except (FileNotFoundError, psutil.NoSuchProcess, ValueError):
             return None
         return process
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def start(
+        self, command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+    ) -> psutil.Process:
         """Start the command in a session of its own, so that it outlives this process and its terminal.
 
-        It gets a new log; the one before is kept beside it.
+        It works in ``folder``, by default its own. It gets a new log; the one before is kept beside it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
@@ -72,16 +76,18 @@ class Service:
             started = subprocess.Popen(
                 list(command),
                 env=dict(environment),
-                cwd=self.folder,
+                cwd=folder or self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        created = psutil.Process(started.pid).create_time()
+        process = psutil.Process(started.pid)
+        created = process.create_time()
         written = self._pid_file.with_suffix(".pid.new")
         written.write_text(json.dumps({"pid": started.pid, "created": created}))
         written.replace(self._pid_file)
+        return process
 
     def wait_until(self, is_healthy: Callable[[], bool], seconds: float, progress: Progress) -> None:
         """Wait until the service is healthy; ``progress`` is called with what is waited for, once in a while.
@@ -110,9 +116,7 @@ class Service:
         members = [process, *process.children(recursive=True)]
         _signal_group(process.pid, signal.SIGTERM)
         _, alive = psutil.wait_procs(members, timeout=patience_seconds)
-        alive += _group(
-            process.pid
-        )  # a supervisor may have begun another process in place of one that was ended before it
+        alive += _group(process.pid)  # a supervisor may have begun another process in place of one that had ended
         if alive:
             _signal_group(process.pid, signal.SIGKILL)
             _, alive = psutil.wait_procs(alive, timeout=patience_seconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +12,18 @@ from typing import Protocol
 from platformdirs import user_cache_path
 
 from music_platform.errors import LocalDruidError
-from music_platform.local.druid import processes
+from music_platform.local.druid import machine
 from music_platform.local.druid.artifacts import LockedJar, bring_jars, read_lock
 from music_platform.local.druid.configuration import CLUSTER_FOLDER, SERVICES, ZOOKEEPER, LocalConfiguration
 from music_platform.local.druid.health import Datasource, Health
 from music_platform.local.druid.java import find_java
-from music_platform.local.service import exclusively
+from music_platform.local.service import Service, exclusively
 from music_platform.settings import Settings
 
+JVM = "java"
+"""The one process of the local Druid, by the name of its log and its pid file."""
 _START_SECONDS = 240.0
+_STOP_SECONDS = 30.0  # Druid ends by itself, so that a task can go on at the next start
 
 
 class Progress(Protocol):
@@ -56,7 +61,7 @@ class Status:
 
     pid: int
     started: float  # seconds since the epoch
-    memory: processes.Memory
+    memory: machine.Memory
     services: Sequence[ServiceStatus]
     lacking: str  # in words; empty when all is well
     datasources: Sequence[Datasource] | None
@@ -68,6 +73,7 @@ class LocalDruid:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.configuration = LocalConfiguration(settings)
+        self.service = Service(JVM, self.configuration.logs)
         self._health = Health(self.configuration)
 
     def up(self, progress: Progress | None = None, *, java_options: Sequence[str] = ()) -> bool:
@@ -78,32 +84,34 @@ class LocalDruid:
         """
         progress = progress or Silent()
         with exclusively(self.configuration.folder, self._busy):
-            process = processes.running(self.configuration)
+            process = self.service.process()
             if process is not None:
                 self._health.wait(process, _START_SECONDS, progress.starting)
                 return False
             java = find_java(self.settings)
-            processes.require_free_ports(self.configuration.ports)
-            processes.require_memory()
+            machine.require_free_ports(self.configuration.ports)
+            machine.require_memory()
             jars = self._jars(progress.downloading)
             self.configuration.write(jars)
             command = self.configuration.command(java.executable, jars, java_options)
-            process = processes.start(self.configuration, command)
+            # Nodes of leaders that no longer live would send every request in circles for half a minute.
+            shutil.rmtree(self.configuration.zookeeper_data, ignore_errors=True)
+            process = self.service.start(command, os.environ, self.configuration.folder)
             try:
                 self._health.wait(process, _START_SECONDS, progress.starting)
             except BaseException:
-                processes.stop(self.configuration)
+                self.service.stop(_STOP_SECONDS)
                 raise
             return True
 
     def down(self) -> bool:
         """Stop Druid; False when it did not run."""
         with exclusively(self.configuration.folder, self._busy):
-            return processes.stop(self.configuration)
+            return self.service.stop(_STOP_SECONDS)
 
     def status(self) -> Status | None:
         """What runs and how it is; None when Druid does not run."""
-        process = processes.running(self.configuration)
+        process = self.service.process()
         if process is None:
             return None
         lacking = self._health.lacking()
@@ -113,7 +121,7 @@ class LocalDruid:
         return Status(
             pid=process.pid,
             started=process.create_time(),
-            memory=processes.memory_of(process),
+            memory=machine.memory_of(process),
             services=services,
             lacking=lacking,
             datasources=self._health.datasources(),

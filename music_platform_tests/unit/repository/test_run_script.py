@@ -83,9 +83,9 @@ def test_a_druid_that_was_started_makes_its_datasources_assets(
     project: Path, tmp_path: Path, is_up: bool, variables: dict[str, str], expected: str
 ) -> None:
     folder = tmp_path / "druid"
-    folder.mkdir()
+    (folder / "logs").mkdir(parents=True)
     if is_up:
-        (folder / "process.json").write_text("{}")
+        (folder / "logs" / "java.pid").write_text("{}")
     (project / ".venv" / "bin" / "python").write_text(
         '#!/bin/sh\n[ "$1" = -c ] && exit; printf "%s\\n" "${MUSIC_PLATFORM_DRUID_ENABLED:-}"\n'
     )
