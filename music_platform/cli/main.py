@@ -30,8 +30,8 @@ COMMANDS: dict[str, str] = {
     "superset": "Superset on this machine, with the dashboards on Druid.",
     "fluentd": "The collector's configuration.",
     "webserver": "Serve Dagster's UI to browsers that reach it by its own names, and to no other site's pages.",
-    "dictionary": "Print the data dictionary: every table, column and rule.",
-    "lineage": "Derive the lineage of every column from the transforms, and print it as Markdown.",
+    "dictionary": "Print the data dictionary as Markdown: every table, column and rule.",
+    "lineage": "Derive the lineage of every column from the transforms, and print it as JSON.",
 }
 
 

@@ -37,9 +37,9 @@ from music_platform.tables.bronze import BRONZE, FAULTS, WRONG_TYPE
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS, COLLECTOR_RULES
 from music_platform.tables.contract import Personal, TableContract
 from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform.tables.events.event import fields_bound
 from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.silver import NO_FAULT, SILVER
-from music_platform.tables.transforms.breaches import fields_bound
 
 _QUARANTINES: dict[str, TableContract] = {**QUARANTINE, COLLECTOR_ERRORS.name: COLLECTOR_ERRORS}
 

@@ -25,7 +25,9 @@ def snapshot_text() -> str:
 def _describe(thing: Any) -> Any:
     if inspect.isclass(thing):
         members = [name for name in vars(thing) if not name.startswith("_")]
-        return {"class": thing.__module__, "initialised with": _parameters(thing), "members": sorted(members)}
+        # Dagster's records get their real signature at their first use; their annotations say the same from the beginning.
+        fields = list(getattr(thing, "__annotations__", ())) or _parameters(thing)
+        return {"class": thing.__module__, "fields or parameters": fields, "members": sorted(members)}
     if callable(thing):
         return {"function": thing.__module__, "called with": _parameters(thing)}
     if isinstance(thing, (set, frozenset, list, tuple)):

@@ -7,6 +7,7 @@ An event field knows both its name in the record (``sessionId``) and the column 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 
 from music_platform.tables.contract import Column, ColumnType, Rule, column_rules
@@ -82,3 +83,11 @@ class EventContract:
         """16 hex digits that change when a record comes to be read or repaired in another way."""
         text = repr([(field.key, str(field.key_type), field.column.name, field.is_text) for field in self.fields])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fields_bound(event: EventContract, rule: Rule) -> tuple[EventField, ...]:
+    """The fields that a rule of the event type's silver table binds, in the order of the record."""
+    words = set(re.findall(r"\w+", rule.condition))
+    return tuple(
+        field for field in event.fields if field.column.name in words or f"_record.{field.key}" in rule.condition
+    )

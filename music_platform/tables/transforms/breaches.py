@@ -6,7 +6,6 @@ In the engine's Python workers, so that both engines write numbers alike. Which 
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -18,9 +17,9 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from music_platform.exact_json import WrittenNumber, json_text, read_json, refuse_constant
 from music_platform.tables.bronze import WRONG_TYPE
-from music_platform.tables.contract import ColumnType, Rule
+from music_platform.tables.contract import ColumnType
 from music_platform.tables.events import EventContract, EventField
-from music_platform.tables.events.event import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS
+from music_platform.tables.events.event import EARLIEST_MILLISECONDS, LATEST_MILLISECONDS, fields_bound
 from music_platform.tables.silver import NO_FAULT, silver_contract
 
 _LONGEST_VALUE_SHOWN = 80
@@ -75,14 +74,6 @@ def _can_be_judged(rule: str, fields: tuple[EventField, ...], fault: str, fault_
 
 def _read(record: str, is_as_landed: bool) -> dict[str, Any]:
     return read_json(record, refuse_constant=refuse_constant) if is_as_landed else json.loads(record)
-
-
-def fields_bound(event: EventContract, rule: Rule) -> tuple[EventField, ...]:
-    """The fields that a rule of the event type's silver table binds, in the order of the record."""
-    words = set(re.findall(r"\w+", rule.condition))
-    return tuple(
-        field for field in event.fields if field.column.name in words or f"_record.{field.key}" in rule.condition
-    )
 
 
 def _describe(rules: list[str], record: dict[str, Any], fields: dict[str, tuple[EventField, ...]]) -> str:

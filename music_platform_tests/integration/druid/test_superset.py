@@ -277,7 +277,7 @@ def page(shown: Shown) -> Iterator[Page]:
         page.fill('[data-test="username-input"]', shown.running.guest.username)
         page.fill('[data-test="password-input"]', shown.running.guest.password)
         page.click('[data-test="login-button"]')
-        page.wait_for_url(lambda url: "/login" not in url, wait_until="commit", timeout=60_000)
+        page.wait_for_url(lambda url: "/login" not in url, wait_until="commit", timeout=120_000)
         yield page
         browser.close()
 
@@ -315,7 +315,7 @@ def wait_for_charts(page: Page, count: int) -> None:
         """count => document.querySelectorAll('.dashboard-component-chart-holder .slice_container').length >= count
             && !document.querySelector('.dashboard-component-chart-holder [data-test=loading-indicator]')""",
         arg=count,
-        timeout=90_000,
+        timeout=240_000,
     )
     page.wait_for_timeout(1500)  # the charts' own drawing
 

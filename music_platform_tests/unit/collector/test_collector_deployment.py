@@ -15,9 +15,8 @@ from typing import Any
 import click
 import pytest
 import yaml
-from typer.main import get_command
 
-from music_platform.cli.main import app
+from music_platform.cli.main import load_command
 from music_platform.collector import parse_configuration
 from music_platform.collector.embedded_code import Variable
 from music_platform.settings import Settings
@@ -167,7 +166,7 @@ def test_the_collector_s_buffer_is_on_a_disk_that_outlives_its_pod(variables: di
 
 
 def test_the_producer_s_arguments_are_those_of_generate() -> None:
-    generate = get_command(app).commands["generate"]  # type: ignore[attr-defined]
+    generate = load_command("generate")
     image = dict(_instructions(REPOSITORY / "deploy" / "eventsim" / "Dockerfile"))
     entry = json.loads(image["ENTRYPOINT"])
     assert entry[:2] == ["music-platform", "generate"]

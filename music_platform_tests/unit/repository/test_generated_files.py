@@ -30,7 +30,7 @@ def one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GeneratedFile:
     """A repository with one generated file, which is stale, and a spec that belongs to nothing."""
     file = GeneratedFile(tmp_path / "docs" / "page.md", lambda: "new\n")
     (tmp_path / "gone.json").write_text("{}")
-    monkeypatch.setattr(generated_files, "ROOT", tmp_path)
+    monkeypatch.setattr(generated_files, "REPOSITORY", tmp_path)
     monkeypatch.setattr(generated_files, "_DRUID_SPECS", tmp_path)
     monkeypatch.setattr(generated_files, "generated_files", lambda: [file])
     return file

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from music_platform.cli.main import app
+from music_platform.cli.main import COMMANDS, app, load_command
 from music_platform_tests.places import REPOSITORY
 
 GUIDES = [*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -60,8 +60,14 @@ def test_named_files_exist(guide: Path) -> None:
 def problem_of_command(line: str) -> str:
     """What a `music-platform ...` or `demo ...` line names that does not exist; empty when all of it does."""
     words = shlex.split(line, comments=True)
-    command, name = get_command(app), "music-platform"
+    name = "music-platform"
     words = words[1:] if words[0] == name else words
+    if words and not words[0].startswith("-"):
+        if words[0] not in COMMANDS:
+            return f"{name} has no {words[0]}"
+        command, name = load_command(words[0]), f"{name} {words.pop(0)}"
+    else:
+        command = get_command(app)
     while (subcommands := getattr(command, "commands", None)) and words and not words[0].startswith("-"):
         if words[0] not in subcommands:
             return f"{name} has no {words[0]}"

@@ -34,7 +34,7 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dag
         "MUSIC_PLATFORM_LAKE": str(tmp_path / "lake"),
         "MUSIC_PLATFORM_START": f"{datetime.now(UTC) - timedelta(days=30):%Y-%m-%dT00:00}",
         "MUSIC_PLATFORM_DAILY_QUIET_SECONDS": "2",
-        "PYTHONPATH": str(_FOLDER),
+        "PYTHONPATH": str(REPOSITORY),
     }
     with dg.DagsterInstance.get() as instance, (tmp_path / "daemon.txt").open("wb") as log:
         for offset in (-20, -2):
