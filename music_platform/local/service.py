@@ -115,11 +115,11 @@ class Service:
             return False
         members = [process, *process.children(recursive=True)]
         _signal_group(process.pid, signal.SIGTERM)
-        _, alive = psutil.wait_procs(members, timeout=patience_seconds)
+        alive = _not_ended(members, patience_seconds)
         alive += _group(process.pid)  # a supervisor may have begun another process in place of one that had ended
         if alive:
             _signal_group(process.pid, signal.SIGKILL)
-            _, alive = psutil.wait_procs(alive, timeout=patience_seconds)
+            alive = _not_ended(alive, patience_seconds)
         if alive:
             raise ServiceError(f"{self.name} does not end: process {alive[0].pid} is still there; end it by hand")
         self._pid_file.unlink(missing_ok=True)
@@ -165,6 +165,23 @@ def _group(leader: int) -> list[psutil.Process]:
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
     return found
+
+
+def _not_ended(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that do not end in time. One that only its parent has not taken notice of has ended."""
+    deadline = time.monotonic() + seconds
+    while alive := [process for process in processes if _is_alive(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_SECONDS)
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
