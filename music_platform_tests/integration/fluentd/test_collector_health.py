@@ -137,9 +137,9 @@ def test_with_a_full_disk_it_is_live_and_not_ready_and_a_restart_helps_afterward
     collector.wait_for_lines("page_view_events", lines[:1])
     small_disk.fill()
     collector.append("page_view_events", *lines[1:])
-    collector.append(
-        "listen_events", *lines
-    )  # new: Fluentd cannot note that it reads it, and looks for no new files any more
+    # A new file: Fluentd cannot note that it reads it, and looks for no new files any more.
+    collector.append("listen_events", *lines)
+    collector.wait_for(lambda: b"Stopping the timer" in collector.log.read_bytes(), "the look for new files to end")
     collector.wait_for(lambda: _probe(collector, "ready") is not None, "the disk is full")
     for _ in range(3):
         assert "No space left on device" in (_probe(collector, "ready") or "")
