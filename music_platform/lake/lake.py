@@ -1,4 +1,4 @@
-"""The lake as a resource: where it is and how it is written. What is in it is known to io_managers and landing.
+"""The lake: where it is, and how many requests to it are under way at once. The other modules of this room know what is in it.
 
 A plain object, no configurable resource: Dagster shows a resource's configuration, and this one holds credentials.
 """

@@ -1,6 +1,6 @@
 """Error records: what the collector writes to `errors/`, taken apart and judged by the rules of now.
 
-Pure functions on bytes. Where error records lie is known to layout.py, how they become a table to
+Pure functions on bytes. Where error records lie is known to lake/landing_layout.py, how they become a table to
 error_rows.py, and how events among them are landed to replay.py.
 """
 

@@ -1,6 +1,6 @@
 """Files of event lines into landed objects, exactly as the collector lands them, and the same ones each time.
 
-Input is read in event_files.py, what a line means stands in event_lines.py, what a key looks like in layout.py.
+Input is read in event_files.py, what a line means stands in event_lines.py, what a key looks like in lake/landing_layout.py.
 """
 
 from __future__ import annotations

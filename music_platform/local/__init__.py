@@ -1,1 +1,1 @@
-"""The line from listeners to gold while it runs: a producer of landed events, the local Dagster, and a watch on freshness."""
+"""What a command starts on this machine: Druid, Superset and Dagster, a producer of live events, a watch on freshness."""

@@ -1,1 +1,1 @@
-"""What each table promises: columns, types, units, meaning and rules. No engine, no input or output."""
+"""Every table: its contract (columns, types, units, rules) and the transform that makes it. No input or output."""

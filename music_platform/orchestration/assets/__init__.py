@@ -1,1 +1,1 @@
-"""The Dagster assets, one module a layer. Thin: what they compute stands in transforms, how it is stored in io_managers."""
+"""The Dagster assets, one module a layer. Thin: tables/ says what they compute, lake/ how it is stored."""

@@ -1,1 +1,1 @@
-"""Jobs (and, as they come, sensors, schedules and automation conditions)."""
+"""Jobs, sensors, schedules and automation conditions: when which partitions are made, and who hears of a failure."""

@@ -1,7 +1,4 @@
-"""The checks of gold: every table keeps its contract, facts hold every row of silver, keys resolve, aggregates add up.
-
-A reconciliation compares two numbers of each partition, which were come by in different ways.
-"""
+"""The checks of gold: every table keeps its contract, and its reconciliations, which stand in the table's own module, agree."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

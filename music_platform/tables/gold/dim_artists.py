@@ -58,7 +58,7 @@ def dim_artists(previous: DataFrame | None, listens: DataFrame, catalogue: DataF
     """The artists played so far and the catalogue's others, as the catalogue is now; and the unknown member.
 
     Artists are distinguished by name. Where the catalogue has several under one name, one whose coordinates are known describes
-    it, or else whose location is, and of those the smallest artist_id. ``catalogue`` has the columns of catalogue_seed.py.
+    it, or else whose location is, and of those the smallest artist_id. ``catalogue`` has the columns of CATALOGUE_SCHEMA.
     """
     spark = listens.sparkSession
     by_name = listens.groupBy("artist").agg(*plays_of_events())

@@ -62,7 +62,7 @@ def dim_songs(previous: DataFrame | None, listens: DataFrame, catalogue: DataFra
     """The songs played so far and the catalogue's other tracks, as the catalogue is now; and the unknown member.
 
     A played song is the track of the same artist and title whose length is nearest, at most one second away; of equally near
-    ones that with the smallest track_id. ``catalogue`` has the columns of catalogue_seed.py.
+    ones that with the smallest track_id. ``catalogue`` has the columns of CATALOGUE_SCHEMA.
     """
     spark = listens.sparkSession
     keyed = listens.select(

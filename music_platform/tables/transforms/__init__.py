@@ -1,1 +1,1 @@
-"""Pure functions from DataFrames to DataFrames, by layer. No Dagster, no input or output; they run on Spark and Sail."""
+"""The transforms of bronze and silver, and expressions that several tables share. Pure; they run on Spark and on Sail."""
