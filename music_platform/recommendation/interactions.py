@@ -1,0 +1,113 @@
+"""What listeners played, as a sparse matrix: gold/user_song_interactions of one day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from music_platform.recommendation.keys import Keys, numbers_of_keys
+
+COLUMNS = ("user_key", "song_key", "score", "last_played_at")
+"""What is read of gold/user_song_interactions."""
+
+_UNKNOWN = np.uint64(0)  # the unknown member: nobody, and no song
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One entry a listener and song: their keys, the score, and the last play in microseconds since 1970."""
+
+    users: Keys
+    songs: Keys
+    scores: npt.NDArray[np.float32]
+    last_played: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, batches: Iterable[pa.RecordBatch]) -> Pairs:
+        """From rows with ``COLUMNS``; pairs of an unknown listener or song, or without a positive score, are left out."""
+        parts = [_pairs_of(batch) for batch in batches if batch.num_rows]
+        if not parts:
+            return cls(*(np.empty(0, dtype=kind) for kind in (np.uint64, np.uint64, np.float32, np.int64)))
+        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+def _pairs_of(batch: pa.RecordBatch) -> tuple[Any, ...]:
+    users, songs = (numbers_of_keys(batch.column(name), name) for name in ("user_key", "song_key"))
+    scores = batch.column("score").to_numpy(zero_copy_only=False).astype(np.float32)
+    last_played = batch.column("last_played_at").cast(pa.int64()).to_numpy(zero_copy_only=False)
+    with np.errstate(invalid="ignore"):  # NaN compares as false, and one of them would spoil every factor
+        known = (users != _UNKNOWN) & (songs != _UNKNOWN) & (scores > 0) & np.isfinite(scores)
+    return users[known], songs[known], scores[known], last_played[known]
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Listeners x songs: ``scores[i, j]`` is the faded score of the listener ``users[i]`` for the song ``songs[j]``.
+
+    Keys are sorted, so positions do not depend on the order of rows. ``last_played`` is each listener's last play, in
+    microseconds since 1970.
+    """
+
+    users: Keys
+    songs: Keys
+    scores: csr_matrix
+    last_played: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> Interactions:
+        """The matrix of pairs that are there once each."""
+        users, rows = np.unique(pairs.users, return_inverse=True)
+        songs, columns = np.unique(pairs.songs, return_inverse=True)
+        shape = (len(users), len(songs))
+        scores = csr_matrix((pairs.scores, (rows.astype(np.int32), columns.astype(np.int32))), shape=shape)
+        scores.sort_indices()
+        last_played = np.zeros(len(users), dtype=np.int64)
+        np.maximum.at(last_played, rows, pairs.last_played)
+        return cls(users, songs, scores, last_played)
+
+    @property
+    def song_scores(self) -> npt.NDArray[np.float64]:
+        """Each song's total score: how popular it is."""
+        return np.bincount(self.scores.indices, weights=self.scores.data, minlength=len(self.songs))
+
+    @property
+    def song_listeners(self) -> npt.NDArray[np.int64]:
+        """How many listeners each song has."""
+        return np.bincount(self.scores.indices, minlength=len(self.songs)).astype(np.int64)
+
+    def of_users(self, positions: npt.NDArray[np.int64]) -> Interactions:
+        """The rows of these listeners alone; every song stays."""
+        return Interactions(
+            self.users[positions], self.songs, self.scores[positions].tocsr(), self.last_played[positions]
+        )
+
+    def with_songs(self, songs: Keys) -> Interactions:
+        """The same listeners with the columns of these sorted songs; plays of other songs are left out."""
+        if len(songs) == len(self.songs) and (songs == self.songs).all():
+            return self
+        found = positions_of(self.songs, songs)
+        entries = self.scores.tocoo()
+        columns = found[entries.col]
+        kept = columns >= 0
+        scores = csr_matrix(
+            (entries.data[kept], (entries.row[kept], columns[kept].astype(np.int32))), shape=(len(self.users), len(songs))
+        )
+        scores.sort_indices()
+        return Interactions(self.users, songs, scores, self.last_played)
+
+
+def positions_of(keys: Keys, among: Keys) -> npt.NDArray[np.int64]:
+    """Where each key stands among sorted ones; -1 where it does not."""
+    if len(among) == 0:
+        return np.full(len(keys), -1, dtype=np.int64)
+    found = np.searchsorted(among, keys).clip(max=len(among) - 1)
+    return np.where(among[found] == keys, found, -1)

@@ -1,0 +1,134 @@
+"""The model: a vector for each song, by alternating least squares on implicit feedback, carried forward from day to day.
+
+Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (ICDM 2008), with the conjugate gradient of
+Takacs, Pilaszy and Tikk (RecSys 2011), as the library implicit has them. A listener's vector is no part of the model: it follows
+from the songs' and from what the listener played (``fold_in``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+
+from music_platform.recommendation.interactions import Interactions, positions_of
+from music_platform.recommendation.keys import Keys
+from music_platform.recommendation.libraries import als_class, one_blas_thread, threads
+from music_platform.recommendation.parameters import Parameters
+
+if TYPE_CHECKING:
+    from implicit.cpu.als import AlternatingLeastSquares
+
+Factors = npt.NDArray[np.float32]
+
+_SPAN_OF_START = 0.01  # as implicit's own start
+_LEAST_SHARE_KNOWN = 0.5
+_HASH_OF_SONG, _HASH_OF_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
+
+
+@dataclass(frozen=True)
+class SongFactors:
+    """The model of a day. ``songs`` are sorted; row i of ``factors`` (songs x factors) describes ``songs[i]``.
+
+    ``scores`` and ``listeners`` are how popular each song is, by total score and by number of listeners. ``parameters`` are those
+    it was trained with, as ``Parameters.of_model`` writes them.
+    """
+
+    songs: Keys
+    factors: Factors
+    scores: npt.NDArray[np.float64]
+    listeners: npt.NDArray[np.int64]
+    parameters: str
+
+    def __len__(self) -> int:
+        return len(self.songs)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A model and how it came about: ``start`` says from what, in words; ``iterations`` how many were run."""
+
+    model: SongFactors
+    start: str
+    iterations: int
+
+
+def train(interactions: Interactions, parameters: Parameters, yesterday: SongFactors | None = None) -> Training:
+    """The model of a day, from the model of the day before where that serves.
+
+    It is trained from scratch without one, with other parameters, or when less than half of the total score is of songs that it
+    knows: then a few iterations would not reach the new songs. The caller decides about the calendar.
+    """
+    start = _why_from_scratch(interactions, parameters, yesterday)
+    songs = _start_of(interactions.songs, parameters.factors)
+    if yesterday is not None and not start:
+        found = positions_of(interactions.songs, yesterday.songs)
+        songs[found >= 0] = yesterday.factors[found[found >= 0]]
+    iterations = parameters.iterations if start else parameters.warm_iterations
+    als = _als(parameters, iterations)
+    als.item_factors = songs
+    als.user_factors = np.zeros((len(interactions.users), parameters.factors), dtype=np.float32)
+    if interactions.scores.nnz:
+        with one_blas_thread():
+            als.fit(_confidences(interactions.scores, parameters), show_progress=False)
+    model = SongFactors(
+        interactions.songs,
+        np.asarray(als.item_factors),
+        interactions.song_scores,
+        interactions.song_listeners,
+        parameters.of_model,
+    )
+    return Training(model, start or "the day before", iterations)
+
+
+def fold_in(model: SongFactors, interactions: Interactions, parameters: Parameters) -> Factors:
+    """The listeners' vectors (listeners x factors) that fit the model best; zeros for who played none of its songs."""
+    als = _als(parameters, iterations=0)
+    als.item_factors = model.factors
+    known = interactions.with_songs(model.songs)
+    if not known.scores.nnz:
+        return np.zeros((len(known.users), model.factors.shape[1]), dtype=np.float32)
+    with one_blas_thread():
+        return als.recalculate_user(np.arange(len(known.users)), _confidences(known.scores, parameters))
+
+
+def _why_from_scratch(interactions: Interactions, parameters: Parameters, yesterday: SongFactors | None) -> str:
+    if yesterday is None or not len(yesterday):
+        return "scratch"
+    if yesterday.parameters != parameters.of_model:
+        return f"scratch, for the day before has other parameters: {yesterday.parameters}"
+    scores = interactions.song_scores
+    known = scores[positions_of(interactions.songs, yesterday.songs) >= 0].sum()
+    if known < _LEAST_SHARE_KNOWN * scores.sum():
+        return f"scratch, for the day before knows only {known / scores.sum():.0%} of what was played"
+    return ""
+
+
+def _als(parameters: Parameters, iterations: int) -> AlternatingLeastSquares:
+    return als_class()(
+        factors=parameters.factors,
+        regularization=parameters.regularization,
+        iterations=iterations,
+        num_threads=threads(),
+    )
+
+
+def _confidences(scores: csr_matrix, parameters: Parameters) -> csr_matrix:
+    confidences = scores.astype(np.float32)  # a copy
+    confidences.data = np.float32(parameters.confidence) * np.log1p(confidences.data)
+    return confidences
+
+
+def _start_of(songs: Keys, factors: int) -> Factors:
+    """Small numbers that depend on a song's key alone, so that no other song or listener moves them (songs x factors)."""
+    mixed = songs[:, None] * _HASH_OF_SONG + np.arange(factors, dtype=np.uint64)[None] * _HASH_OF_FACTOR
+    # The finalizer of SplitMix64: https://prng.di.unimi.it/splitmix64.c
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return (mixed >> np.uint64(40)).astype(np.float32) / np.float32(2**24) * np.float32(_SPAN_OF_START)

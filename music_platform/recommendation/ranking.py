@@ -1,0 +1,92 @@
+"""Lists of songs: the model's order blended with popularity, without what a listener has played.
+
+A song's score for a listener is (1 - w) z(model) + w z(log popularity), each z over all songs that can be offered. It is linear in
+the listener's vector, so the blend is one more factor, and implicit's exact top-k serves it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from music_platform.recommendation.interactions import Interactions
+from music_platform.recommendation.libraries import one_blas_thread, threads, top_k
+from music_platform.recommendation.model import Factors, SongFactors
+from music_platform.recommendation.parameters import LISTENED_AT_LEAST, Parameters
+
+POPULARITY = 1.0
+"""The weight at which the blend is popularity itself."""
+
+_DIGITS_OF_SCORE = 6
+_SPARE = 16  # songs asked for beyond the list's end, so that ties there are broken by key
+_FILTERED = -1e38  # implicit's score of a song that is filtered is the least number of 32 bits
+_NO_SPREAD = 1e-12
+
+
+@dataclass(frozen=True)
+class Lists:
+    """A list for each of n listeners: positions in the model's songs, best first, -1 after the list's end; and their scores.
+
+    ``weights`` is the weight of popularity in each listener's list: 1 where nothing is known of the listener's taste.
+    """
+
+    songs: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float64]
+    weights: npt.NDArray[np.float64]
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        return (self.songs >= 0).sum(axis=1)
+
+
+class Ranking:
+    """What the lists of a day are made from: the songs that can be offered, their vectors and their popularity."""
+
+    def __init__(self, model: SongFactors, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._offered = np.flatnonzero(model.listeners >= parameters.least_listeners)
+        self._songs = model
+        factors = model.factors[self._offered]
+        popularity = np.log(model.scores[self._offered] + LISTENED_AT_LEAST)
+        spread = popularity.std() if len(popularity) else 0.0
+        standardized = (popularity - popularity.mean()) / spread if spread > _NO_SPREAD else np.zeros(len(popularity))
+        self._items = np.hstack([factors, standardized[:, None].astype(np.float32)])
+        exact = factors.astype(np.float64)
+        self._mean = exact.mean(axis=0) if len(exact) else np.zeros(factors.shape[1])
+        self._covariance = (
+            exact.T @ exact / len(exact) - np.outer(self._mean, self._mean) if len(exact) else np.zeros((factors.shape[1],) * 2)
+        )
+
+    @property
+    def offered(self) -> npt.NDArray[np.int64]:
+        """Positions, in the model's songs, of those that can be offered."""
+        return self._offered
+
+    def lists(self, users: Factors, played: Interactions, weight: float, length: int | None = None) -> Lists:
+        """Each listener's best songs that the listener has not played; fewer where not as many are left, never padded.
+
+        ``users`` (n x factors) are the listeners' vectors, ``played`` (n listeners) what they know.
+        """
+        length = self._parameters.list_length if length is None else length
+        exact = users.astype(np.float64)
+        spreads = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", exact, self._covariance, exact, optimize=True), 0))
+        has_taste = spreads > _NO_SPREAD
+        weights = np.where(has_taste, weight, POPULARITY)
+        share = np.where(has_taste, (1 - weights) / np.where(has_taste, spreads, 1), 0)
+        wanted = min(length + _SPARE, len(self._offered))
+        if not wanted or not len(users):
+            nothing = np.full((len(users), 0), -1, dtype=np.int64)
+            return Lists(nothing, nothing.astype(np.float64), weights)
+        queries = np.hstack([exact * share[:, None], weights[:, None]]).astype(np.float32)
+        seen = played.with_songs(self._songs.songs).scores[:, self._offered].tocsr()
+        with one_blas_thread():
+            found, raw = top_k()(self._items, queries, wanted, filter_query_items=seen, num_threads=threads())
+        is_offered = raw > _FILTERED
+        scores = np.round(raw - (share * (exact @ self._mean))[:, None], _DIGITS_OF_SCORE)
+        scores[~is_offered] = -np.inf
+        songs = np.where(is_offered, self._offered[found.clip(min=0)], -1)
+        # The model's songs are sorted by key, so the lower position breaks a tie, whatever the order in which it was found.
+        order = np.lexsort((songs, -scores), axis=1)[:, :length]
+        return Lists(np.take_along_axis(songs, order, 1), np.take_along_axis(scores, order, 1), weights)
