@@ -17,6 +17,7 @@ from music_platform.orchestration.assets.druid import druid_assets
 from music_platform.orchestration.assets.gold import gold_assets
 from music_platform.orchestration.assets.landing import LANDING_IO_MANAGER, landing_assets
 from music_platform.orchestration.assets.pipeline import pipeline_asset
+from music_platform.orchestration.assets.recommendations import recommendation_assets
 from music_platform.orchestration.assets.silver import silver_assets
 from music_platform.orchestration.assets.superset import DASHBOARDS_KEY, dashboards_asset
 from music_platform.orchestration.assets.tables import LAKE_IO_MANAGER
@@ -61,6 +62,7 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
         *silver_assets(hours),
         collector_errors_asset(hours),
         *gold_assets(hours, days),
+        *recommendation_assets(days),
     ]
     checks = [*(step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)), *clock_checks()]
     if settings.druid_enabled:

@@ -95,6 +95,18 @@ class Settings(BaseSettings):
         description="What runs the steps of a run: threads of the run's process, that process one step at a time, or a "
         "Kubernetes Job for each step.",
     )
+    recommendation_factors: int = Field(
+        default=64, gt=0, le=1024, description="Numbers that describe each song in the model of the recommendations."
+    )
+    recommendation_regularization: float = Field(
+        default=10.0, gt=0, description="How strongly these numbers are kept small: more means less detail."
+    )
+    recommendation_confidence: float = Field(
+        default=10.0, gt=0, description="How much a play weighs against a song that was never played."
+    )
+    recommendation_least_listeners: int = Field(
+        default=2, gt=0, description="Listeners that a song must have for lists to hold it."
+    )
     target_file_bytes: int = Field(
         default=128 * 1024 * 1024, gt=0, description="Size at which a partition's data continues in another file."
     )

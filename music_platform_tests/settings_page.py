@@ -47,6 +47,7 @@ _GROUPS = (
     _Group("Engine and runs", ("spark_remote", "batch_rows", "steps_at_once", "executor")),
     _Group("Collector and landing", ("forward_", "landing_")),
     _Group("Daily tables", ("daily_",)),
+    _Group("Recommendations", ("recommendation_",)),
     _Group(
         "Health, alerts and housekeeping",
         ("quarantine_", "lag_", "hour_grace", "completeness_", "run_retention", "compaction_", "webhook_"),

@@ -6,19 +6,24 @@ All are lazy: nothing is read before the engine runs a plan, and nothing staged 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from music_platform.errors import ContractError, ManifestCorruptError, PartitionMissingError
 from music_platform.lake.lake import Lake
 from music_platform.lake.manifest import Manifest, Source, data_version, lacking, partition_folder, read_manifest
+from music_platform.lake.parquet_reader import batches_of_object
 from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import (
     ROW_GROUP_ROWS,
     Destination,
     WritePass,
     WrittenPartition,
+    encode,
+    new_file_name,
     write_partitions,
 )
 from music_platform.partitions import describe_partitions, in_batches
@@ -90,6 +95,10 @@ class StoredPartitions:
             self.contract, [key for name in wanted for key in self.manifests[name].keys], self.lake, self.spark
         )
 
+    def batches_of_rows(self, partition: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of a partition as Arrow, a bounded number at a time: for what is computed without an engine."""
+        return _batches_of_files(self.manifests[partition].keys, columns, self.lake)
+
     def come_whole(self, partitions: Sequence[str]) -> bool:
         """Whether an engine reads the rows of each of these partitions one after the other in one task.
 
@@ -110,6 +119,11 @@ class StoredPartitions:
 def _read_manifests(contract: TableContract, partitions: Sequence[str], lake: Lake) -> dict[str, Manifest | None]:
     found = lake.map_requests(lambda key: read_manifest(lake.store, contract, key), partitions)
     return {key: entry and entry[0] for key, entry in zip(partitions, found, strict=True)}
+
+
+def _batches_of_files(keys: Iterable[str], columns: Sequence[str], lake: Lake) -> Iterator[pa.RecordBatch]:
+    for key in keys:
+        yield from batches_of_object(lake.store, key, columns=columns)
 
 
 def _read_files(contract: TableContract, keys: Sequence[str], lake: Lake, spark: SparkEngine) -> DataFrame:
@@ -176,6 +190,23 @@ class StagedPartitions:
         folder = partition_folder(self.contract.path, partition)
         files = self.written[partition].files if partition in self.written else []
         return _read_files(self.contract, [f"{folder}/{file.name}" for file in files], lake, spark)
+
+    def write_rows(self, tables: Iterable[pa.Table], partition: str, lake: Lake) -> None:
+        """Write the rows of one partition that no engine made, a file each table that has any."""
+        folder = partition_folder(self.contract.path, partition)
+        written = self.written.setdefault(partition, WrittenPartition())
+        for rows in tables:
+            if rows.num_rows:
+                content, file = encode(rows, self.contract, new_file_name(self.write_id))
+                lake.store.put(f"{folder}/{file.name}", content)
+                written.files.append(file)
+        written.files.sort(key=lambda file: (file.sha256, file.name))
+        self.made.add(partition)
+
+    def batches_of_rows(self, partition: str, columns: Sequence[str], lake: Lake) -> Iterator[pa.RecordBatch]:
+        """The rows of a written partition, before it is published, as Arrow."""
+        folder = partition_folder(self.contract.path, partition)
+        return _batches_of_files([f"{folder}/{file.name}" for file in self.written[partition].files], columns, lake)
 
     def source(self, partition: str) -> Source:
         """A written partition as a source of the next one."""

@@ -217,7 +217,7 @@ class _TaskWriter:
             raise AssertionError(f"rows of '{name}' are only counted")
         table = pa.Table.from_batches(self._held.pop((name, partition))).cast(arrow_schema(contract.columns))
         del self._held_bytes[name, partition]
-        content, file = encode(table, contract, f"part-{self._pass.write_id}-{uuid.uuid4().hex[:12]}.parquet")
+        content, file = encode(table, contract, new_file_name(self._pass.write_id))
         self._pass.store.put(f"{partition_folder(contract.path, partition)}/{file.name}", content)
         self._results.append(
             {"destination": name, "partition": partition, "name": file.name, "rows": file.rows, "bytes": file.bytes,
@@ -233,6 +233,11 @@ class _TaskWriter:
             for (name, partition), rows in self._counted.items()
         ]
         return pa.RecordBatch.from_pylist(self._results, schema=_RESULT_SCHEMA)
+
+
+def new_file_name(write_id: str) -> str:
+    """A name that no file had before, by which the write is known."""
+    return f"part-{write_id}-{uuid.uuid4().hex[:12]}.parquet"
 
 
 def encode(table: pa.Table, contract: TableContract, name: str) -> tuple[bytes, DataFile]:

@@ -1,7 +1,8 @@
 """How good lists were: judged by what the listeners played next that they had not played before.
 
-The hold-out is the day after, so nothing of it can be known to the model. Definitions of the measures: Manning, Raghavan and
-Schuetze, "Introduction to Information Retrieval", chapter 8; nDCG with binary relevance by Jarvelin and Kekalainen (2002).
+The hold-out is the day after, so nothing of it can be known to the model. Definitions of the measures: Manning,
+Raghavan and Schuetze, "Introduction to Information Retrieval", chapter 8; nDCG with binary
+relevance: Jarvelin and Kekalainen, "Cumulated gain-based evaluation of IR techniques" (TOIS 2002).
 """
 
 from __future__ import annotations
@@ -35,12 +36,16 @@ class Quality:
 
 
 def judge(
-    lists: npt.NDArray[np.int64], relevant: csr_matrix, popularity: npt.NDArray[np.float64], beyond: npt.NDArray[np.int64]
+    lists: npt.NDArray[np.int64],
+    relevant: csr_matrix,
+    popularity: npt.NDArray[np.float64],
+    beyond: npt.NDArray[np.int64],
 ) -> Quality:
     """Judge lists of positions (n x length, -1 after a list's end) by the songs that each listener discovered.
 
-    ``relevant`` (n x songs) marks the songs, of those the lists could hold; ``beyond`` counts each listener's discoveries that no list
-    could hold. Together at least one for each listener. ``popularity`` is each song's total score, for novelty.
+    ``relevant`` (n x songs) marks the songs, of those the lists could hold; ``beyond`` counts each listener's
+    discoveries that no list could hold. Together at least one for each listener. ``popularity`` is each song's total
+    score, for novelty.
     """
     listeners = len(lists)
     if not listeners:

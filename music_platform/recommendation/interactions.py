@@ -30,7 +30,8 @@ class Pairs:
 
     @classmethod
     def of(cls, batches: Iterable[pa.RecordBatch]) -> Pairs:
-        """From rows with ``COLUMNS``; pairs of an unknown listener or song, or without a positive score, are left out."""
+        """From rows with ``COLUMNS``; pairs of an unknown listener or song, or without a positive score, are left "
+        "out."""
         parts = [_pairs_of(batch) for batch in batches if batch.num_rows]
         if not parts:
             return cls(*(np.empty(0, dtype=kind) for kind in (np.uint64, np.uint64, np.float32, np.int64)))
@@ -99,7 +100,8 @@ class Interactions:
         columns = found[entries.col]
         kept = columns >= 0
         scores = csr_matrix(
-            (entries.data[kept], (entries.row[kept], columns[kept].astype(np.int32))), shape=(len(self.users), len(songs))
+            (entries.data[kept], (entries.row[kept], columns[kept].astype(np.int32))),
+            shape=(len(self.users), len(songs)),
         )
         scores.sort_indices()
         return Interactions(self.users, songs, scores, self.last_played)

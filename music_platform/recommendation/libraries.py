@@ -38,11 +38,14 @@ def _loaded(load: Callable[[], Any]) -> Any:
             if "libgomp" in str(error)
             else "install this project's locked packages again: ./run help"
         )
-        raise RecommendationLibraryError(f"recommendations need the package implicit, which does not load: {error}; {advice}") from error
+        raise RecommendationLibraryError(
+            f"recommendations need the package implicit, which does not load: {error}; {advice}"
+        ) from error
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """Within it BLAS takes one thread: implicit's own threads each call it."""
+    """Within it BLAS takes one thread: implicit's own threads each call it. Raises ``RecommendationLibraryError``."""
+    als_class()  # only a BLAS that is loaded can be held
     return threadpool_limits(1, "blas")
 
 

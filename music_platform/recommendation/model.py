@@ -1,8 +1,8 @@
 """The model: a vector for each song, by alternating least squares on implicit feedback, carried forward from day to day.
 
 Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (ICDM 2008), with the conjugate gradient of
-Takacs, Pilaszy and Tikk (RecSys 2011), as the library implicit has them. A listener's vector is no part of the model: it follows
-from the songs' and from what the listener played (``fold_in``).
+Takacs, Pilaszy and Tikk (RecSys 2011), as the library implicit has them. A listener's vector is no part of the model:
+it follows from the songs' and from what the listener played (``fold_in``).
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ _HASH_OF_SONG, _HASH_OF_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B5
 class SongFactors:
     """The model of a day. ``songs`` are sorted; row i of ``factors`` (songs x factors) describes ``songs[i]``.
 
-    ``scores`` and ``listeners`` are how popular each song is, by total score and by number of listeners. ``parameters`` are those
-    it was trained with, as ``Parameters.of_model`` writes them.
+    ``scores`` and ``listeners`` are how popular each song is, by total score and by number of listeners.
+    ``parameters`` are those it was trained with, as ``Parameters.of_model`` writes them.
     """
 
     songs: Keys
     factors: Factors
     scores: npt.NDArray[np.float64]
     listeners: npt.NDArray[np.int64]
+    is_offered: npt.NDArray[np.bool_]
     parameters: str
 
     def __len__(self) -> int:
@@ -59,8 +60,8 @@ class Training:
 def train(interactions: Interactions, parameters: Parameters, yesterday: SongFactors | None = None) -> Training:
     """The model of a day, from the model of the day before where that serves.
 
-    It is trained from scratch without one, with other parameters, or when less than half of the total score is of songs that it
-    knows: then a few iterations would not reach the new songs. The caller decides about the calendar.
+    It is trained from scratch without one, with other parameters, or when less than half of the total score is of
+    songs that it knows: then a few iterations would not reach the new songs. The caller decides about the calendar.
     """
     start = _why_from_scratch(interactions, parameters, yesterday)
     songs = _start_of(interactions.songs, parameters.factors)
@@ -68,17 +69,19 @@ def train(interactions: Interactions, parameters: Parameters, yesterday: SongFac
         found = positions_of(interactions.songs, yesterday.songs)
         songs[found >= 0] = yesterday.factors[found[found >= 0]]
     iterations = parameters.iterations if start else parameters.warm_iterations
-    als = _als(parameters, iterations)
-    als.item_factors = songs
-    als.user_factors = np.zeros((len(interactions.users), parameters.factors), dtype=np.float32)
-    if interactions.scores.nnz:
-        with one_blas_thread():
+    with one_blas_thread():
+        als = _als(parameters, iterations)
+        als.item_factors = songs
+        als.user_factors = np.zeros((len(interactions.users), parameters.factors), dtype=np.float32)
+        if interactions.scores.nnz:
             als.fit(_confidences(interactions.scores, parameters), show_progress=False)
+    listeners = interactions.song_listeners
     model = SongFactors(
         interactions.songs,
         np.asarray(als.item_factors),
         interactions.song_scores,
-        interactions.song_listeners,
+        listeners,
+        listeners >= parameters.least_listeners,
         parameters.of_model,
     )
     return Training(model, start or "the day before", iterations)
@@ -86,12 +89,12 @@ def train(interactions: Interactions, parameters: Parameters, yesterday: SongFac
 
 def fold_in(model: SongFactors, interactions: Interactions, parameters: Parameters) -> Factors:
     """The listeners' vectors (listeners x factors) that fit the model best; zeros for who played none of its songs."""
-    als = _als(parameters, iterations=0)
-    als.item_factors = model.factors
     known = interactions.with_songs(model.songs)
     if not known.scores.nnz:
         return np.zeros((len(known.users), model.factors.shape[1]), dtype=np.float32)
     with one_blas_thread():
+        als = _als(parameters, iterations=0)
+        als.item_factors = model.factors
         return als.recalculate_user(np.arange(len(known.users)), _confidences(known.scores, parameters))
 
 
@@ -123,7 +126,8 @@ def _confidences(scores: csr_matrix, parameters: Parameters) -> csr_matrix:
 
 
 def _start_of(songs: Keys, factors: int) -> Factors:
-    """Small numbers that depend on a song's key alone, so that no other song or listener moves them (songs x factors)."""
+    """Small numbers that depend on a song's key alone, so that no other song or listener moves them (songs x "
+    "factors)."""
     mixed = songs[:, None] * _HASH_OF_SONG + np.arange(factors, dtype=np.uint64)[None] * _HASH_OF_FACTOR
     # The finalizer of SplitMix64: https://prng.di.unimi.it/splitmix64.c
     mixed ^= mixed >> np.uint64(30)

@@ -1,7 +1,7 @@
 """Lists of songs: the model's order blended with popularity, without what a listener has played.
 
-A song's score for a listener is (1 - w) z(model) + w z(log popularity), each z over all songs that can be offered. It is linear in
-the listener's vector, so the blend is one more factor, and implicit's exact top-k serves it.
+A song's score for a listener is (1 - w) z(model) + w z(log popularity), each z over all songs that can be offered. It
+is linear in the listener's vector, so the blend is one more factor, and implicit's exact top-k serves it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from music_platform.recommendation.interactions import Interactions
 from music_platform.recommendation.libraries import one_blas_thread, threads, top_k
 from music_platform.recommendation.model import Factors, SongFactors
-from music_platform.recommendation.parameters import LISTENED_AT_LEAST, Parameters
+from music_platform.tables.recommendations.shared import LIST_LENGTH
 
 POPULARITY = 1.0
 """The weight at which the blend is popularity itself."""
@@ -23,6 +23,7 @@ _DIGITS_OF_SCORE = 6
 _SPARE = 16  # songs asked for beyond the list's end, so that ties there are broken by key
 _FILTERED = -1e38  # implicit's score of a song that is filtered is the least number of 32 bits
 _NO_SPREAD = 1e-12
+_LEAST_SCORE = 0.05  # added before the logarithm, so that songs with hardly a play left do not stand apart
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,20 @@ class Lists:
 class Ranking:
     """What the lists of a day are made from: the songs that can be offered, their vectors and their popularity."""
 
-    def __init__(self, model: SongFactors, parameters: Parameters) -> None:
-        self._parameters = parameters
-        self._offered = np.flatnonzero(model.listeners >= parameters.least_listeners)
-        self._songs = model
+    def __init__(self, model: SongFactors) -> None:
+        self._songs = model.songs
+        self._offered = np.flatnonzero(model.is_offered)
         factors = model.factors[self._offered]
-        popularity = np.log(model.scores[self._offered] + LISTENED_AT_LEAST)
+        popularity = np.log(model.scores[self._offered] + _LEAST_SCORE)
         spread = popularity.std() if len(popularity) else 0.0
         standardized = (popularity - popularity.mean()) / spread if spread > _NO_SPREAD else np.zeros(len(popularity))
         self._items = np.hstack([factors, standardized[:, None].astype(np.float32)])
         exact = factors.astype(np.float64)
         self._mean = exact.mean(axis=0) if len(exact) else np.zeros(factors.shape[1])
         self._covariance = (
-            exact.T @ exact / len(exact) - np.outer(self._mean, self._mean) if len(exact) else np.zeros((factors.shape[1],) * 2)
+            exact.T @ exact / len(exact) - np.outer(self._mean, self._mean)
+            if len(exact)
+            else np.zeros((factors.shape[1],) * 2)
         )
 
     @property
@@ -64,12 +66,11 @@ class Ranking:
         """Positions, in the model's songs, of those that can be offered."""
         return self._offered
 
-    def lists(self, users: Factors, played: Interactions, weight: float, length: int | None = None) -> Lists:
+    def lists(self, users: Factors, played: Interactions, weight: float, length: int = LIST_LENGTH) -> Lists:
         """Each listener's best songs that the listener has not played; fewer where not as many are left, never padded.
 
         ``users`` (n x factors) are the listeners' vectors, ``played`` (n listeners) what they know.
         """
-        length = self._parameters.list_length if length is None else length
         exact = users.astype(np.float64)
         spreads = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", exact, self._covariance, exact, optimize=True), 0))
         has_taste = spreads > _NO_SPREAD
@@ -80,7 +81,7 @@ class Ranking:
             nothing = np.full((len(users), 0), -1, dtype=np.int64)
             return Lists(nothing, nothing.astype(np.float64), weights)
         queries = np.hstack([exact * share[:, None], weights[:, None]]).astype(np.float32)
-        seen = played.with_songs(self._songs.songs).scores[:, self._offered].tocsr()
+        seen = played.with_songs(self._songs).scores[:, self._offered].tocsr()
         with one_blas_thread():
             found, raw = top_k()(self._items, queries, wanted, filter_query_items=seen, num_threads=threads())
         is_offered = raw > _FILTERED

@@ -7,21 +7,21 @@ import numpy.typing as npt
 
 from music_platform.recommendation.libraries import one_blas_thread, threads, top_k
 from music_platform.recommendation.model import SongFactors
-from music_platform.recommendation.parameters import LEAST_LISTENERS_OF_SIMILAR_SONGS, SIMILAR_SONGS
+from music_platform.tables.recommendations.similar_songs import LEAST_LISTENERS, SIMILAR_RANKS
 
 _DIGITS = 6
 _SONGS_AT_ONCE = 4096
 
 
 def similar_songs(
-    model: SongFactors, length: int = SIMILAR_SONGS
+    model: SongFactors, length: int = SIMILAR_RANKS
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """For each song with enough listeners the nearest others of these: positions (n), positions (n x length) and cosines.
 
     -1 stands where fewer others are there. A song without a direction, which nobody's taste tells apart, is left out.
     """
     lengths = np.linalg.norm(model.factors, axis=1)
-    wanted = np.flatnonzero((model.listeners >= LEAST_LISTENERS_OF_SIMILAR_SONGS) & (lengths > 0))
+    wanted = np.flatnonzero((model.listeners >= LEAST_LISTENERS) & (lengths > 0))
     directions = (model.factors[wanted] / lengths[wanted, None]).astype(np.float32)
     length = min(length, len(wanted) - 1)
     if length < 1:

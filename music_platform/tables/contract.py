@@ -34,6 +34,7 @@ class Layer(StrEnum):
     SILVER = "silver"
     QUARANTINE = "quarantine"
     GOLD = "gold"
+    RECOMMENDATIONS = "recommendations"
 
 
 class Cadence(StrEnum):
@@ -49,7 +50,9 @@ class ColumnType(StrEnum):
     STRING = "string"
     LONG = "bigint"
     INTEGER = "int"
+    FLOAT = "float"  # 32 bits
     DOUBLE = "double"
+    FLOATS = "array<float>"
     BOOLEAN = "boolean"
     TIMESTAMP = "timestamp"  # microseconds, UTC
 

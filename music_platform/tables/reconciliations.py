@@ -56,13 +56,17 @@ class Stored:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """``expected`` and ``found`` must agree in each partition; both are given the table and the ``others``."""
+    """``expected`` and ``found`` must agree in each partition; both are given the table and the ``others``.
+
+    Where they do not, what is downstream is held back, unless ``is_blocking`` says that a warning is enough.
+    """
 
     name: str
     description: str
     expected: Callable[[Stored], Numbers]
     found: Callable[[Stored], Numbers]
     others: Mapping[str, Input] = field(default_factory=dict)
+    is_blocking: bool = True
 
 
 def rows_by_day(stored: Partitions) -> Numbers:

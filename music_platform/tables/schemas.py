@@ -20,7 +20,9 @@ _ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     ColumnType.STRING: pa.string(),
     ColumnType.LONG: pa.int64(),
     ColumnType.INTEGER: pa.int32(),
+    ColumnType.FLOAT: pa.float32(),
     ColumnType.DOUBLE: pa.float64(),
+    ColumnType.FLOATS: pa.list_(pa.float32()),
     ColumnType.BOOLEAN: pa.bool_(),
     ColumnType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
 }

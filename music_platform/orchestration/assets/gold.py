@@ -33,6 +33,7 @@ from music_platform.partitions import day_of_key, days_around, hours_of_day, in_
 from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence, TableContract
 from music_platform.tables.gold_table import Frames, GoldTable
+from music_platform.tables.model_table import ModelTable
 
 
 def gold_assets(hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -47,9 +48,9 @@ def _gold_asset(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.Ass
     contract = table.contract
 
     @dg.asset(
-        **spec_arguments(contract, transform_versions=[table.version], kinds={"spark", "parquet", "gold"}),
-        ins={name: _asset_in(table, name) for name in table.inputs},
-        deps=[_day_before(contract.asset_key)] if table.carries_forward else [],
+        **spec_arguments(contract, transform_versions=[table.version], kinds={"spark", "parquet", str(contract.layer)}),
+        ins={name: asset_in(table, name) for name in table.inputs},
+        deps=[day_before_of(contract.asset_key)] if table.carries_forward else [],
         partitions_def=partitions,
         backfill_policy=SINGLE_RUN,
         pool=pool_of(contract),
@@ -71,7 +72,8 @@ def _gold_asset(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.Ass
     return gold
 
 
-def _asset_in(table: GoldTable, name: str) -> dg.AssetIn:
+def asset_in(table: GoldTable | ModelTable, name: str) -> dg.AssetIn:
+    """An input of a table's asset: the same partition, or the day and the days around that the table reads."""
     wanted = table.inputs[name]
     is_daily = table.contract.cadence is Cadence.DAILY
     mapping = None
@@ -88,7 +90,8 @@ def _asset_in(table: GoldTable, name: str) -> dg.AssetIn:
     )
 
 
-def _day_before(asset_key: list[str]) -> dg.AssetDep:
+def day_before_of(asset_key: list[str]) -> dg.AssetDep:
+    """A daily asset as the input of its own next day."""
     return dg.AssetDep(
         dg.AssetKey(asset_key),
         partition_mapping=dg.TimeWindowPartitionMapping(
@@ -112,7 +115,7 @@ def stage_gold(
 
     Raises ``PartitionMissingError`` that names the input and the partition when a partition has nothing to be made from.
     """
-    chosen = {partition: _inputs_of(table, partition, inputs) for partition in partitions}
+    chosen = {partition: inputs_of(table, partition, inputs) for partition in partitions}
     input_sources = {name: stored.sources() for name, stored in inputs.items()}
     sources = {
         partition: [source for name, keys in by_name.items() for key in keys for source in input_sources[name][key]]
@@ -142,8 +145,13 @@ def stage_gold(
     return staged
 
 
-def _inputs_of(table: GoldTable, partition: str, inputs: Mapping[str, StoredPartitions]) -> dict[str, list[str]]:
-    """The published partitions of each input that a partition is made from."""
+def inputs_of(
+    table: GoldTable | ModelTable, partition: str, inputs: Mapping[str, StoredPartitions]
+) -> dict[str, list[str]]:
+    """The published partitions of each input that a partition is made from.
+
+    Raises ``PartitionMissingError`` where an input lacks the day itself.
+    """
     chosen: dict[str, list[str]] = {}
     for name, wanted in table.inputs.items():
         if table.contract.cadence is Cadence.HOURLY:

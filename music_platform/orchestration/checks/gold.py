@@ -1,4 +1,7 @@
-"""The checks of gold: every table keeps its contract, and its reconciliations, which stand in the table's own module, agree."""
+"""The checks of gold and of the recommendations: every table keeps its contract, and its reconciliations agree.
+
+The reconciliations stand in the table's own module.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,13 +15,16 @@ from music_platform.orchestration.checks.outcome import CheckOutcome, tell
 from music_platform.orchestration.checks.step import CheckStep, check_spec
 from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
 from music_platform.partitions import days_around, hours_of_day
-from music_platform.tables.catalogue import GOLD_TABLES
+from music_platform.tables.catalogue import DERIVED_TABLES
 from music_platform.tables.contract import TableContract
 from music_platform.tables.gold_table import GoldTable
+from music_platform.tables.model_table import ModelTable
 from music_platform.tables.reconciliations import Input, Reconciliation, Stored
 
 
-def check_gold(table: GoldTable, partitions: Sequence[str], lake: Lake, spark: SparkEngine) -> list[CheckOutcome]:
+def check_gold(
+    table: GoldTable | ModelTable, partitions: Sequence[str], lake: Lake, spark: SparkEngine
+) -> list[CheckOutcome]:
     """The contract check and the reconciliations of one gold table."""
     own = StoredPartitions.open(table.contract, partitions, lake, spark)
     outcomes = [check_contract(own)]
@@ -32,12 +38,14 @@ def check_gold(table: GoldTable, partitions: Sequence[str], lake: Lake, spark: S
     return outcomes
 
 
-def _step(table: GoldTable) -> CheckStep:
+def _step(table: GoldTable | ModelTable) -> CheckStep:
     contract = table.contract
     specs = [check_spec(contract, CONTRACT_CHECK, "Types, nullability, allowed values, identities.")]
     for found in table.reconciliations:
-        others = [wanted.contract for wanted in found.others.values()]
-        specs.append(check_spec(contract, found.name, found.description, compared_with=others))
+        others = [wanted.contract for wanted in found.others.values() if wanted.contract is not contract]
+        specs.append(
+            check_spec(contract, found.name, found.description, is_blocking=found.is_blocking, compared_with=others)
+        )
     if table.reads_hours:
         description = "A day that is over has all its hours."
         specs.append(check_spec(contract, WHOLE_DAYS_CHECK, description, is_blocking=False))
@@ -74,8 +82,9 @@ def _reconcile(reconciliation: Reconciliation, stored: Stored) -> CheckOutcome:
         check=reconciliation.name,
         passed=not problems,
         description=f"{reconciliation.description} {tell(problems) or f'{total:,} found as expected'}",
+        is_blocking=reconciliation.is_blocking,
         numbers={"expected": total, "found": sum(found.get(partition, 0) for partition in stored.own.rows)},
     )
 
 
-GOLD_STEPS: tuple[CheckStep, ...] = tuple(_step(table) for table in GOLD_TABLES.values())
+GOLD_STEPS: tuple[CheckStep, ...] = tuple(_step(table) for table in DERIVED_TABLES.values())
