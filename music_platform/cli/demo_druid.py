@@ -91,7 +91,7 @@ class DruidOfDemo:
     def show(self, days: Sequence[str]) -> None:
         """Print the answers to some of the dashboards' queries over the days, how long they took, and how to stop Druid."""
         druid = DruidResource(self.settings)
-        interval = interval_of(DATASOURCES["sessions"], days[0], days[-1])
+        interval = interval_of(days[0], days[-1])
         for name in _QUERIES:
             if has_no_row(columns_in_druid(DATASOURCES[QUERIES[name].datasource], druid)):
                 console.print(Text(f"{QUERIES[name].question} No row is in {QUERIES[name].datasource}"))

@@ -29,7 +29,14 @@ from music_platform.orchestration.assets.tables import (
 )
 from music_platform.orchestration.io_managers.parquet_io_manager import MAY_LACK_PARTITIONS
 from music_platform.orchestration.spark_resource import SparkResource
-from music_platform.partitions import day_of_key, days_around, hours_of_day, in_batches
+from music_platform.partitions import (
+    day_of_key,
+    days_around,
+    hours_of_day,
+    in_batches,
+    partition_after,
+    partition_before,
+)
 from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence, TableContract
 from music_platform.tables.gold_table import Frames, GoldTable
@@ -166,7 +173,7 @@ def _previous(
     table: GoldTable, partition: str, staged: StagedPartitions, lake: Lake, spark: SparkEngine
 ) -> DataFrame | None:
     """The table's own day before, made by this run or published; None where the table's history begins."""
-    [before] = days_around(partition, before=1, after=0) - {partition}
+    before = partition_before(partition)
     if before in staged.made:
         staged.sources[partition].append(staged.source(before))
         return staged.read(before, lake, spark)
@@ -179,7 +186,7 @@ def _previous(
         raise PartitionMissingError(
             f"{table.contract.path} partition {partition} carries forward {before}, which is not published although "
             f"{earlier[-1]} is. Materialize the days between first: ./run dagster asset materialize --select "
-            f"'{table.contract.path}' --partition-range '{_day_after(earlier[-1])}...{partition}'."
+            f"'{table.contract.path}' --partition-range '{partition_after(earlier[-1])}...{partition}'."
         )
     return None
 
@@ -190,8 +197,3 @@ def _own_range(contract: TableContract, day: str) -> str:
         return f"{day}...{day}"
     hours = hours_of_day(day)
     return f"{hours[0]}...{hours[-1]}"
-
-
-def _day_after(day: str) -> str:
-    [after] = days_around(day, before=0, after=1) - {day}
-    return after

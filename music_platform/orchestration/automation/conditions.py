@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_END, RANGE_START, REQUESTED
 from music_platform.orchestration.dagster_internals import AssetKeyPartitionKey, EntitySubset, TimingMetadata
-from music_platform.partitions import day_of_key, days_around, hour_of_key, key_of_hour
+from music_platform.partitions import day_of_key, is_day, partition_before
 
 
 class InputsUpdated(dg.AutomationCondition[dg.AssetKey]):
@@ -242,7 +241,7 @@ def _with_day_before(days: Iterable[str], materialized: set[str]) -> set[str]:
     ready: set[str] = set()
     first = min(materialized, default=None)
     for day in sorted(days):
-        [before] = days_around(day, before=1, after=0) - {day}
+        before = partition_before(day)
         if before in materialized or before in ready or (not ready and (first is None or day <= first)):
             ready.add(day)
     return ready
@@ -256,10 +255,11 @@ def _is_there(context: dg.AutomationContext, of: dg.AssetKey, key: dg.AssetKey, 
     published = [index for index, partition in enumerate(keys) if partition in found]
     if not any(day_of_key(partition) == day for partition in found):
         return False
-    if published[0] > 0 and len(keys[0]) > len(day):  # hours, of which the first are missing: history may begin here
-        hour_before = key_of_hour(hour_of_key(keys[0]) - timedelta(hours=1))
-        if not _days(context, key, {hour_before}).compute_intersection(there).is_empty:
-            return False
+    begins_later = published[0] > 0 and not is_day(
+        keys[0]
+    )  # hours, of which the first are missing: history may begin here
+    if begins_later and not _days(context, key, {partition_before(keys[0])}).compute_intersection(there).is_empty:
+        return False
     return published[-1] - published[0] + 1 == len(published)
 
 
