@@ -1,6 +1,7 @@
 """How the daily tier follows the hours: one automation condition, and the sensor that turns what it requests into few runs.
 
-The condition says which days of which tables are stale and when they are made; its operands stand in conditions.py.
+The condition says which days of which tables are stale and when they are made; its operands stand in conditions.py and
+inputs_published.py.
 """
 
 from __future__ import annotations
@@ -11,12 +12,8 @@ from collections.abc import Sequence
 import dagster as dg
 
 from music_platform.errors import MusicPlatformError
-from music_platform.orchestration.automation.conditions import (
-    AttemptsLeft,
-    InputsArePublished,
-    InputsUpdated,
-    QuietMoment,
-)
+from music_platform.orchestration.automation.conditions import AttemptsLeft, InputsUpdated, QuietMoment
+from music_platform.orchestration.automation.inputs_published import InputsArePublished
 from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_END, RANGE_START, REQUESTED
 from music_platform.orchestration.dagster_internals import SensorExecutionData, copy
 from music_platform.partitions import contiguous_ranges
