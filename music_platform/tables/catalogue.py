@@ -31,3 +31,14 @@ TABLES: dict[str, TableContract] = {
     contract.path: contract
     for contract in (*BRONZE.values(), *SILVER.values(), *QUARANTINE.values(), COLLECTOR_ERRORS, *GOLD.values())
 }
+
+
+def made_gold_tables(*, is_served: bool) -> dict[str, GoldTable]:
+    """The tables of gold that are made, by path: all of them where Druid serves gold, else those that have other readers."""
+    return {path: table for path, table in GOLD_TABLES.items() if is_served or not table.is_made_only_to_be_served}
+
+
+def made_tables(*, is_served: bool) -> dict[str, TableContract]:
+    """The tables of all layers that are made, by path, as ``made_gold_tables``."""
+    gold_tables = made_gold_tables(is_served=is_served)
+    return {path: table for path, table in TABLES.items() if path not in GOLD_TABLES or path in gold_tables}

@@ -1,4 +1,4 @@
-"""The gold assets: one function makes every table that tables/catalogue.py collects, by the hour or by the day.
+"""The gold assets: one function makes every table that is made from rows, by the hour or by the day.
 
 What a table holds is decided by its transform; here its partitions are read, made in batches and handed to the IO manager.
 Tables that carry forward make the days of a range one after the other, each from the one before.
@@ -17,6 +17,7 @@ from music_platform.lake.partition_sets import StagedPartitions, StoredPartition
 from music_platform.lake.song_catalogue import song_catalogue
 from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import gathered
+from music_platform.orchestration.assets.gold_of_manifests import asset_of_manifests
 from music_platform.orchestration.assets.tables import (
     LAKE_IO_MANAGER,
     SINGLE_RUN,
@@ -37,20 +38,23 @@ from music_platform.partitions import (
     partition_after,
     partition_before,
 )
-from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence, TableContract
 from music_platform.tables.gold_table import Frames, GoldTable
 
 
-def gold_assets(hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+def gold_assets(
+    tables: Iterable[GoldTable], hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition
+) -> list[dg.AssetsDefinition]:
     """One asset for each gold table."""
     return [
-        _gold_asset(table, hours if table.contract.cadence is Cadence.HOURLY else days)
-        for table in GOLD_TABLES.values()
+        (asset_of_manifests if table.reads_manifests else _asset_of_rows)(
+            table, hours if table.contract.cadence is Cadence.HOURLY else days
+        )
+        for table in tables
     ]
 
 
-def _gold_asset(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def _asset_of_rows(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     contract = table.contract
 
     @dg.asset(

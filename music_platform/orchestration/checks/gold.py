@@ -1,6 +1,6 @@
 """The checks of gold: every table keeps its contract, and its reconciliations, which stand in the table's own module, agree."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -12,7 +12,6 @@ from music_platform.orchestration.checks.outcome import CheckOutcome, tell
 from music_platform.orchestration.checks.step import CheckStep, check_spec
 from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
 from music_platform.partitions import days_around, hours_of_day
-from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import TableContract
 from music_platform.tables.gold_table import GoldTable
 from music_platform.tables.reconciliations import Input, Reconciliation, Stored
@@ -78,4 +77,6 @@ def _reconcile(reconciliation: Reconciliation, stored: Stored) -> CheckOutcome:
     )
 
 
-GOLD_STEPS: tuple[CheckStep, ...] = tuple(_step(table) for table in GOLD_TABLES.values())
+def gold_steps(tables: Iterable[GoldTable]) -> list[CheckStep]:
+    """The check step of each gold table."""
+    return [_step(table) for table in tables]
