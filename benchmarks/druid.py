@@ -153,7 +153,7 @@ def _bring(definitions: dg.Definitions, local: LocalDruid, name: str, partitions
 
 def _ask(settings: Settings, times: int) -> list[list[str]]:
     druid = DruidResource(settings)
-    interval = interval_of(DATASOURCES["sessions"], _DAY, _DAY)
+    interval = interval_of(_DAY, _DAY)
     rows, everything = [], []
     for name, query in QUERIES.items():
         seconds, answered = [], 0

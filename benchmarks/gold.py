@@ -29,7 +29,7 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.spark import SparkEngine
 from music_platform.partitions import day_of_key
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import GOLD
+from music_platform.tables.catalogue import GOLD, made_gold_tables
 from music_platform.tables.columns import UNKNOWN_KEY
 from music_platform.tables.contract import TableContract
 from music_platform.tables.rankings import TOP_RANKS
@@ -112,7 +112,7 @@ def compare(lake: Path, peer: Path) -> None:
         }
     places = [_read(folder, GOLD["dim_locations"]).sort("zip", "city", "state") for folder in (lake, peer)]
     keys["location_key"] = pl.concat([keys["location_key"], _pairs("dim_locations", "location_key", *places)]).unique()
-    for contract in GOLD.values():
+    for contract in (table.contract for table in made_gold_tables(is_served=False).values()):
         ours, theirs = _read(lake, contract), _read(peer, contract)
         for name, pairs in keys.items():
             if name in theirs.columns:

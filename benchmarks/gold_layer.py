@@ -22,7 +22,7 @@ from music_platform.orchestration.assets.gold import stage_gold
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import days_around, hours_of_day
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import GOLD_TABLES
+from music_platform.tables.catalogue import made_gold_tables
 from music_platform.tables.contract import Cadence
 from music_platform.tables.gold_table import GoldTable
 from music_platform.tables.reconciliations import Input
@@ -36,7 +36,7 @@ def build_gold(lake: Lake, spark: SparkEngine, days: Sequence[str], phases: Phas
     """
     phases = phases or Phases()
     for cadence in Cadence:
-        tables = [table for table in GOLD_TABLES.values() if table.contract.cadence is cadence]
+        tables = [table for table in made_gold_tables(is_served=False).values() if table.contract.cadence is cadence]
         _build_tables(tables, lake, spark, days, phases)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.tables.catalogue import GOLD_TABLES
+from music_platform.tables.catalogue import made_gold_tables
 from music_platform.tables.contract import Cadence, Layer, TableContract
 from music_platform.tables.gold_table import Frames
 from music_platform.tables.schemas import spark_schema
@@ -23,7 +23,7 @@ from music_platform.tables.schemas import spark_schema
 
 def build(spark: SparkSession, lake: Path, output: Path, day: str) -> None:
     """Every gold table of the day, in the catalogue's order."""
-    for table in GOLD_TABLES.values():
+    for table in made_gold_tables(is_served=False).values():
         frames = {
             name: _read(spark, lake if wanted.contract.layer is Layer.SILVER else output, wanted.contract)
             for name, wanted in table.inputs.items()

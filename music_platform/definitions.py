@@ -16,7 +16,6 @@ from music_platform.orchestration.assets.collector_errors import collector_error
 from music_platform.orchestration.assets.druid import druid_assets
 from music_platform.orchestration.assets.gold import gold_assets
 from music_platform.orchestration.assets.landing import LANDING_IO_MANAGER, landing_assets
-from music_platform.orchestration.assets.pipeline import pipeline_asset
 from music_platform.orchestration.assets.recommendations import recommendation_assets
 from music_platform.orchestration.assets.silver import silver_assets
 from music_platform.orchestration.assets.superset import DASHBOARDS_KEY, dashboards_asset
@@ -31,8 +30,8 @@ from music_platform.orchestration.automation.landing_sensor import landing_senso
 from music_platform.orchestration.automation.policies import with_policies
 from music_platform.orchestration.automation.retention import retention_job
 from music_platform.orchestration.automation.schedules import housekeeping_schedules
+from music_platform.orchestration.checks.derived_tables import derived_steps
 from music_platform.orchestration.checks.druid import druid_checks
-from music_platform.orchestration.checks.gold import GOLD_STEPS
 from music_platform.orchestration.checks.platform import clock_checks, operations_asset
 from music_platform.orchestration.checks.spine import SPINE_STEPS
 from music_platform.orchestration.checks.superset import charts_check
@@ -44,7 +43,7 @@ from music_platform.orchestration.spark_resource import SparkResource
 from music_platform.serving.druid.client import DruidResource
 from music_platform.serving.superset.client import SupersetResource
 from music_platform.settings import Settings, current_settings
-from music_platform.tables.catalogue import TABLES
+from music_platform.tables.catalogue import made_derived_tables, made_gold_tables, made_tables
 
 
 def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] | None = None) -> dg.Definitions:
@@ -56,17 +55,20 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
     lake = Lake(settings)
     spark = SparkResource.from_settings(settings)
     hours, days = hourly_partitions(settings.start), daily_partitions(settings.start)
+    gold_tables = made_gold_tables(is_served=settings.druid_enabled).values()
+    tables = made_tables(is_served=settings.druid_enabled).values()
     assets = [
         *landing_assets(hours),
         *bronze_assets(hours),
         *silver_assets(hours),
         collector_errors_asset(hours),
-        *gold_assets(hours, days),
-        *recommendation_assets(days),
+        *gold_assets(gold_tables, hours, days),
+        *recommendation_assets(hours, days),
     ]
-    checks = [*(step.to_dagster() for step in (*SPINE_STEPS, *GOLD_STEPS)), *clock_checks()]
+    derived = made_derived_tables(is_served=settings.druid_enabled)
+    checks = [*(step.to_dagster() for step in (*SPINE_STEPS, *derived_steps(derived))), *clock_checks(tables)]
     if settings.druid_enabled:
-        assets += [pipeline_asset(hours), *druid_assets(hours, days)]
+        assets += druid_assets(hours, days)
         checks += druid_checks()
     unpartitioned: list[dg.AssetsDefinition | dg.AssetSpec] = [operations_asset()]
     sensors = [landing_sensor(settings), daily_tier_sensor(), *alert_sensors(settings)]
@@ -75,7 +77,7 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
         checks.append(charts_check())
         sensors.append(dashboards_sensor(DASHBOARDS_KEY))
     retention = retention_job(settings.run_retention_days, [key for check in checks for key in check.check_keys])
-    compaction = compaction_job(TABLES.values(), settings.compaction_days)
+    compaction = compaction_job(tables, settings.compaction_days)
     return dg.Definitions(
         assets=[*with_policies(assets, settings), *unpartitioned],
         asset_checks=checks,

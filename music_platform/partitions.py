@@ -12,6 +12,7 @@ from itertools import groupby
 
 HOURLY_KEY_FORMAT = "%Y-%m-%d-%H:%M"
 DAILY_KEY_FORMAT = "%Y-%m-%d"
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _MOST_RANGES_NAMED = 10
 _DAY_FORM = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
@@ -40,12 +41,34 @@ def is_day(partition_key: str) -> bool:
     return _DAY_FORM.fullmatch(partition_key) is not None
 
 
+def start_of_partition(partition_key: str) -> datetime:
+    """When the hour or the day of a key begins."""
+    return _midnight(partition_key) if is_day(partition_key) else hour_of_key(partition_key)
+
+
+def end_of_partition(partition_key: str) -> datetime:
+    """When the hour or the day of a key is over: the moment at which the next one begins."""
+    return start_of_partition(partition_key) + (_DAY if is_day(partition_key) else _HOUR)
+
+
+def partition_before(partition_key: str) -> str:
+    """The key of the hour before an hour, or of the day before a day."""
+    if is_day(partition_key):
+        return (_midnight(partition_key) - _DAY).strftime(DAILY_KEY_FORMAT)
+    return key_of_hour(hour_of_key(partition_key) - _HOUR)
+
+
+def partition_after(partition_key: str) -> str:
+    """The key of the hour after an hour, or of the day after a day."""
+    end = end_of_partition(partition_key)
+    return end.strftime(DAILY_KEY_FORMAT) if is_day(partition_key) else key_of_hour(end)
+
+
 @lru_cache(maxsize=4096)  # a range asks for each of its partitions many times
 def partition_path(partition_key: str) -> str:
     """The Hive folder of an hourly or daily partition: ``date=2026-11-01/hour=05`` or ``date=2026-11-01``."""
-    if is_day(partition_key):
-        return f"date={datetime.strptime(partition_key, DAILY_KEY_FORMAT).replace(tzinfo=UTC):%Y-%m-%d}"
-    return f"{hour_of_key(partition_key):date=%Y-%m-%d/hour=%H}"
+    start = start_of_partition(partition_key)
+    return f"{start:date=%Y-%m-%d}" if is_day(partition_key) else f"{start:date=%Y-%m-%d/hour=%H}"
 
 
 def keys_in_range(first_key: str, last_key: str) -> list[str]:
@@ -56,14 +79,17 @@ def keys_in_range(first_key: str, last_key: str) -> list[str]:
     first, last = hour_of_key(first_key), hour_of_key(last_key)
     if last < first:
         raise ValueError(f"the partition range {first_key}...{last_key} ends before it begins")
-    hours = int((last - first) / timedelta(hours=1)) + 1
-    return [key_of_hour(first + timedelta(hours=offset)) for offset in range(hours)]
+    return [key_of_hour(first + offset * _HOUR) for offset in range((last - first) // _HOUR + 1)]
 
 
 def contiguous_ranges(partition_keys: Iterable[str]) -> list[list[str]]:
-    """Hours, in order, grouped into ranges without gaps: what one run can take."""
-    ordered = sorted(partition_keys)
-    groups = groupby(enumerate(ordered), lambda item: int(hour_of_key(item[1]).timestamp()) // 3600 - item[0])
+    """Hours, or days, in order and grouped into ranges without gaps: what one run can take."""
+
+    def first_of_range(item: tuple[int, str]) -> datetime:
+        index, key = item
+        return start_of_partition(key) - index * (_DAY if is_day(key) else _HOUR)
+
+    groups = groupby(enumerate(sorted(partition_keys)), first_of_range)
     return [[key for _, key in group] for _, group in groups]
 
 
@@ -78,26 +104,26 @@ def days_in_range(first_day: str, last_day: str) -> list[str]:
     Raises ``ValueError`` that shows the wanted form when one is not a day, and when the range runs backwards.
     """
     try:
-        first, last = (datetime.strptime(day, DAILY_KEY_FORMAT).replace(tzinfo=UTC) for day in (first_day, last_day))
+        first, last = _midnight(first_day), _midnight(last_day)
     except ValueError as error:
         raise ValueError(
             f"'{first_day}...{last_day}' is not a range of days; write it as 2026-11-01...2026-11-14"
         ) from error
     if last < first:
         raise ValueError(f"the partition range {first_day}...{last_day} ends before it begins")
-    return [(first + timedelta(days=offset)).strftime(DAILY_KEY_FORMAT) for offset in range((last - first).days + 1)]
+    return [(first + offset * _DAY).strftime(DAILY_KEY_FORMAT) for offset in range((last - first).days + 1)]
 
 
 def days_around(day: str, *, before: int, after: int) -> set[str]:
     """The daily key of a day and those of so many days before and after it."""
-    moment = datetime.strptime(day, DAILY_KEY_FORMAT).replace(tzinfo=UTC)
-    return {(moment + timedelta(days=offset)).strftime(DAILY_KEY_FORMAT) for offset in range(-before, after + 1)}
+    start = _midnight(day)
+    return {(start + offset * _DAY).strftime(DAILY_KEY_FORMAT) for offset in range(-before, after + 1)}
 
 
 def hours_of_day(day: str) -> list[str]:
     """The 24 hourly keys of a day."""
-    first = datetime.strptime(day, DAILY_KEY_FORMAT).replace(tzinfo=UTC)
-    return [key_of_hour(first + timedelta(hours=hour)) for hour in range(24)]
+    start = _midnight(day)
+    return [key_of_hour(start + hour * _HOUR) for hour in range(24)]
 
 
 def describe_partitions(partition_keys: Sequence[str]) -> str:
@@ -110,7 +136,7 @@ def describe_partitions(partition_keys: Sequence[str]) -> str:
 
 
 def describe_ranges(partition_keys: Iterable[str]) -> str:
-    """A short text for messages: hours as ranges without gaps, the first few of them."""
+    """A short text for messages: hours, or days, as ranges without gaps, the first few of them."""
     ranges = [describe_partitions(group) for group in contiguous_ranges(partition_keys)]
     more = len(ranges) - _MOST_RANGES_NAMED
     return ", ".join(ranges[:_MOST_RANGES_NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -127,3 +153,7 @@ def in_batches(partition_keys: Iterable[str], rows: dict[str, int], most_rows: i
         batches[-1].append(key)
         held += rows.get(key, 0)
     return batches
+
+
+def _midnight(day: str) -> datetime:
+    return datetime.strptime(day, DAILY_KEY_FORMAT).replace(tzinfo=UTC)

@@ -18,16 +18,16 @@ from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.quarantined import entirely_quarantined
 from music_platform.lake.spark import SparkEngine
 from music_platform.landing.unread import KINDS, start_setting
-from music_platform.orchestration.checks.gold import GOLD_STEPS
+from music_platform.orchestration.checks.derived_tables import derived_steps
 from music_platform.orchestration.checks.outcome import CheckOutcome
 from music_platform.orchestration.checks.spine import SPINE_STEPS
 from music_platform.orchestration.checks.step import CheckStep
 from music_platform.orchestration.checks.unread import check_objects_are_read
 from music_platform.partitions import day_of_key, describe_partitions, hours_of_day, is_day, key_of_hour
+from music_platform.tables.catalogue import made_derived_tables
 from music_platform.tables.contract import Cadence, Layer
 from music_platform.tables.events import EVENT_TYPES
 
-_STEPS = (*SPINE_STEPS, *GOLD_STEPS)
 _PartitionOption = Annotated[
     str | None,
     typer.Option("--partition", help="One hour (2026-11-01-05:00) or one day (2026-11-01).", show_default=False),
@@ -62,7 +62,11 @@ def check(
     if unknown:
         fail(f"no event type '{unknown[0]}'; there are {', '.join(EVENT_TYPES)}", 2)
     cadence = Cadence.DAILY if is_day(partitions[0]) else Cadence.HOURLY
-    steps = [step for step in _STEPS if step.cadence is cadence and (not event_types or step.event_type in event_types)]
+    settings = settings_of_command()
+    all_steps = [*SPINE_STEPS, *derived_steps(made_derived_tables(is_served=settings.druid_enabled))]
+    steps = [
+        step for step in all_steps if step.cadence is cadence and (not event_types or step.event_type in event_types)
+    ]
     if not steps:
         fail("the daily tables are not those of one event type; leave --event-type out", 2)
     layers_there = list(dict.fromkeys(table.layer for step in steps for table in step.tables))
@@ -72,7 +76,6 @@ def check(
     if without:
         fail(f"no checks of {', '.join(without)} here; there are checks of {', '.join(layers_there)}", 2)
     wanted = layers or layers_there
-    settings = settings_of_command()
     lake, spark = Lake(settings), SparkEngine.from_settings(settings)
     outcomes: list[CheckOutcome] = []
     unmade: list[str] = []

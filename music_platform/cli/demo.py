@@ -36,7 +36,7 @@ from music_platform.partitions import (
 )
 from music_platform.settings import Settings
 from music_platform.tables.bronze import BRONZE
-from music_platform.tables.catalogue import TABLES
+from music_platform.tables.catalogue import made_tables
 from music_platform.tables.contract import Cadence, TableContract
 from music_platform.tables.events import EVENT_TYPES
 from music_platform.tables.quarantine import QUARANTINE
@@ -45,8 +45,9 @@ from music_platform.tables.silver import SILVER
 _DAYS = 3
 _USERS = 1_000
 LIVE_USERS = 100_000  # some 40 events a second
-_HOURLY = [contract for contract in TABLES.values() if contract.cadence is Cadence.HOURLY]
-_DAILY = [contract for contract in TABLES.values() if contract.cadence is Cadence.DAILY]
+_TABLES = made_tables(is_served=False).values()  # what Druid alone reads is made with its datasources
+_HOURLY = [contract for contract in _TABLES if contract.cadence is Cadence.HOURLY]
+_DAILY = [contract for contract in _TABLES if contract.cadence is Cadence.DAILY]
 
 
 @dataclass

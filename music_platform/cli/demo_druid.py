@@ -23,8 +23,8 @@ from music_platform.serving.druid.ingestion_spec import interval_of
 from music_platform.serving.druid.queries import QUERIES, DashboardQuery
 from music_platform.serving.druid.replacement import columns_in_druid, has_no_row
 from music_platform.settings import Settings
+from music_platform.tables.catalogue import TABLES, made_tables
 from music_platform.tables.contract import Cadence
-from music_platform.tables.pipeline import PIPELINE
 
 _QUERIES = ("plays_by_state", "top_songs", "session_length")
 _ROWS_SHOWN = 5
@@ -82,16 +82,17 @@ class DruidOfDemo:
         """Bring gold's partitions into every datasource, a run for each cadence; returns what the checks warn of."""
         warnings = []
         for cadence, partitions in ((Cadence.HOURLY, hours), (Cadence.DAILY, days)):
-            paths = [each.path for each in DATASOURCES.values() if each.contract.cadence is cadence]
-            if cadence is PIPELINE.cadence:
-                paths.insert(0, PIPELINE.path)
+            of_cadence = [path for path, table in TABLES.items() if table.cadence is cadence]
+            only_served = [path for path in of_cadence if path not in made_tables(is_served=False)]
+            datasources = [each.path for each in DATASOURCES.values() if each.contract.cadence is cadence]
+            paths = only_served + datasources
             warnings += materialize(self.settings, paths, partitions)
         return warnings
 
     def show(self, days: Sequence[str]) -> None:
         """Print the answers to some of the dashboards' queries over the days, how long they took, and how to stop Druid."""
         druid = DruidResource(self.settings)
-        interval = interval_of(DATASOURCES["sessions"], days[0], days[-1])
+        interval = interval_of(days[0], days[-1])
         for name in _QUERIES:
             if has_no_row(columns_in_druid(DATASOURCES[QUERIES[name].datasource], druid)):
                 console.print(Text(f"{QUERIES[name].question} No row is in {QUERIES[name].datasource}"))

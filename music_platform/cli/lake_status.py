@@ -33,7 +33,7 @@ from music_platform.partitions import (
     key_of_hour,
     keys_in_range,
 )
-from music_platform.tables.catalogue import TABLES
+from music_platform.tables.catalogue import TABLES, made_tables
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.contract import Cadence, Layer, TableContract
 from music_platform.tables.events import EVENT_TYPES
@@ -132,7 +132,7 @@ def lake_status(lake: Lake, now: datetime, look_back_hours: int) -> LakeStatus:
     """
     look = _Look(lake, now)
     layers = [look.landing()]
-    for layer, cadence in dict.fromkeys((contract.layer, contract.cadence) for contract in TABLES.values()):
+    for layer, cadence in dict.fromkeys((contract.layer, contract.cadence) for contract in look.tables):
         layers.append(look.layer(layer, cadence))
     first = max(look.hour - timedelta(hours=look_back_hours - 1), lake.settings.start)
     window = keys_in_range(key_of_hour(first), key_of_hour(look.hour)) if first <= look.hour else []
@@ -182,6 +182,7 @@ class _Look:
     def __post_init__(self) -> None:
         self.hour = self.now.replace(minute=0, second=0, microsecond=0)
         self.manifest = lru_cache(maxsize=None)(self._manifest)
+        self.tables = list(made_tables(is_served=self.lake.settings.druid_enabled).values())
 
     def landing(self) -> LayerStatus:
         tables = tuple(self.lake.map_parallel(self._landing_table, list(EVENT_TYPES)))
@@ -199,7 +200,7 @@ class _Look:
         )
 
     def layer(self, layer: Layer, cadence: Cadence) -> LayerStatus:
-        contracts = [table for table in TABLES.values() if table.layer is layer and table.cadence is cadence]
+        contracts = [table for table in self.tables if table.layer is layer and table.cadence is cadence]
         tables = tuple(self.lake.map_parallel(self._table, contracts))
         behind = min(tables, key=lambda table: table.last_complete or "")
         last = behind.last_complete

@@ -21,7 +21,7 @@ from music_platform.orchestration.dagster_internals import (
 )
 from music_platform.orchestration.partitions_definitions import daily_partitions, hourly_partitions
 from music_platform.settings import Settings, dagster_home
-from music_platform.tables.catalogue import TABLES
+from music_platform.tables.catalogue import made_tables
 from music_platform.tables.contract import Cadence
 
 _MOST_RUNS_SHOWN = 20
@@ -134,7 +134,7 @@ def _failed_partitions(instance: dg.DagsterInstance, settings: Settings) -> dict
         Cadence.DAILY: daily_partitions(settings.start),
     }
     failed: dict[str, list[str]] = {}
-    for contract in TABLES.values():
+    for contract in made_tables(is_served=settings.druid_enabled).values():
         definition = definitions[contract.cadence]
         cached = get_and_update_asset_status_cache_value(instance, dg.AssetKey(contract.asset_key), definition)
         if cached is None:

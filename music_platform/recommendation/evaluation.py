@@ -35,6 +35,9 @@ class Quality:
     ndcg_of_each: npt.NDArray[np.float64]
 
 
+_NOBODY_JUDGED = Quality(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.empty(0))
+
+
 def judge(
     lists: npt.NDArray[np.int64],
     relevant: csr_matrix,
@@ -49,8 +52,8 @@ def judge(
     """
     listeners = len(lists)
     if not listeners:
-        return Quality(0, *(float("nan"),) * 7, np.empty(0))
-    hits = _hits(lists, relevant)
+        return _NOBODY_JUDGED
+    hits = _hits(lists, relevant, len(popularity))
     discovered = np.diff(relevant.indptr) + beyond
     first = hits[:, :JUDGED_RANKS]
     ideal = np.cumsum(_DISCOUNTS)[np.minimum(discovered, JUDGED_RANKS) - 1]
@@ -73,10 +76,9 @@ def judge(
     )
 
 
-def _hits(lists: npt.NDArray[np.int64], relevant: csr_matrix) -> npt.NDArray[np.bool_]:
+def _hits(lists: npt.NDArray[np.int64], relevant: csr_matrix, songs: int) -> npt.NDArray[np.bool_]:
     """Which places of the lists hold a song that the listener discovered."""
-    songs = relevant.shape[1]
-    rows = np.repeat(np.arange(relevant.shape[0], dtype=np.int64), np.diff(relevant.indptr))
+    rows = np.repeat(np.arange(len(lists), dtype=np.int64), np.diff(relevant.indptr))
     wanted = rows * songs + relevant.indices
     wanted.sort()
     offered = np.arange(len(lists), dtype=np.int64)[:, None] * songs + lists

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,22 +31,25 @@ class Pairs:
     def of(cls, batches: Iterable[pa.RecordBatch]) -> Pairs:
         """From rows with ``COLUMNS``; pairs of an unknown listener or song, or without a positive score, are left "
         "out."""
-        parts = [_pairs_of(batch) for batch in batches if batch.num_rows]
-        if not parts:
-            return cls(*(np.empty(0, dtype=kind) for kind in (np.uint64, np.uint64, np.float32, np.int64)))
-        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        parts = [cls._of_batch(batch) for batch in batches if batch.num_rows]
+        return cls(
+            np.concatenate([np.empty(0, np.uint64), *(part.users for part in parts)]),
+            np.concatenate([np.empty(0, np.uint64), *(part.songs for part in parts)]),
+            np.concatenate([np.empty(0, np.float32), *(part.scores for part in parts)]),
+            np.concatenate([np.empty(0, np.int64), *(part.last_played for part in parts)]),
+        )
+
+    @classmethod
+    def _of_batch(cls, batch: pa.RecordBatch) -> Pairs:
+        users, songs = (numbers_of_keys(batch.column(name), name) for name in ("user_key", "song_key"))
+        scores = batch.column("score").to_numpy(zero_copy_only=False).astype(np.float32)
+        last_played = batch.column("last_played_at").cast(pa.int64()).to_numpy(zero_copy_only=False)
+        with np.errstate(invalid="ignore"):  # NaN compares as false, and one of them would spoil every factor
+            known = (users != _UNKNOWN) & (songs != _UNKNOWN) & (scores > 0) & np.isfinite(scores)
+        return cls(users[known], songs[known], scores[known], last_played[known])
 
     def __len__(self) -> int:
         return len(self.users)
-
-
-def _pairs_of(batch: pa.RecordBatch) -> tuple[Any, ...]:
-    users, songs = (numbers_of_keys(batch.column(name), name) for name in ("user_key", "song_key"))
-    scores = batch.column("score").to_numpy(zero_copy_only=False).astype(np.float32)
-    last_played = batch.column("last_played_at").cast(pa.int64()).to_numpy(zero_copy_only=False)
-    with np.errstate(invalid="ignore"):  # NaN compares as false, and one of them would spoil every factor
-        known = (users != _UNKNOWN) & (songs != _UNKNOWN) & (scores > 0) & np.isfinite(scores)
-    return users[known], songs[known], scores[known], last_played[known]
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Interactions:
     @property
     def song_scores(self) -> npt.NDArray[np.float64]:
         """Each song's total score: how popular it is."""
-        return np.bincount(self.scores.indices, weights=self.scores.data, minlength=len(self.songs))
+        weights = self.scores.data.astype(np.float64)
+        totals = np.bincount(self.scores.indices, weights=weights, minlength=len(self.songs))
+        return totals.astype(np.float64)  # whole numbers where there is no pair
 
     @property
     def song_listeners(self) -> npt.NDArray[np.int64]:

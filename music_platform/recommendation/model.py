@@ -120,9 +120,8 @@ def _als(parameters: Parameters, iterations: int) -> AlternatingLeastSquares:
 
 
 def _confidences(scores: csr_matrix, parameters: Parameters) -> csr_matrix:
-    confidences = scores.astype(np.float32)  # a copy
-    confidences.data = np.float32(parameters.confidence) * np.log1p(confidences.data)
-    return confidences
+    confidences = np.float32(parameters.confidence) * np.log1p(scores.data)
+    return csr_matrix((confidences, scores.indices, scores.indptr), shape=scores.shape)
 
 
 def _start_of(songs: Keys, factors: int) -> Factors:

@@ -16,33 +16,36 @@ from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.silver import SILVER
 
 
-def _collected() -> dict[str, GoldTable | ModelTable]:
-    """The ``TABLE`` of each module of gold/ and recommendations/, by its path; a table comes after those that it is "
-    "made from."""
+def _collected() -> dict[str, DerivedTable]:
+    """The ``TABLE`` of each module of gold/ and recommendations/, by its path; a table comes after its inputs."""
     names = [
-        f"{room.__name__}.{name}"
+        f"{room.__name__}.{module.name}"
         for room in (gold, recommendations)
-        for name in sorted(module.name for module in pkgutil.iter_modules(room.__path__))
+        for module in pkgutil.iter_modules(room.__path__)
     ]
-    modules = [import_module(name) for name in names]
-    tables = [module.TABLE for module in modules if hasattr(module, "TABLE")]
-    by_path = {table.contract.path: table for table in tables}
+    modules = [import_module(name) for name in sorted(names)]
+    by_path: dict[str, DerivedTable] = {
+        module.TABLE.contract.path: module.TABLE for module in modules if hasattr(module, "TABLE")
+    }
     inputs = {path: [wanted.contract.path for wanted in table.inputs.values()] for path, table in by_path.items()}
     return {path: by_path[path] for path in TopologicalSorter(inputs).static_order() if path in by_path}
 
 
-DERIVED_TABLES: dict[str, GoldTable | ModelTable] = _collected()
+DerivedTable = GoldTable | ModelTable
+"""A table that is made of other tables, by a transform of frames or around the model."""
+
+_DERIVED_TABLES = _collected()
 GOLD_TABLES: dict[str, GoldTable] = {
-    path: table for path, table in DERIVED_TABLES.items() if isinstance(table, GoldTable)
+    path: table
+    for path, table in _DERIVED_TABLES.items()
+    if table.contract.layer is Layer.GOLD and isinstance(table, GoldTable)
 }
-"""Those that a transform makes, recommendations among them."""
-MODEL_TABLES: dict[str, ModelTable] = {
-    path: table for path, table in DERIVED_TABLES.items() if isinstance(table, ModelTable)
+RECOMMENDATION_TABLES: dict[str, DerivedTable] = {
+    path: table for path, table in _DERIVED_TABLES.items() if table.contract.layer is Layer.RECOMMENDATIONS
 }
-_DERIVED = [table.contract for table in DERIVED_TABLES.values()]
-GOLD: dict[str, TableContract] = {contract.name: contract for contract in _DERIVED if contract.layer is Layer.GOLD}
+GOLD: dict[str, TableContract] = {table.contract.name: table.contract for table in GOLD_TABLES.values()}
 RECOMMENDATIONS: dict[str, TableContract] = {
-    contract.name: contract for contract in _DERIVED if contract.layer is Layer.RECOMMENDATIONS
+    table.contract.name: table.contract for table in RECOMMENDATION_TABLES.values()
 }
 
 TABLES: dict[str, TableContract] = {
@@ -56,3 +59,19 @@ TABLES: dict[str, TableContract] = {
         *RECOMMENDATIONS.values(),
     )
 }
+
+
+def made_gold_tables(*, is_served: bool) -> dict[str, GoldTable]:
+    """The tables of gold that are made, by path: all of them where Druid serves gold, else those that have other readers."""
+    return {path: table for path, table in GOLD_TABLES.items() if is_served or not table.is_made_only_to_be_served}
+
+
+def made_derived_tables(*, is_served: bool) -> list[DerivedTable]:
+    """The tables of gold that are made, and those of the recommendations; each after its inputs."""
+    return [*made_gold_tables(is_served=is_served).values(), *RECOMMENDATION_TABLES.values()]
+
+
+def made_tables(*, is_served: bool) -> dict[str, TableContract]:
+    """The tables of all layers that are made, by path, as ``made_gold_tables``."""
+    gold_tables = made_gold_tables(is_served=is_served)
+    return {path: table for path, table in TABLES.items() if path not in GOLD_TABLES or path in gold_tables}

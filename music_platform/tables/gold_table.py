@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -17,11 +18,28 @@ from music_platform.tables.silver import SILVER
 
 
 @dataclass(frozen=True)
+class PublishedPartition:
+    """What is known of a published partition by its manifest: its rows, its bytes, and when it was published.
+
+    ``rows_by_rule`` are the rows of a quarantine partition by the rule that they broke first, the most rows first; of other
+    layers, and of no rows, it is empty.
+    """
+
+    contract: TableContract
+    partition: str
+    rows: int
+    bytes: int
+    at: datetime
+    rows_by_rule: Sequence[tuple[str, int]] = ()
+
+
+@dataclass(frozen=True)
 class Frames:
     """What a transform gets: its inputs' rows, of the partitions that are made and of the days around them.
 
-    ``previous`` is the table's own day before; None for tables that do not carry forward, and at the beginning of history.
-    ``read_catalogue`` gives the song catalogue of the settings in transforms/catalogue_seed.py's columns; None without one.
+    A table that reads manifests gets what was ``published`` of its inputs instead. ``previous`` is the table's own day before;
+    None for tables that do not carry forward, and at the beginning of history. ``read_catalogue`` gives the song catalogue of
+    the settings in transforms/catalogue_seed.py's columns; None without one.
     """
 
     inputs: Mapping[str, DataFrame]
@@ -29,6 +47,7 @@ class Frames:
     partitions: Sequence[str]
     spark: SparkSession
     read_catalogue: Callable[[], pa.Table | None]
+    published: Sequence[PublishedPartition] = ()
 
     def __getitem__(self, name: str) -> DataFrame:
         return self.inputs[name]
@@ -51,6 +70,8 @@ class GoldTable:
 
     ``version`` is raised when the same input comes to give other rows. ``is_row_by_row`` where each row is made of one row of
     the one input, and lies in the same partition. ``reconciliations`` become blocking checks, beside the contract's.
+    ``reads_manifests`` where it is made from what the manifests of its inputs say, not from their rows: it then describes the
+    pipeline, and is another one after each rebuild. ``is_made_only_to_be_served`` where nobody but Druid reads it.
     """
 
     contract: TableContract
@@ -59,6 +80,8 @@ class GoldTable:
     reconciliations: Sequence[Reconciliation] = ()
     carries_forward: bool = False
     is_row_by_row: bool = False
+    reads_manifests: bool = False
+    is_made_only_to_be_served: bool = False
     version: str = "1"
 
     @property

@@ -13,7 +13,6 @@ from music_platform.orchestration.io_managers.parquet_io_manager import previewe
 from music_platform.partitions import keys_in_range
 from music_platform.tables.catalogue import GOLD, TABLES
 from music_platform.tables.contract import ColumnType, Layer, Personal, TableContract
-from music_platform.tables.pipeline import PIPELINE
 from music_platform_tests.assets.local_platform import (
     EMPTY_HOUR,
     HOUR,
@@ -33,7 +32,7 @@ _TABLES = [
     ),
     "gold/fact_streams",
 ]
-_ALL_TABLES = pytest.mark.parametrize("contract", [*TABLES.values(), PIPELINE], ids=lambda contract: contract.path)
+_ALL_TABLES = pytest.mark.parametrize("contract", TABLES.values(), ids=lambda contract: contract.path)
 _MARKDOWN = "![p](http://127.0.0.1:9/x.png)"
 
 

@@ -14,12 +14,13 @@ from music_platform.lake.manifest import read_manifest
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
 from music_platform.tables.events import EVENT_TYPES
-from music_platform.tables.pipeline import PIPELINE, WATCHED
+from music_platform.tables.gold.pipeline import PIPELINE, WATCHED
 from music_platform_tests.assets.local_platform import (
     EMPTY_HOUR,
     HOUR,
     NEXT_HOUR,
     LocalPlatform,
+    evaluations,
     good_record,
     gzip_lines,
     to_line,
@@ -79,3 +80,10 @@ def test_a_table_that_was_never_published_has_no_row(tmp_path: Path) -> None:
     platform.run(HOUR, tables=["bronze/auth_events"])
     platform.run(HOUR, tables=[PIPELINE.path])
     assert set(_rows(platform, HOUR)) == {("bronze", "auth_events", None)}
+
+
+def test_an_hour_of_which_nothing_was_published_is_published_as_empty(tmp_path: Path) -> None:
+    platform = LocalPlatform(Settings(lake=str(tmp_path / "lake"), druid_enabled=True))
+    result = platform.run(HOUR, tables=[PIPELINE.path])
+    assert _rows(platform, HOUR) == {}
+    assert evaluations(result)[f"{PIPELINE.path} contract"].passed

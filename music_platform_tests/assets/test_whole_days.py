@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from music_platform.orchestration.checks.derived_tables import derived_steps
 
 from music_platform.definitions import build_definitions
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
-from music_platform.orchestration.checks.gold import GOLD_STEPS
 from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
 from music_platform.partitions import hours_of_day
 from music_platform.tables.catalogue import GOLD_TABLES
@@ -74,5 +74,6 @@ def test_every_daily_table_that_reads_hours_has_the_check() -> None:
         if table.contract.cadence is Cadence.DAILY
         and any(wanted.contract.cadence is Cadence.HOURLY for wanted in table.inputs.values())
     }
-    checked = {step.tables[0].path for step in GOLD_STEPS for spec in step.specs if spec.name == WHOLE_DAYS_CHECK}
+    steps = derived_steps(GOLD_TABLES.values())
+    checked = {step.tables[0].path for step in steps for spec in step.specs if spec.name == WHOLE_DAYS_CHECK}
     assert checked == reading

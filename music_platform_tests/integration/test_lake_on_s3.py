@@ -22,7 +22,7 @@ from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
 from music_platform.tables.bronze import BRONZE
-from music_platform.tables.catalogue import GOLD
+from music_platform.tables.catalogue import made_gold_tables
 from music_platform.tables.contract import Cadence
 from music_platform.tables.events import EVENT_CONTRACTS
 from music_platform.tables.quarantine import QUARANTINE
@@ -148,8 +148,10 @@ def test_a_day_of_gold_on_s3_is_what_it_is_in_a_local_folder(
         assert {evaluation.severity for evaluation in failed} == {dg.AssetCheckSeverity.WARN}
         lake, spark = Lake(settings), SparkEngine.from_settings(settings)
         stored = {
-            table.path: StoredPartitions.open(table, HOURS if table.cadence is Cadence.HOURLY else [DAY], lake, spark)
-            for table in GOLD.values()
+            path: StoredPartitions.open(
+                table.contract, HOURS if table.contract.cadence is Cadence.HOURLY else [DAY], lake, spark
+            )
+            for path, table in made_gold_tables(is_served=False).items()
         }
         assert {path for path, opened in stored.items() if not sum(opened.rows.values())} == set()
         songs = len(HOURS) * OBJECTS_OF_AN_HOUR * EVENTS_OF_AN_OBJECT * 4 // 15

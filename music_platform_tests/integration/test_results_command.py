@@ -12,7 +12,7 @@ from music_platform.cli import runs
 from music_platform.cli.main import app
 from music_platform.orchestration.runs import open_instance
 from music_platform.settings import current_settings
-from music_platform.tables.catalogue import TABLES
+from music_platform.tables.catalogue import made_tables
 from music_platform.tables.contract import Cadence
 from music_platform_tests.integration.command_line import FIRST_TS, words
 
@@ -20,7 +20,7 @@ DAY = "2026-11-01"
 HOURS = [f"{DAY}-{hour:02}:00" for hour in range(24)]
 RANGE = f"{DAY}...{DAY}"
 HOURLY, DAILY = (
-    [contract.path for contract in TABLES.values() if contract.cadence is cadence]
+    [contract.path for contract in made_tables(is_served=False).values() if contract.cadence is cadence]
     for cadence in (Cadence.HOURLY, Cadence.DAILY)
 )
 

@@ -28,7 +28,7 @@ from music_platform.lake.manifest import Manifest, Source, manifest_key
 from music_platform.orchestration.runs import open_instance
 from music_platform.partitions import hour_of_key, hours_of_day, key_of_hour
 from music_platform.settings import Settings, current_settings
-from music_platform.tables.catalogue import TABLES
+from music_platform.tables.catalogue import made_tables
 from music_platform.tables.contract import Cadence
 from music_platform_tests.integration.command_line import auth_event, land, words
 
@@ -63,7 +63,7 @@ def events_of(hour: datetime, numbers: range, **changes: object) -> list[str]:
 
 
 def hourly_tables() -> list[str]:
-    return [contract.path for contract in TABLES.values() if contract.cadence is Cadence.HOURLY]
+    return [contract.path for contract in made_tables(is_served=False).values() if contract.cadence is Cadence.HOURLY]
 
 
 def told(commands: CliRunner, *options: str) -> tuple[int, dict[str, Any]]:

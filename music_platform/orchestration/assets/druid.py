@@ -56,7 +56,7 @@ def _druid_asset(datasource: Datasource, partitions: dg.PartitionsDefinition) ->
             {
                 partition: {
                     "rows": rows,
-                    "interval": interval_of(datasource, partition, partition),
+                    "interval": interval_of(partition, partition),
                     "task": done.task_id,
                 }
                 for partition, rows in gold.rows.items()

@@ -1,4 +1,4 @@
-"""The gold assets: one function makes every table that tables/catalogue.py collects, by the hour or by the day.
+"""The gold assets: one function makes every table that is made from rows, by the hour or by the day.
 
 What a table holds is decided by its transform; here its partitions are read, made in batches and handed to the IO manager.
 Tables that carry forward make the days of a range one after the other, each from the one before.
@@ -17,6 +17,7 @@ from music_platform.lake.partition_sets import StagedPartitions, StoredPartition
 from music_platform.lake.song_catalogue import song_catalogue
 from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import gathered
+from music_platform.orchestration.assets.gold_of_manifests import asset_of_manifests
 from music_platform.orchestration.assets.tables import (
     LAKE_IO_MANAGER,
     SINGLE_RUN,
@@ -29,22 +30,32 @@ from music_platform.orchestration.assets.tables import (
 )
 from music_platform.orchestration.io_managers.parquet_io_manager import MAY_LACK_PARTITIONS
 from music_platform.orchestration.spark_resource import SparkResource
-from music_platform.partitions import day_of_key, days_around, hours_of_day, in_batches
-from music_platform.tables.catalogue import GOLD_TABLES
+from music_platform.partitions import (
+    day_of_key,
+    days_around,
+    hours_of_day,
+    in_batches,
+    partition_after,
+    partition_before,
+)
 from music_platform.tables.contract import Cadence, TableContract
 from music_platform.tables.gold_table import Frames, GoldTable
 from music_platform.tables.model_table import ModelTable
 
 
-def gold_assets(hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+def gold_assets(
+    tables: Iterable[GoldTable], hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition
+) -> list[dg.AssetsDefinition]:
     """One asset for each gold table."""
     return [
-        _gold_asset(table, hours if table.contract.cadence is Cadence.HOURLY else days)
-        for table in GOLD_TABLES.values()
+        (asset_of_manifests if table.reads_manifests else _asset_of_rows)(
+            table, hours if table.contract.cadence is Cadence.HOURLY else days
+        )
+        for table in tables
     ]
 
 
-def _gold_asset(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def _asset_of_rows(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     contract = table.contract
 
     @dg.asset(
@@ -174,7 +185,7 @@ def _previous(
     table: GoldTable, partition: str, staged: StagedPartitions, lake: Lake, spark: SparkEngine
 ) -> DataFrame | None:
     """The table's own day before, made by this run or published; None where the table's history begins."""
-    [before] = days_around(partition, before=1, after=0) - {partition}
+    before = partition_before(partition)
     if before in staged.made:
         staged.sources[partition].append(staged.source(before))
         return staged.read(before, lake, spark)
@@ -187,7 +198,7 @@ def _previous(
         raise PartitionMissingError(
             f"{table.contract.path} partition {partition} carries forward {before}, which is not published although "
             f"{earlier[-1]} is. Materialize the days between first: ./run dagster asset materialize --select "
-            f"'{table.contract.path}' --partition-range '{_day_after(earlier[-1])}...{partition}'."
+            f"'{table.contract.path}' --partition-range '{partition_after(earlier[-1])}...{partition}'."
         )
     return None
 
@@ -198,8 +209,3 @@ def _own_range(contract: TableContract, day: str) -> str:
         return f"{day}...{day}"
     hours = hours_of_day(day)
     return f"{hours[0]}...{hours[-1]}"
-
-
-def _day_after(day: str) -> str:
-    [after] = days_around(day, before=0, after=1) - {day}
-    return after

@@ -16,7 +16,7 @@ from music_platform.lake.landed_sources import GoneInputs
 from music_platform.lake.manifest import Source
 from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.lake.spark import SparkEngine
-from music_platform.orchestration.assets.gold import asset_in, day_before_of, inputs_of
+from music_platform.orchestration.assets.gold import asset_in, day_before_of, gold_assets, inputs_of
 from music_platform.orchestration.assets.tables import (
     LAKE_IO_MANAGER,
     SINGLE_RUN,
@@ -33,13 +33,17 @@ from music_platform.partitions import days_around
 from music_platform.recommendation.days import MAKERS, Made
 from music_platform.recommendation.parameters import Parameters
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import MODEL_TABLES
+from music_platform.tables.catalogue import RECOMMENDATION_TABLES
 from music_platform.tables.model_table import ModelTable
 
 
-def recommendation_assets(days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """One asset for each table that is computed around the model."""
-    return [_asset(table, days) for table in MODEL_TABLES.values()]
+def recommendation_assets(hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """One asset for each table of the recommendations."""
+    return [
+        asset
+        for table in RECOMMENDATION_TABLES.values()
+        for asset in ([_asset(table, days)] if isinstance(table, ModelTable) else gold_assets([table], hours, days))
+    ]
 
 
 def _asset(table: ModelTable, days: dg.PartitionsDefinition) -> dg.AssetsDefinition:

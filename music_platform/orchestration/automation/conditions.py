@@ -1,20 +1,19 @@
-"""The operands of the daily tier's automation condition that Dagster does not have: edges, moments and guards over days.
+"""Operands of the daily tier's automation condition that Dagster does not have: which days became stale, and when to make them.
 
-How they are put together stands in daily_tier.py. Each is evaluated in the code location, for one asset and all its days.
+inputs_published.py has the one about what can be made; daily_tier.py puts them together. Each is evaluated in the code location,
+for one asset and all its days.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import Any
 
 import dagster as dg
 
 from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_END, RANGE_START, REQUESTED
-from music_platform.orchestration.dagster_internals import AssetKeyPartitionKey, EntitySubset, TimingMetadata
-from music_platform.partitions import day_of_key, days_around, hour_of_key, key_of_hour
+from music_platform.orchestration.automation.subsets import subset_of
+from music_platform.orchestration.dagster_internals import EntitySubset, TimingMetadata
 
 
 class InputsUpdated(dg.AutomationCondition[dg.AssetKey]):
@@ -33,14 +32,14 @@ class InputsUpdated(dg.AutomationCondition[dg.AssetKey]):
         updated = context.get_empty_subset()
         if context.previous_max_storage_id is not None:
             for key in sorted(context.asset_graph.get(context.key).parent_keys):
-                for run_id, made in _updates(context, key).items():
-                    days = made.compute_mapped_subset(context.key, direction="down")
+                for run_id, changed in _updates_by_run(context, key).items():
+                    days = changed.compute_mapped_subset(context.key, direction="down")
                     stale = set(days.expensively_compute_partition_keys())
                     if key == context.key and stale:
-                        stale |= _later_days(context, min(stale))
-                    stale -= _days_of_run(context, run_id, stale)
-                    updated = updated.compute_union(_days(context, context.key, stale))
-        # What came after the last tick came after what that tick requested.
+                        stale |= _days_from(context, min(stale))
+                    stale -= _days_made_by(context, run_id, stale)
+                    updated = updated.compute_union(subset_of(context, context.key, stale))
+        # An update since the last tick is later than what that tick requested.
         timing = None if updated.is_empty else TimingMetadata(timestamps={context.evaluation_time.timestamp(): updated})
         return dg.AutomationResult(
             context, context.candidate_subset.compute_intersection(updated), timing_metadata=timing
@@ -78,6 +77,9 @@ class AttemptsLeft(dg.AutomationCondition[dg.AssetKey]):
 
     Each further attempt waits twice as long as the one before. Whatever materializes the day, such as a person who mended
     what was wrong, restarts the count.
+
+    Dagster's ``execution_failed().newly_true()`` cannot count the attempts: of a run that begins and fails between two ticks
+    nothing is newly true, since the day had failed at both. Nor is a day failed whose run was canceled, or never began.
     """
 
     def __init__(self, attempts: int, pause_seconds: float) -> None:
@@ -111,69 +113,14 @@ class AttemptsLeft(dg.AutomationCondition[dg.AssetKey]):
         }
         return dg.AutomationResult(
             context,
-            context.candidate_subset.compute_difference(_days(context, context.key, held)),
+            context.candidate_subset.compute_difference(subset_of(context, context.key, held)),
             cursor=json.dumps(attempts, sort_keys=True),
             child_results=[requested, updated],
         )
 
 
-class InputsArePublished(dg.AutomationCondition[dg.AssetKey]):
-    """Days that can be made: their own day of every input is there, without a hole, and the day that they carry forward.
-
-    What the assets would refuse is left waiting here, instead of failing a run.
-    """
-
-    @property
-    def description(self) -> str:
-        return "Of every input the same day is materialized, without a hole, and the day before of the table itself"
-
-    async def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:  # pyright: ignore[reportIncompatibleMethodOverride]
-        candidates = context.candidate_subset
-        ready = set(candidates.expensively_compute_partition_keys())
-        # Its own day before last: a day that lacks another input carries nothing forward.
-        for key in sorted(context.asset_graph.get(context.key).parent_keys, key=lambda key: key == context.key):
-            if not ready:
-                break
-            there = await context.asset_graph_view.compute_materialized_asset_subset(key=key)
-            if (requested := context.request_subsets_by_key.get(key)) is not None:
-                there = there.compute_union(requested)
-            if key == context.key:
-                ready = _with_day_before(ready, set(there.expensively_compute_partition_keys()))
-            else:
-                ready = {day for day in ready if _is_there(context, context.key, key, day, there)}
-        for key in sorted(_compared_by_checks(context)):
-            if ready:
-                ready &= await _made_or_ready(context, key, ready)
-        return dg.AutomationResult(context, _days(context, context.key, ready))
-
-
-def _compared_by_checks(context: dg.AutomationContext) -> set[dg.AssetKey]:
-    """The tables that the asset's checks compare it with, and that it is not made from."""
-    graph = context.asset_graph
-    checks = graph.get_check_keys_for_assets({context.key})
-    compared = {key for check in checks for key in graph.get(check).parent_entity_keys if isinstance(key, dg.AssetKey)}
-    daily = {key for key in compared if graph.get(key).tags.get("cadence") == "daily"}
-    return daily - graph.get(context.key).parent_keys - {context.key}
-
-
-async def _made_or_ready(context: dg.AutomationContext, key: dg.AssetKey, days: set[str]) -> set[str]:
-    """Those of the days of which another table is there, or has its inputs and so is made in the same run.
-
-    Without it the asset would be made and its check fail: an hour's silver is there before the hour's facts.
-    """
-    view = context.asset_graph_view
-    missing = days - (await view.compute_materialized_asset_subset(key=key)).expensively_compute_partition_keys()
-    ready = days - missing
-    for parent in sorted(context.asset_graph.get(key).parent_keys - {key}):
-        there = await view.compute_materialized_asset_subset(key=parent)
-        if (requested := context.request_subsets_by_key.get(parent)) is not None:
-            there = there.compute_union(requested)
-        missing = {day for day in missing if _is_there(context, key, parent, day, there)}
-    return ready | missing
-
-
-def _updates(context: dg.AutomationContext, key: dg.AssetKey) -> dict[str | None, EntitySubset]:
-    """The partitions of an asset that were materialized since the last tick, by the runs that did."""
+def _updates_by_run(context: dg.AutomationContext, key: dg.AssetKey) -> dict[str | None, EntitySubset]:
+    """The partitions of an asset that changed since the last tick, by the run that materialized them."""
     queryer = context.asset_graph_view.get_inner_queryer_for_back_compat()
     by_run: dict[str | None, set[str]] = {}
     for record in queryer.get_asset_materializations_updated_after_cursor(
@@ -181,13 +128,16 @@ def _updates(context: dg.AutomationContext, key: dg.AssetKey) -> dict[str | None
     ):
         if record.partition is not None:
             by_run.setdefault(record.run_id, set()).add(record.partition)
-    return {run_id: _days(context, key, _stale_ones(context, key, run_id, made)) for run_id, made in by_run.items()}
+    return {
+        run_id: subset_of(context, key, _changed_by_run(context, key, run_id, made)) for run_id, made in by_run.items()
+    }
 
 
-def _stale_ones(context: dg.AutomationContext, key: dg.AssetKey, run_id: str | None, made: set[str]) -> set[str]:
-    """Of the days that a range run of this tier made those that were stale: the others are what they were before.
+def _changed_by_run(context: dg.AutomationContext, key: dg.AssetKey, run_id: str | None, made: set[str]) -> set[str]:
+    """Of the days that a run made of a table, those that changed.
 
-    All of them where the table carries forward: there each day follows from the one before.
+    A range run of this tier makes days that were not stale too, which are what they were before. Where the table carries forward
+    all days count as changed, for each follows from the one before.
     """
     run = _run(context, run_id)
     requested = json.loads(run.tags.get(REQUESTED, "{}")) if run is not None else {}
@@ -197,7 +147,7 @@ def _stale_ones(context: dg.AutomationContext, key: dg.AssetKey, run_id: str | N
     return {day for day in made if first <= day <= last}
 
 
-def _days_of_run(context: dg.AutomationContext, run_id: str | None, days: Iterable[str]) -> set[str]:
+def _days_made_by(context: dg.AutomationContext, run_id: str | None, days: Iterable[str]) -> set[str]:
     """Those of the days that a run makes, or has made, of the asset that is looked at."""
     run = _run(context, run_id)
     if run is None:
@@ -232,39 +182,6 @@ def _latest_hourly_update(context: dg.AutomationContext) -> float:
     return latest
 
 
-def _later_days(context: dg.AutomationContext, first: str) -> set[str]:
+def _days_from(context: dg.AutomationContext, first: str) -> set[str]:
     everything = context.asset_graph_view.get_full_subset(key=context.key)
     return {day for day in everything.expensively_compute_partition_keys() if day >= first}
-
-
-def _with_day_before(days: Iterable[str], materialized: set[str]) -> set[str]:
-    """Days whose day before is there or becomes so with them, and the first day of all."""
-    ready: set[str] = set()
-    first = min(materialized, default=None)
-    for day in sorted(days):
-        [before] = days_around(day, before=1, after=0) - {day}
-        if before in materialized or before in ready or (not ready and (first is None or day <= first)):
-            ready.add(day)
-    return ready
-
-
-def _is_there(context: dg.AutomationContext, of: dg.AssetKey, key: dg.AssetKey, day: str, there: EntitySubset) -> bool:
-    """Whether an input of the asset ``of`` has partitions of the day and no hole, nor one between it and the day before."""
-    wanted = _days(context, of, {day}).compute_mapped_subset(key, direction="up")
-    keys = sorted(wanted.expensively_compute_partition_keys())
-    found = wanted.compute_intersection(there).expensively_compute_partition_keys()
-    published = [index for index, partition in enumerate(keys) if partition in found]
-    if not any(day_of_key(partition) == day for partition in found):
-        return False
-    if published[0] > 0 and len(keys[0]) > len(day):  # hours, of which the first are missing: history may begin here
-        hour_before = key_of_hour(hour_of_key(keys[0]) - timedelta(hours=1))
-        if not _days(context, key, {hour_before}).compute_intersection(there).is_empty:
-            return False
-    return published[-1] - published[0] + 1 == len(published)
-
-
-def _days(context: dg.AutomationContext, key: dg.AssetKey, partitions: Iterable[str]) -> EntitySubset[Any]:
-    """The subset of an asset with these partitions, without those that do not exist (any more)."""
-    return context.asset_graph_view.get_asset_subset_from_asset_partitions(
-        key, {AssetKeyPartitionKey(key, partition) for partition in partitions}, validate_existence=True
-    )

@@ -1,25 +1,22 @@
 """How the daily tier follows the hours: one automation condition, and the sensor that turns what it requests into few runs.
 
-The condition says which days of which tables are stale and when they are made; its operands stand in conditions.py.
+The condition says which days of which tables are stale and when they are made; its operands stand in conditions.py and
+inputs_published.py.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import dagster as dg
 
 from music_platform.errors import MusicPlatformError
-from music_platform.orchestration.automation.conditions import (
-    AttemptsLeft,
-    InputsArePublished,
-    InputsUpdated,
-    QuietMoment,
-)
+from music_platform.orchestration.automation.conditions import AttemptsLeft, InputsUpdated, QuietMoment
+from music_platform.orchestration.automation.inputs_published import InputsArePublished
 from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_END, RANGE_START, REQUESTED
 from music_platform.orchestration.dagster_internals import SensorExecutionData, copy
-from music_platform.partitions import days_around
+from music_platform.partitions import contiguous_ranges
 from music_platform.settings import Settings
 from music_platform.tables.contract import Cadence
 
@@ -93,7 +90,7 @@ def in_ranges(requests: Sequence[dg.RunRequest], companions: Sequence[dg.AssetKe
     replaces. A day too many of a table costs its time and changes nothing, so it makes nothing else stale.
     """
     by_day = {request.partition_key: request for request in requests if request.partition_key is not None}
-    return [_range_request([by_day[day] for day in days], companions) for days in _contiguous(by_day)]
+    return [_range_request([by_day[day] for day in days], companions) for days in contiguous_ranges(by_day)]
 
 
 def _range_request(requests: Sequence[dg.RunRequest], companions: Sequence[dg.AssetKey]) -> dg.RunRequest:
@@ -116,13 +113,3 @@ def _range_request(requests: Sequence[dg.RunRequest], companions: Sequence[dg.As
             REQUESTED: json.dumps(requested),
         },
     )
-
-
-def _contiguous(days: Iterable[str]) -> list[list[str]]:
-    groups: list[list[str]] = []
-    for day in sorted(days):
-        if groups and day in days_around(groups[-1][-1], before=0, after=1):
-            groups[-1].append(day)
-        else:
-            groups.append([day])
-    return groups

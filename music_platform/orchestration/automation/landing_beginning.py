@@ -18,11 +18,8 @@ from music_platform.lake.object_store import StoredObject
 from music_platform.landing.watch.landed_hours import NO_OBJECTS, LandedHour
 from music_platform.partitions import keys_in_range
 from music_platform.tables.bronze import MADE_OF_LANDED
-from music_platform.tables.catalogue import TABLES
+from music_platform.tables.catalogue import made_tables
 from music_platform.tables.contract import Cadence, TableContract
-from music_platform.tables.pipeline import PIPELINE
-
-_HOURLY = [table for table in TABLES.values() if table.cadence is Cadence.HOURLY]
 
 
 def contents_of_made_hours(
@@ -35,7 +32,7 @@ def contents_of_made_hours(
     """
     if not listed:
         return {}
-    tables = [*_HOURLY, PIPELINE] if is_served else _HOURLY
+    tables = [table for table in made_tables(is_served=is_served).values() if table.cadence is Cadence.HOURLY]
     hours: Iterable[str] = keys_in_range(min(listed), max(listed))
     for table in tables:
         known = instance.get_materialized_partitions(dg.AssetKey(table.asset_key))

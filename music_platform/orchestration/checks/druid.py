@@ -148,7 +148,7 @@ def _check_queries(
     partitions = list(gold.manifests)
     problems: list[str] = []
     queries = [query for query in QUERIES.values() if query.datasource == datasource.name]
-    interval = interval_of(datasource, partitions[0], partitions[-1])
+    interval = interval_of(partitions[0], partitions[-1])
     rows = 0
     for query in queries:
         try:

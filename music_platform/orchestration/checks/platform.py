@@ -5,7 +5,7 @@ They hang on the landed objects and on an asset of their own, not on tables: a c
 the table, and there they would look at all other hours again and again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,8 +17,7 @@ from music_platform.landing.unread import NO_KIND
 from music_platform.orchestration.checks.completeness import COMPLETENESS_CHECK, check_closed_hours
 from music_platform.orchestration.checks.outcome import CheckOutcome, tell
 from music_platform.orchestration.checks.unread import UNREAD_CHECK, check_objects_are_read
-from music_platform.tables.catalogue import TABLES
-from music_platform.tables.contract import Layer
+from music_platform.tables.contract import Layer, TableContract
 from music_platform.tables.events import EVENT_TYPES
 
 OPERATIONS = dg.AssetKey(["operations", "partitions"])
@@ -38,8 +37,8 @@ def operations_asset() -> dg.AssetSpec:
     )
 
 
-def clock_checks() -> list[dg.AssetChecksDefinition]:
-    """All of them."""
+def clock_checks(tables: Iterable[TableContract]) -> list[dg.AssetChecksDefinition]:
+    """All of them; ``tables`` are those of which no partition may be left failed."""
     return [
         *(_completeness_check(event_type) for event_type in EVENT_TYPES),
         *(_unread_check(kind, _landing_key(kind)) for kind in LANDED_KINDS),
@@ -47,7 +46,7 @@ def clock_checks() -> list[dg.AssetChecksDefinition]:
         *dg.build_time_partition_freshness_checks(
             assets=[_landing_key(event_type) for event_type in EVENT_TYPES], deadline_cron=_LANDING_DEADLINE
         ),
-        _failed_check(),
+        _failed_check([dg.AssetKey(table.asset_key) for table in tables]),
     ]
 
 
@@ -119,14 +118,13 @@ def _unread_check(kind: str, asset: dg.AssetKey) -> dg.AssetChecksDefinition:
     return check
 
 
-def _failed_check() -> dg.AssetChecksDefinition:
+def _failed_check(tables: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=OPERATIONS,
         name=FAILED_CHECK,
         description="No partition of any table was last tried in vain.",
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        tables = [dg.AssetKey(table.asset_key) for table in TABLES.values()]
         return find_failed_partitions(context.instance, tables).to_dagster()
 
     return check

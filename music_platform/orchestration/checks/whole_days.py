@@ -7,11 +7,16 @@ from datetime import datetime, timedelta
 from music_platform.lake.manifest import Manifest
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.orchestration.checks.outcome import CheckOutcome, tell
-from music_platform.partitions import contiguous_ranges, describe_partitions, hour_of_key, hours_of_day
+from music_platform.partitions import (
+    contiguous_ranges,
+    describe_partitions,
+    end_of_partition,
+    hour_of_key,
+    hours_of_day,
+)
 from music_platform.settings import Settings
 
 WHOLE_DAYS_CHECK = "made_of_all_hours"
-_HOUR = timedelta(hours=1)
 
 
 def check_made_of_all_hours(stored: StoredPartitions, now: datetime) -> CheckOutcome:
@@ -24,7 +29,7 @@ def check_made_of_all_hours(stored: StoredPartitions, now: datetime) -> CheckOut
     problems: list[str] = []
     looked_at = missing = 0
     for day, manifest in stored.manifests.items():
-        if hour_of_key(hours_of_day(day)[-1]) + _HOUR + timedelta(seconds=settings.hour_grace_seconds) > now:
+        if end_of_partition(day) + timedelta(seconds=settings.hour_grace_seconds) > now:
             continue
         looked_at += 1
         for table, lacking in _lacking_hours(day, manifest, settings).items():

@@ -22,14 +22,12 @@ from music_platform.partitions import describe_partitions
 from music_platform.tables.catalogue import TABLES
 from music_platform.tables.columns import KEY_PATTERN
 from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
-from music_platform.tables.pipeline import PIPELINE
 
 MAY_LACK_PARTITIONS = "may_lack_partitions"
 """Metadata of an input whose first or last partitions need not be published: those of an unfinished day, say."""
 _PREVIEW_ROWS = 5
 _LONGEST_RANGE_WITH_PREVIEWS = 24
 _LONGEST_CELL = 60
-_CONTRACTS = {**TABLES, PIPELINE.path: PIPELINE}
 
 
 class ParquetLakeIOManager(dg.IOManager):
@@ -166,7 +164,7 @@ def previewed_columns(contract: TableContract) -> list[Column]:
 
 def contract_of(asset_key: dg.AssetKey) -> TableContract:
     """The contract of a table's asset; ``ContractError`` when no table has that key."""
-    contract = _CONTRACTS.get("/".join(asset_key.path))
+    contract = TABLES.get("/".join(asset_key.path))
     if contract is None:
         raise ContractError(f"{asset_key.to_user_string()} has no contract; add one to music_platform.tables.catalogue")
     return contract

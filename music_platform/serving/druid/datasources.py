@@ -16,10 +16,10 @@ from music_platform.tables.gold.fact_sessions import FACT_SESSIONS
 from music_platform.tables.gold.fact_streams import FACT_STREAMS
 from music_platform.tables.gold.level_funnel import LEVEL_FUNNEL
 from music_platform.tables.gold.login_success import LOGIN_SUCCESS
+from music_platform.tables.gold.pipeline import PIPELINE
 from music_platform.tables.gold.retention_cohorts import RETENTION_COHORTS
 from music_platform.tables.gold.top_artists import TOP_ARTISTS
 from music_platform.tables.gold.top_songs import TOP_SONGS
-from music_platform.tables.pipeline import PIPELINE
 
 
 class Granularity(StrEnum):

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from music_platform.lake_location import LakeLocation
-from music_platform.partitions import DAILY_KEY_FORMAT, hour_of_key
+from music_platform.partitions import end_of_partition, start_of_partition
 from music_platform.serving.druid.datasources import Datasource, DistinctCount
-from music_platform.tables.contract import Cadence, Column, ColumnType
+from music_platform.tables.contract import Column, ColumnType
 
 _TYPES = {
     ColumnType.STRING: "string",
@@ -128,10 +127,9 @@ def no_input(datasource: Datasource) -> dict[str, Any]:
     return {"type": "inline", "data": datasource.time_column}
 
 
-def interval_of(datasource: Datasource, first_partition: str, last_partition: str) -> str:
+def interval_of(first_partition: str, last_partition: str) -> str:
     """The interval of the partitions from the first to the last, in ISO 8601: its start and its end, which is not in it."""
-    start, _ = _bounds(datasource, first_partition)
-    _, end = _bounds(datasource, last_partition)
+    start, end = start_of_partition(first_partition), end_of_partition(last_partition)
     return f"{start:%Y-%m-%dT%H:%M:%S.000Z}/{end:%Y-%m-%dT%H:%M:%S.000Z}"
 
 
@@ -142,14 +140,6 @@ def columns_of(datasource: Datasource) -> dict[str, str]:
     if datasource.row_count is not None:
         columns[datasource.row_count] = "BIGINT"
     return columns | {count.name: "COMPLEX<HLLSketch>" for count in datasource.distinct_counts}
-
-
-def _bounds(datasource: Datasource, partition: str) -> tuple[datetime, datetime]:
-    if datasource.contract.cadence is Cadence.HOURLY:
-        start = hour_of_key(partition)
-        return start, start + timedelta(hours=1)
-    start = datetime.strptime(partition, DAILY_KEY_FORMAT).replace(tzinfo=UTC)
-    return start, start + timedelta(days=1)
 
 
 def _boolean_as_number(column: Column) -> dict[str, str]:

@@ -49,7 +49,7 @@ def replace_partitions(
     """
     partitions = list(gold.manifests)
     what = f"{datasource.path} {describe_partitions(partitions)}"
-    interval = interval_of(datasource, partitions[0], partitions[-1])
+    interval = interval_of(partitions[0], partitions[-1])
     rows = sum(gold.rows.values())
     tell(f"{what}: {rows:,} rows, {sum(len(manifest.files) for manifest in gold.manifests.values())} files to Druid")
     started = time.monotonic()
@@ -90,7 +90,7 @@ def rows_by_partition(
     found = rows_of_query(
         datasource,
         f"SELECT TIME_FORMAT(TIME_FLOOR(__time, '{period}'), '{key_format}') AS \"partition\", {aggregates} "
-        f'FROM "{datasource.name}" WHERE {within(interval_of(datasource, partitions[0], partitions[-1]))} GROUP BY 1',
+        f'FROM "{datasource.name}" WHERE {within(interval_of(partitions[0], partitions[-1]))} GROUP BY 1',
         druid,
         origin,
     )

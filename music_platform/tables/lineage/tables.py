@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 
 from music_platform.tables.bronze import BRONZE
-from music_platform.tables.catalogue import DERIVED_TABLES
+from music_platform.tables.catalogue import GOLD_TABLES, RECOMMENDATION_TABLES
 from music_platform.tables.column_lineage import TableLineage
 from music_platform.tables.contract import TableContract
 from music_platform.tables.events import EVENT_CONTRACTS, EventContract
@@ -24,7 +24,7 @@ def derive_lineage(spark: SparkSession) -> dict[str, TableLineage]:
     lineage: dict[str, TableLineage] = {}
     for name, event in EVENT_CONTRACTS.items():
         lineage |= _of_silver_and_quarantine(event, SILVER[name], QUARANTINE[name], spark)
-    for path, table in DERIVED_TABLES.items():
+    for path, table in (GOLD_TABLES | RECOMMENDATION_TABLES).items():
         lineage[path] = _of_gold(table, spark) if isinstance(table, GoldTable) else table.lineage
     return lineage
 

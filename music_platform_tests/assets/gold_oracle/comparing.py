@@ -11,7 +11,7 @@ import pytest
 from gold_oracle import ORACLES
 from gold_oracle.history import History
 from music_platform.partitions import hours_of_day
-from music_platform.tables.catalogue import GOLD
+from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence, ColumnType, TableContract
 from music_platform.tables.schemas import arrow_schema
 from music_platform_tests.assets.local_platform import LocalPlatform
@@ -22,8 +22,9 @@ _WITHIN = {"score": 1e-8}
 
 def require_equal(platform: LocalPlatform, history: History) -> None:
     """Every gold table of all the days, partition by partition."""
-    assert set(ORACLES) == {table.path for table in GOLD.values()}
-    for table in GOLD.values():
+    recomputed = [table.contract for table in GOLD_TABLES.values() if not table.reads_manifests]
+    assert set(ORACLES) == {table.path for table in recomputed}
+    for table in recomputed:
         wanted = ORACLES[table.path](history)
         for partition in _partitions(table, history.days):
             length = pd.Timedelta(hours=1) if table.cadence is Cadence.HOURLY else pd.Timedelta(days=1)

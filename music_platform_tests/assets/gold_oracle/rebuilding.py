@@ -14,12 +14,13 @@ from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.assets.gold import stage_gold
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import day_of_key, days_around, hours_of_day
-from music_platform.tables.catalogue import GOLD_TABLES
+from music_platform.tables.catalogue import made_gold_tables
 from music_platform.tables.contract import Cadence, Layer
 from music_platform.tables.gold_table import GoldTable
 from music_platform_tests.assets.local_platform import LocalPlatform, gzip_lines, to_line
 
 _RUN_ID = "rebuild"
+_TABLES = made_gold_tables(is_served=False)
 
 
 def land(platform: LocalPlatform, events: Iterable[Event], chunk: int) -> set[str]:
@@ -55,7 +56,7 @@ class Rebuilding:
         changed = {day_of_key(hour) for hour in changed_hours}
         changed_by_table: dict[str, set[str]] = {}
         for path in _random_order(chance):
-            table = GOLD_TABLES[path]
+            table = _TABLES[path]
             if table.contract.cadence is Cadence.HOURLY:
                 changed_by_table[path] = changed
                 self._make(table, changed_hours)
@@ -103,8 +104,8 @@ class Rebuilding:
 def _random_order(chance: random.Random) -> list[str]:
     """The gold tables, each after those that it is made from."""
     sorter = TopologicalSorter(
-        {path: {wanted.contract.path for wanted in table.inputs.values() if wanted.contract.path in GOLD_TABLES}
-         for path, table in GOLD_TABLES.items()}
+        {path: {wanted.contract.path for wanted in table.inputs.values() if wanted.contract.path in _TABLES}
+         for path, table in _TABLES.items()}
     )  # fmt: skip
     sorter.prepare()
     ready: list[str] = []

@@ -70,7 +70,7 @@ def test_a_range_of_partitions_is_one_task(served: Served) -> None:
                 gold = read_manifest(served.lake.store, DATASOURCES[name].contract, partition)
                 assert gold is not None
                 assert made.metadata["rows"].value == gold[0].rows
-                assert made.metadata["interval"].value == interval_of(DATASOURCES[name], partition, partition)
+                assert made.metadata["interval"].value == interval_of(partition, partition)
         assert set(tasks) == {
             name for name, datasource in DATASOURCES.items() if datasource.contract.cadence is cadence
         }
@@ -115,7 +115,7 @@ def test_an_hour_in_which_nothing_happened_is_served_as_such(served: Served) -> 
 
 def test_rows_that_druid_lost_are_found_and_named(served: Served) -> None:
     hour = served.busiest_hours(DAYS[0])[0]
-    served.druid.mark_unused("streams", interval_of(STREAMS, hour, hour))
+    served.druid.mark_unused("streams", interval_of(hour, hour))
     try:
         told, deadline = "", time.monotonic() + 60
         while f"partition {hour}: 0 rows, gold holds" not in told and time.monotonic() < deadline:

@@ -128,7 +128,7 @@ def test_hours_without_rows(name: str, gold: Gold, druid: DruidResource, monkeyp
     assert hours.bring(gold.full, AFTER) == {AFTER: 0}  # after full ones
     assert hours.bring(gold.full, BETWEEN) == {BETWEEN: 0}
     assert set(hours.bring(gold.full, *keys_in_range(f"{EMPTY_DAY}-00:00", f"{EMPTY_DAY}-23:00")).values()) == {0}
-    assert druid.loaded_percent(hours.datasource.name, interval_of(hours.datasource, AFTER, AFTER)) == 100.0
+    assert druid.loaded_percent(hours.datasource.name, interval_of(AFTER, AFTER)) == 100.0
 
     assert hours.bring(gold.empty, FULL) == {FULL: 0}  # one that had rows
     assert hours.bring(gold.full, FULL_TOO)[FULL_TOO] > 0

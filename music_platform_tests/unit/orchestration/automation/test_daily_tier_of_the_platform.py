@@ -14,11 +14,12 @@ from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_EN
 from music_platform.partitions import hours_of_day
 from music_platform.serving.druid.datasources import DATASOURCES
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import TABLES
+from music_platform.tables.catalogue import made_tables
 from music_platform.tables.contract import Cadence
 
-HOURLY = [table for table in TABLES.values() if table.cadence is Cadence.HOURLY]
-DAILY = [table for table in TABLES.values() if table.cadence is Cadence.DAILY]
+_TABLES = made_tables(is_served=False).values()
+HOURLY = [table for table in _TABLES if table.cadence is Cadence.HOURLY]
+DAILY = [table for table in _TABLES if table.cadence is Cadence.DAILY]
 
 
 def day(offset: int) -> str:

@@ -3,7 +3,7 @@
 The reconciliations stand in the table's own module.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -15,17 +15,13 @@ from music_platform.orchestration.checks.outcome import CheckOutcome, tell
 from music_platform.orchestration.checks.step import CheckStep, check_spec
 from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
 from music_platform.partitions import days_around, hours_of_day
-from music_platform.tables.catalogue import DERIVED_TABLES
+from music_platform.tables.catalogue import DerivedTable
 from music_platform.tables.contract import TableContract
-from music_platform.tables.gold_table import GoldTable
-from music_platform.tables.model_table import ModelTable
 from music_platform.tables.reconciliations import Input, Reconciliation, Stored
 
 
-def check_gold(
-    table: GoldTable | ModelTable, partitions: Sequence[str], lake: Lake, spark: SparkEngine
-) -> list[CheckOutcome]:
-    """The contract check and the reconciliations of one gold table."""
+def check_derived(table: DerivedTable, partitions: Sequence[str], lake: Lake, spark: SparkEngine) -> list[CheckOutcome]:
+    """The contract check and the reconciliations of one table."""
     own = StoredPartitions.open(table.contract, partitions, lake, spark)
     outcomes = [check_contract(own)]
     for reconciliation in table.reconciliations:
@@ -38,7 +34,7 @@ def check_gold(
     return outcomes
 
 
-def _step(table: GoldTable | ModelTable) -> CheckStep:
+def _step(table: DerivedTable) -> CheckStep:
     contract = table.contract
     specs = [check_spec(contract, CONTRACT_CHECK, "Types, nullability, allowed values, identities.")]
     for found in table.reconciliations:
@@ -49,7 +45,7 @@ def _step(table: GoldTable | ModelTable) -> CheckStep:
     if table.reads_hours:
         description = "A day that is over has all its hours."
         specs.append(check_spec(contract, WHOLE_DAYS_CHECK, description, is_blocking=False))
-    return CheckStep(f"check_gold_{contract.name}", (contract,), specs, partial(check_gold, table))
+    return CheckStep(f"check_{contract.layer}_{contract.name}", (contract,), specs, partial(check_derived, table))
 
 
 def _open(
@@ -87,4 +83,6 @@ def _reconcile(reconciliation: Reconciliation, stored: Stored) -> CheckOutcome:
     )
 
 
-GOLD_STEPS: tuple[CheckStep, ...] = tuple(_step(table) for table in DERIVED_TABLES.values())
+def derived_steps(tables: Iterable[DerivedTable]) -> list[CheckStep]:
+    """The check step of each table of gold and of the recommendations."""
+    return [_step(table) for table in tables]

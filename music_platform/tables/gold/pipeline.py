@@ -1,22 +1,34 @@
 """gold/pipeline: what the manifests of an hour's tables say, for whoever watches the pipeline itself.
 
-It tells of runs, not of listeners, and a rebuild changes it: so it is none of the tables that can be recomputed, and is made
-only where it is served. Contract only; the asset stands in assets/pipeline.py.
+It describes runs, not listeners, and a rebuild changes it. So it is not among the tables that can be recomputed from what was
+landed, and it is made only where it is served.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+
+from music_platform.partitions import end_of_partition, start_of_partition
 from music_platform.tables.bronze import BRONZE
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.columns import count_column, text_column, time_column
 from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
 from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
 from music_platform.tables.gold.fact_streams import FACT_STREAMS
+from music_platform.tables.gold_table import Frames, GoldTable, PublishedPartition
 from music_platform.tables.quarantine import QUARANTINE
+from music_platform.tables.reconciliations import Input
+from music_platform.tables.schemas import arrow_schema, spark_schema
 from music_platform.tables.silver import SILVER
 
 WATCHED: tuple[TableContract, ...] = (
     *BRONZE.values(), *SILVER.values(), *QUARANTINE.values(), COLLECTOR_ERRORS, FACT_STREAMS, FACT_PAGE_VIEWS,
 )  # fmt: skip
-"""The hourly tables that it tells of."""
+"""The hourly tables that it describes."""
 
 COLLECTOR = "collector"
 """What stands for the layer of the collector's errors: they are not among the lines that were landed."""
@@ -56,4 +68,36 @@ PIPELINE = TableContract(
     ),
     partition_column="hour_time",
     sort_columns=("hour_time", "layer", "table_name", "rule"),
+    unique_columns=("hour_time", "layer", "table_name", "rule"),
+)
+
+
+def pipeline(frames: Frames) -> DataFrame:
+    """The rows of every published partition; a table of which an hour was never published has none."""
+    rows = [row for published in frames.published for row in _rows_of(published)]
+    table = pa.Table.from_pylist(rows, arrow_schema(PIPELINE.columns))
+    return frames.spark.createDataFrame(table, spark_schema(PIPELINE.columns))  # named, since there may be no rows
+
+
+def _rows_of(published: PublishedPartition) -> Iterator[dict[str, Any]]:
+    contract = published.contract
+    lag = published.at - end_of_partition(published.partition)
+    for number, (rule, count) in enumerate(published.rows_by_rule or [(None, published.rows)]):
+        yield {
+            "hour_time": start_of_partition(published.partition),
+            "layer": COLLECTOR if contract is COLLECTOR_ERRORS else str(contract.layer),
+            "table_name": contract.name,
+            "rule": rule,
+            "row_count": count,
+            "byte_count": published.bytes if number == 0 else 0,
+            "lag_seconds": max(lag.total_seconds(), 0.0),
+        }
+
+
+TABLE = GoldTable(
+    PIPELINE,
+    pipeline,
+    inputs={contract.path: Input(contract) for contract in WATCHED},
+    reads_manifests=True,
+    is_made_only_to_be_served=True,
 )

@@ -1,0 +1,72 @@
+"""The gold assets that are made from manifests: what was published of their inputs, partition by partition, becomes rows.
+
+Their inputs are none that are opened: of one that was never published the table has no rows.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+import dagster as dg
+
+from music_platform.lake.lake import Lake
+from music_platform.lake.manifest import Manifest, Source, read_manifest
+from music_platform.lake.partition_sets import StagedPartitions
+from music_platform.lake.quarantined import rows_by_rule
+from music_platform.lake.song_catalogue import song_catalogue
+from music_platform.lake.spark import SparkEngine
+from music_platform.orchestration.assets.tables import LAKE_IO_MANAGER, SINGLE_RUN, pool_of, spec_arguments
+from music_platform.orchestration.partitions_definitions import require_forward_range
+from music_platform.orchestration.spark_resource import SparkResource
+from music_platform.tables.contract import Layer, TableContract
+from music_platform.tables.gold_table import Frames, GoldTable, PublishedPartition
+
+
+def asset_of_manifests(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of a table that reads manifests, downstream of the tables that these are of."""
+
+    @dg.asset(
+        **spec_arguments(table.contract, transform_versions=[table.version], kinds={"parquet", "gold"}),
+        deps=[wanted.contract.asset_key for wanted in table.inputs.values()],
+        partitions_def=partitions,
+        backfill_policy=SINGLE_RUN,
+        pool=pool_of(table.contract),
+        io_manager_key=LAKE_IO_MANAGER,
+    )
+    def gold(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], spark: SparkResource
+    ) -> dg.Output[StagedPartitions]:
+        require_forward_range(context.run)
+        return dg.Output(stage_from_manifests(table, context.partition_keys, lake, spark.engine, context.run_id))
+
+    return gold
+
+
+def stage_from_manifests(
+    table: GoldTable, partitions: Sequence[str], lake: Lake, spark: SparkEngine, run_id: str
+) -> StagedPartitions:
+    """Write the partitions' rows, for the IO manager to publish."""
+    wanted = [(source.contract, partition) for partition in partitions for source in table.inputs.values()]
+    found = lake.map_requests(lambda pair: read_manifest(lake.store, *pair), wanted)
+    manifests = [(contract, entry[0]) for (contract, _), entry in zip(wanted, found, strict=True) if entry is not None]
+    sources: dict[str, list[Source]] = {partition: [] for partition in partitions}
+    for _, manifest in manifests:
+        sources[manifest.partition].append(manifest.as_source())
+    staged = StagedPartitions.begin(table.contract, run_id, sources)
+    published = [_published(contract, manifest, lake) for contract, manifest in manifests]
+    session, catalogue = spark.session_for(lake), partial(song_catalogue, lake.settings)
+    made = table.transform(Frames({}, None, partitions, session, catalogue, published))
+    # In one task: a partition has some rows a table, so that each becomes one file.
+    staged.write(made.repartition(1), partitions, lake, rows_are_scattered=True)
+    return staged
+
+
+def _published(contract: TableContract, manifest: Manifest, lake: Lake) -> PublishedPartition:
+    return PublishedPartition(
+        contract,
+        manifest.partition,
+        manifest.rows,
+        manifest.bytes,
+        datetime.fromisoformat(manifest.created_at),
+        rows_by_rule(lake, [manifest]) if contract.layer is Layer.QUARANTINE else (),
+    )
