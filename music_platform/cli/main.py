@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "result.",
     "results": "Print, from gold, the top songs, the active users of each day, the funnel of subscription levels and the "
     "sessions.",
+    "recommend": "What a listener played last and is offered next, with the reason; or the songs that are like one.",
     "status": "How far each layer is, what failed, what waits, and whether sensors and daemon work.",
     "doctor": "Examine versions, lake, credentials, clock, code location, instance, ports, Java, disk and memory.",
     "quarantine": "What is in quarantine and why, and its replay.",
