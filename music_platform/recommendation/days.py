@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from music_platform.errors import ManifestCorruptError
 from music_platform.recommendation import rows
+from music_platform.recommendation.day_of_inputs import DayOfInputs
+from music_platform.recommendation.evaluation import JUDGED_RANKS
+from music_platform.recommendation.examples import examples_of
 from music_platform.recommendation.gate import Gain, chosen_weight, pooled
 from music_platform.recommendation.interactions import COLUMNS, Interactions, Pairs
 from music_platform.recommendation.judging import Discoveries, judge_weights, served_lists
+from music_platform.recommendation.keys import numbers_of_keys
 from music_platform.recommendation.memory import require_memory
 from music_platform.recommendation.model import SongFactors, fold_in, train
 from music_platform.recommendation.parameters import Parameters
@@ -35,43 +38,16 @@ _FIRST_OF_MONTH = "-01"
 _MICROSECONDS = 1_000_000
 
 
-class DayOfInputs(Protocol):
-    """One day's inputs, as the table's declaration names them."""
-
-    @property
-    def day(self) -> str:
-        """The day that is made, as YYYY-MM-DD."""
-        ...
-
-    @property
-    def day_before(self) -> str: ...
-
-    def rows_of(self, name: str, day: str) -> int:
-        """How many rows an input has on a day."""
-        ...
-
-    def is_published(self, name: str, day: str) -> bool:
-        """Whether an input has a day."""
-        ...
-
-    def batches(self, name: str, day: str, columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
-        """The rows of an input on a day."""
-        ...
-
-    def previous(self, columns: Sequence[str]) -> Iterable[pa.RecordBatch] | None:
-        """The rows of the table's own day before; None where it was never made.
-
-        Raises ``ManifestCorruptError`` when it is damaged.
-        """
-        ...
-
-
 @dataclass
 class Made:
-    """A day of a table: its rows, a file each table, and figures for whoever looks at the asset."""
+    """A day of a table: its rows, a file each table, and what whoever looks at the asset is shown.
+
+    ``figures`` are numbers and texts by name, ``examples`` rows of a small table. Both are whole once ``tables`` were taken.
+    """
 
     tables: Iterable[pa.Table]
     figures: dict[str, int | float | str] = field(default_factory=dict)
+    examples: list[dict[str, str]] = field(default_factory=list)
 
 
 def _columns(contract: TableContract) -> list[str]:
@@ -182,13 +158,17 @@ def recommendations(inputs: DayOfInputs, parameters: Parameters) -> Made:
         "offered_songs": len(ranking.offered),
     }
 
+    examples: list[dict[str, str]] = []
+
     def lists() -> Iterator[pa.Table]:
         for first in range(0, len(active), _LISTENERS_AT_ONCE):
             listeners = interactions.of_users(active[first : first + _LISTENERS_AT_ONCE])
             made = ranking.lists(fold_in(model, listeners, parameters), listeners, weight)
+            if not examples:
+                examples.extend(examples_of(inputs, listeners, model, made))
             yield rows.lists_rows(made, listeners.users, model.songs, inputs.day)
 
-    return Made(lists(), figures)
+    return Made(lists(), figures, examples)
 
 
 def evaluation(inputs: DayOfInputs, parameters: Parameters) -> Made:
@@ -229,7 +209,28 @@ def evaluation(inputs: DayOfInputs, parameters: Parameters) -> Made:
             figures |= {"weight_served": weight, "gain_over_popularity": gain.mean}
             if np.isfinite(gain.standard_error):
                 figures["gain_standard_error"] = gain.standard_error
+    if (churn := _churn(inputs)) is not None:
+        figures["churn"] = churn
     return Made([rows.evaluation_rows(entries, inputs.day)], figures)
+
+
+def _churn(inputs: DayOfInputs) -> float | None:
+    """The share of the first songs of the day's lists that the same listener's list of the day before did not begin with.
+
+    None where no listener has a list on both days.
+    """
+    first: list[set[tuple[int, int]]] = []
+    for day in (inputs.day_before, inputs.day):
+        pairs: set[tuple[int, int]] = set()
+        for batch in inputs.batches("lists", day, ["user_key", "rank", "song_key"]):
+            kept = batch.filter(pa.array(batch.column("rank").to_numpy() <= JUDGED_RANKS))
+            users, songs = (numbers_of_keys(kept.column(name), name) for name in ("user_key", "song_key"))
+            pairs |= set(zip(users.tolist(), songs.tolist(), strict=True))
+        first.append(pairs)
+    before, now = first
+    both = {user for user, _ in before} & {user for user, _ in now}
+    kept_now = [pair for pair in now if pair[0] in both]
+    return sum(pair not in before for pair in kept_now) / len(kept_now) if kept_now else None
 
 
 def _judged(inputs: DayOfInputs) -> tuple[_Inputs, Discoveries] | None:

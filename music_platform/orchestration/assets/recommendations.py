@@ -11,6 +11,7 @@ import dagster as dg
 import pyarrow as pa
 
 from music_platform.errors import ManifestCorruptError
+from music_platform.inert_text import inert
 from music_platform.lake.lake import Lake
 from music_platform.lake.landed_sources import GoneInputs
 from music_platform.lake.manifest import Source
@@ -35,6 +36,8 @@ from music_platform.recommendation.parameters import Parameters
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import RECOMMENDATION_TABLES
 from music_platform.tables.model_table import ModelTable
+
+_LONGEST_CELL = 300
 
 
 def recommendation_assets(hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -67,11 +70,12 @@ def _asset(table: ModelTable, days: dg.PartitionsDefinition) -> dg.AssetsDefinit
     ) -> dg.Output[StagedPartitions]:
         keys = list(context.partition_keys)
         staged = StagedPartitions.begin(contract, context.run_id, {})
-        figures: dict[str, dict[str, Any]] = {}
+        shown: dict[str, dict[str, Any]] = {}
         for [day] in with_progress(context, contract.path, [[key] for key in keys]):
-            figures[day] = stage_day(table, day, inputs, staged, lake, spark.engine).figures
-            context.log.info(f"{contract.path} {day}: {_in_words(figures[day])}")
-        add_partition_metadata(context.op_execution_context.get_step_execution_context(), context.asset_key, figures)
+            made = stage_day(table, day, inputs, staged, lake, spark.engine)
+            context.log.info(f"{contract.path} {day}: {_in_words(made.figures)}")
+            shown[day] = _metadata_of(made)
+        add_partition_metadata(context.op_execution_context.get_step_execution_context(), context.asset_key, shown)
         staged.may_remove_rows = gone_inputs_of(context, config) is GoneInputs.REMOVE
         return dg.Output(staged, data_version=data_version_of(staged, keys))
 
@@ -151,6 +155,17 @@ class _OpenedDay:
             raise ManifestCorruptError(f"{self._contract.path} partition {before}: {error}") from error
         self.sources += stored.sources()[before]
         return found
+
+
+def _metadata_of(made: Made) -> dict[str, Any]:
+    """Figures, which Dagster plots by partition, and the examples as cells of plain text: titles are never markup."""
+    if not made.examples:
+        return made.figures
+    records = [
+        dg.TableRecord({name: inert(text, longest=_LONGEST_CELL) for name, text in row.items()})
+        for row in made.examples
+    ]
+    return {**made.figures, "examples": dg.MetadataValue.table(records)}
 
 
 def _in_words(figures: Mapping[str, int | float | str]) -> str:

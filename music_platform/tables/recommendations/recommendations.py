@@ -149,7 +149,7 @@ def _collapsed(stored: Stored) -> Numbers:
 
 TABLE = ModelTable(
     contract=RECOMMENDATIONS,
-    inputs={**_MADE_FROM, "weights": Input(BLEND_WEIGHTS)},
+    inputs={**_MADE_FROM, "weights": Input(BLEND_WEIGHTS), "titles": Input(DIM_SONGS)},
     lineage={
         "user_key": [(USER_SONG_INTERACTIONS.path, "user_key"), (USER_SONG_INTERACTIONS.path, "last_played_at")],
         "rank": [(SONG_FACTORS.path, "factors"), (SONG_FACTORS.path, "score")],
