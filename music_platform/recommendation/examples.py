@@ -17,7 +17,8 @@ _SONGS_OF_EXAMPLE = 5
 
 def examples_of(inputs: DayOfInputs, listeners: Interactions, model: SongFactors, lists: Lists) -> list[dict[str, str]]:
     """What those who play the most played, and what they are offered, by titles; listeners are not named."""
-    most = np.argsort(-np.diff(listeners.scores.indptr), kind="stable")[:_EXAMPLES]
+    songs_of_each = np.diff(listeners.scores.indptr)
+    most = np.argsort(-songs_of_each, kind="stable")[:_EXAMPLES]
     played = [_best(listeners, place) for place in most]
     offered = [model.songs[songs[songs >= 0][:_SONGS_OF_EXAMPLE]] for songs in lists.songs[most]]
     titles = _titles(inputs, np.concatenate([*played, *offered])) if len(most) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib import import_module
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -21,22 +22,22 @@ class RecommendationLibraryError(MusicPlatformError):
 
 def als_class() -> Any:
     """implicit's ``AlternatingLeastSquares`` on the processor; raises ``RecommendationLibraryError``."""
-    return _loaded(lambda: __import__("implicit.cpu.als", fromlist=["AlternatingLeastSquares"]).AlternatingLeastSquares)
+    return _loaded("implicit.cpu.als").AlternatingLeastSquares
 
 
 def top_k() -> Callable[..., Any]:
     """implicit's ``topk``; raises ``RecommendationLibraryError``."""
-    return _loaded(lambda: __import__("implicit.cpu.topk", fromlist=["topk"]).topk)
+    return _loaded("implicit.cpu.topk").topk
 
 
-def _loaded(load: Callable[[], Any]) -> Any:
+def _loaded(module: str) -> Any:
     try:
-        return load()
+        return import_module(module)
     except (ImportError, OSError) as error:
         advice = (
             "install the system's OpenMP library (Debian: libgomp1; Red Hat: libgomp)"
             if "libgomp" in str(error)
-            else "install this project's locked packages again: ./run help"
+            else "install this project's locked packages again"
         )
         raise RecommendationLibraryError(
             f"recommendations need the package implicit, which does not load: {error}; {advice}"

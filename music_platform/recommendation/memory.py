@@ -15,10 +15,9 @@ class MemoryTooSmallError(MusicPlatformError):
     """A day's model needs more memory than is free; the text says how much."""
 
 
-def require_memory(table: str, partition: str, pairs: int, free: int | None = None) -> None:
-    """Raises ``MemoryTooSmallError`` where so many pairs of listener and song do not fit into what is free, in bytes."""
-    free = psutil.virtual_memory().available if free is None else free
-    needed = pairs * _BYTES_OF_PAIR
+def require_memory(table: str, partition: str, pairs: int) -> None:
+    """Raises ``MemoryTooSmallError`` where so many pairs of listener and song do not fit into what is free."""
+    free, needed = psutil.virtual_memory().available, pairs * _BYTES_OF_PAIR
     if needed > free:
         raise MemoryTooSmallError(
             f"{table} partition {partition} is made of {pairs:,} pairs of listener and song, which need "

@@ -30,7 +30,7 @@ from music_platform.orchestration.assets.tables import (
 )
 from music_platform.orchestration.io_managers.partition_metadata import add_partition_metadata
 from music_platform.orchestration.spark_resource import SparkResource
-from music_platform.partitions import days_around
+from music_platform.partitions import partition_before
 from music_platform.recommendation.days import MAKERS, Made
 from music_platform.recommendation.parameters import Parameters
 from music_platform.settings import Settings
@@ -124,7 +124,7 @@ class _OpenedDay:
         spark: SparkEngine,
     ) -> None:
         self.day = day
-        [self.day_before] = days_around(day, before=1, after=0) - {day}
+        self.day_before = partition_before(day)
         self._contract = table.contract
         self._inputs, self._staged, self._lake, self._spark = inputs, staged, lake, spark
         self._chosen = inputs_of(table, day, inputs)

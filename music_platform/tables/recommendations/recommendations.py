@@ -7,7 +7,7 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.partitions import days_around
+from music_platform.partitions import partition_before
 from music_platform.tables.columns import DAY, DAY_IS_WHOLE, SONG_KEY, UNKNOWN_KEY
 from music_platform.tables.contract import Cadence, Column, ColumnType, Layer, Personal, Rule, TableContract
 from music_platform.tables.gold.dim_songs import DIM_SONGS
@@ -140,8 +140,7 @@ def _collapsed(stored: Stored) -> Numbers:
     }  # fmt: skip
     found: dict[str, int] = {}
     for day, row in days.items():
-        [before] = days_around(day, before=1, after=0) - {day}
-        earlier = days.get(before)
+        earlier = days.get(partition_before(day))
         if earlier and earlier["weight"] == row["weight"] and row["lists"] * 2 >= earlier["lists"]:
             found[day] = int(row["songs"] * 2 < earlier["songs"])
     return found
