@@ -27,7 +27,8 @@ from music_platform.cli.lake_status import (
 )
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
 from music_platform.lake.lake import Lake
-from music_platform.landing.unread import UnreadFindings, describe_left, describe_unread, find_unread
+from music_platform.landing.unread import UnreadFindings, find_unread
+from music_platform.landing.unread_messages import describe_left, describe_unread
 from music_platform.orchestration.instance_status import (
     AutomationStatus,
     InstanceStatus,
