@@ -24,7 +24,8 @@ from music_platform.lake.landing_layout import (
     parse_key,
     type_prefix,
 )
-from music_platform.lake.object_store import StoredObject, is_half_written
+from music_platform.lake.local_folder import is_half_written
+from music_platform.lake.stored_objects import StoredObject
 from music_platform.partitions import key_of_hour
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.events import EVENT_TYPES
