@@ -11,7 +11,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from benchmarks.dagster_runs import JobRunner, new_instance
 from music_platform.definitions import build_definitions
 from music_platform.errors import PartitionMissingError
 from music_platform.eventsim import GeneratorOptions, generate_files
@@ -29,6 +28,7 @@ from music_platform.tables.gold.fact_streams import FACT_STREAMS
 from music_platform.tables.gold.hourly_plays import HOURLY_PLAYS
 from music_platform.tables.gold.user_activity import USER_ACTIVITY
 from music_platform_tests.assets.local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations
+from music_platform_tests.dagster_runs import JobRunner, new_instance
 
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03"]
 HOURS = ("2026-11-01-00:00", "2026-11-03-23:00")
