@@ -17,15 +17,7 @@ from music_platform.local.producer import LiveProducer
 from music_platform.partitions import key_of_hour
 from music_platform.settings import Settings
 from music_platform.tables.events import EVENT_TYPES
-
-_PATIENCE_SECONDS = 60.0
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, "it has not come true in time"
-        time.sleep(0.05)
+from music_platform_tests.waiting import wait_until
 
 
 def landed_lines(store: ObjectStore) -> list[int]:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from music_platform.local import service as supervisor
 from music_platform.local.service import Service, ServiceError
+from music_platform_tests.waiting import wait_until
 
 _PATIENCE_SECONDS = 30.0
 _SLEEPS = "import time; print('begun', flush=True); time.sleep(600)"
@@ -47,13 +47,6 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 def start(service: Service, program: str) -> psutil.Process:
     return service.start([sys.executable, "-u", "-c", program], os.environ)
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, "it has not come true in time"
-        time.sleep(0.05)
 
 
 def test_a_service_is_found_by_another_command_and_stopped(service: Service) -> None:
