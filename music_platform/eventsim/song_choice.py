@@ -16,7 +16,6 @@ from music_platform.eventsim.randomness import (
     low_half,
     random_bits,
     stream_key,
-    unit_interval,
 )
 from music_platform.eventsim.scenes import WHOLE_CATALOGUE, Scenes
 from music_platform.eventsim.tastes import Tastes, TasteStrength
@@ -31,7 +30,10 @@ class SongChoice(Protocol):
         """Sessions begin at these counters; a listener has one session at a time."""
 
     def choose(self, counters: UnsignedArray, halves: UnsignedArray, /) -> tuple[IntegerArray, IntegerArray]:
-        """A song and the whole seconds of it that are heard, for each counter and number below 2**32."""
+        """A song and the whole seconds of it that are heard, for each counter and number below 2**32.
+
+        The numbers may be overwritten.
+        """
         ...
 
 
@@ -69,6 +71,7 @@ class SongsByTaste:
         # Of the numbers below 2**32, the lowest choose the library, the highest anything.
         self._library_below = round(strength.library_share * 2.0**32)
         self._anything_from = round((1.0 - strength.popularity_share) * 2.0**32)
+        self._skipped_below = round(strength.skipped_share * 2.0**32)
 
     def begin_sessions(self, counters: UnsignedArray) -> None:
         """Draw the scenes that the sessions keep."""
@@ -80,13 +83,12 @@ class SongsByTaste:
         users = (counters >> COUNTER_BITS).view(np.int64)
         bits = random_bits(self._kind_key, counters)
         kind = high_half(bits)
-        rows = self._session_scene.take(users).astype(np.int64)
-        draws = halves.copy()
+        rows = self._session_scene.take(users)
         own = np.flatnonzero(kind < self._library_below)
-        rows[own], draws[own] = self.tastes.library_draws(users.take(own), low_half(bits.take(own)))
+        rows[own], halves[own] = self.tastes.library_draws(users.take(own), low_half(bits.take(own)))
         anything = np.flatnonzero(kind >= self._anything_from)
         rows[anything] = WHOLE_CATALOGUE
-        songs = self._songs.draw(rows, draws)
+        songs = self._songs.draw(rows, halves)
         seconds = self._seconds.take(songs)
         self._shorten(seconds, anything, users, songs, bits)
         return songs, seconds
@@ -95,15 +97,12 @@ class SongsByTaste:
         self, seconds: IntegerArray, which: IntegerArray, users: IntegerArray, songs: IntegerArray, bits: UnsignedArray
     ) -> None:
         """Let a share of those songs end early that their listeners do not like."""
-        chance = unit_interval(low_half(bits.take(which)))
-        chance /= self.strength.skipped_share
         # Tastes are looked at for those alone that could be skipped.
-        may_skip = chance < 1.0
-        which, chance = which[may_skip], chance[may_skip]
-        disliked = ~self.tastes.likes(users.take(which), songs.take(which))
-        which, chance = which[disliked], chance[disliked]
-        heard = (seconds.take(which) * (chance * _LONGEST_SKIPPED_SHARE)).astype(np.int64)
-        seconds[which] = np.minimum(np.maximum(heard, 1), seconds.take(which))
+        which = which[low_half(bits.take(which)) < self._skipped_below]
+        which = which[~self.tastes.likes(users.take(which), songs.take(which))]
+        part = low_half(bits.take(which)) * (_LONGEST_SKIPPED_SHARE / max(self._skipped_below, 1))
+        heard = (part * seconds.take(which)).astype(np.int64)
+        seconds[which] = np.maximum(heard, 1)
 
 
 def song_choice(catalogue: Catalogue, seed: int, listeners: int, strength: TasteStrength) -> SongChoice:
