@@ -89,7 +89,7 @@ def demo(
     if live is not None:
         from music_platform.cli.demo_live import demo_live  # Dagster's daemon takes its time to import
 
-        demo_live(live, users or LIVE_USERS, seed)
+        demo_live(live, users or LIVE_USERS, seed, _TASTE)
         return
     users = users or _USERS
     if superset and not with_druid:

@@ -85,7 +85,8 @@ class SongsByTaste:
         kind = high_half(bits)
         rows = self._session_scene.take(users)
         own = np.flatnonzero(kind < self._library_below)
-        rows[own], halves[own] = self.tastes.library_draws(users.take(own), low_half(bits.take(own)))
+        if own.size:
+            rows[own], halves[own] = self.tastes.library_draws(users.take(own), low_half(bits.take(own)))
         anything = np.flatnonzero(kind >= self._anything_from)
         rows[anything] = WHOLE_CATALOGUE
         songs = self._songs.draw(rows, halves)
@@ -99,6 +100,8 @@ class SongsByTaste:
         """Let a share of those songs end early that their listeners do not like."""
         # Tastes are looked at for those alone that could be skipped.
         which = which[low_half(bits.take(which)) < self._skipped_below]
+        if not which.size:
+            return
         which = which[~self.tastes.likes(users.take(which), songs.take(which))]
         part = low_half(bits.take(which)) * (_LONGEST_SKIPPED_SHARE / max(self._skipped_below, 1))
         heard = (part * seconds.take(which)).astype(np.int64)
