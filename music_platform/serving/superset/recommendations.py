@@ -44,7 +44,7 @@ RECOMMENDATIONS = Dashboard(
     filters=(
         ValueFilter(
             name="Listener",
-            column="user_id",
+            column="listener",
             dataset=LISTS,
             description="Number of the listener whose list is shown.",
             of_chart="list_of_listener",
@@ -167,7 +167,7 @@ RECOMMENDATIONS = Dashboard(
                 "A listener's list",
                 "What is the chosen listener offered, on the last day?",
                 LISTS,
-                ["user_id", "rank"],
+                ["listener", "rank"],
                 ["latest_title", "latest_artist"],
                 most=SHOWN_RANKS,
                 sort_by="place",
