@@ -413,8 +413,8 @@ def test_a_listener_s_list_is_the_chosen_listener_s(shown: Shown, page: Page, er
 
     def held(listener: str) -> list[list[str]]:
         found = shown.druid.sql(
-            'SELECT user_id, "rank", title, artist FROM recommendations '
-            f"WHERE user_id = {listener} AND __time = TIMESTAMP '{DAYS[-1]}' ORDER BY 2",
+            'SELECT "rank", title, artist, TIME_FORMAT(__time, \'MMM dd\') AS "day" FROM recommendations '
+            f"WHERE user_id = {listener} AND __time = TIMESTAMP '{DAYS[-1]}' ORDER BY 1",
             ORIGIN,
         )
         return without_tags([str(value) for value in row.values()] for row in found)
