@@ -120,7 +120,7 @@ class MultithreadExecutor(dg.Executor):
             _RunningSteps() as steps,
         ):
             yield from _capture_output(job_context, execution_plan, capture)
-            while not active.is_complete:
+            while steps.are_left or not active.is_complete:  # a hook, or what a step raised, comes after its last event
                 if active.check_for_interrupts():
                     active.mark_interrupted()
                     yield from steps.interrupt()
@@ -183,6 +183,11 @@ class _RunningSteps:
             self._raise_interrupts()
         for thread in self._threads.values():
             thread.join()
+
+    @property
+    def are_left(self) -> bool:
+        """Whether a step has begun and its end was not handled yet."""
+        return bool(self._threads)
 
     def begin(self, step: StepExecutionContext) -> None:
         thread = Thread(target=contextvars.copy_context().run, args=(self._run, step), name=step.step.key)

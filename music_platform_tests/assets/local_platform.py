@@ -23,11 +23,11 @@ from music_platform.settings import Settings
 from music_platform.tables.catalogue import TABLES
 from music_platform.tables.events import EVENT_CONTRACTS
 from music_platform.tables.schemas import arrow_schema
+from music_platform_tests.assets.execution import execute
 
 HOUR = "2026-11-01-05:00"
 NEXT_HOUR = "2026-11-01-06:00"
 EMPTY_HOUR = "2026-11-01-07:00"
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 _VALUES: dict[str, Any] = {
     "sessionId": 7, "page": "NextSong", "auth": "Logged In", "method": "PUT", "status": 200, "level": "paid",
@@ -69,9 +69,8 @@ class LocalPlatform:
         self.lake = Lake(self.settings)
 
     @cached_property
-    def _job(self) -> dg.JobDefinition:
-        definitions = build_definitions(self.settings, resource_overrides=self.resource_overrides)
-        return definitions.resolve_job_def("hourly_spine")
+    def definitions(self) -> dg.Definitions:
+        return build_definitions(self.settings, resource_overrides=self.resource_overrides)
 
     def land(self, event_type: str, partition: str, content: bytes, *, chunk: int | None = None) -> str:
         """Put an object where the collector would and return its key; the chunk id orders objects of an hour."""
@@ -92,25 +91,31 @@ class LocalPlatform:
         raise_on_error: bool = True,
         tags: Mapping[str, str] | None = None,
         run_config: Mapping[str, Any] | None = None,
-    ) -> dg.ExecuteInProcessResult:
+    ) -> dg.JobExecutionResult:
         """Materialize tables (default: the whole spine) of one hour, or of a range in one run."""
-        return self._job.execute_in_process(
-            instance=self.instance,
-            asset_selection=[dg.AssetKey(table.split("/")) for table in tables] or None,
-            raise_on_error=raise_on_error,
-            partition_key=first if last is None else None,
-            tags={**(tags or {}), **({} if last is None else {RANGE_START: first, RANGE_END: last})},
+        return execute(
+            self.definitions.resolve_job_def("hourly_spine"),
+            self.instance,
+            first,
+            last,
+            tables=tables,
+            tags=tags,
             run_config=run_config,
+            raise_on_error=raise_on_error,
         )
 
     def run_day(
-        self, day: str, *, raise_on_error: bool = True, tags: Mapping[str, str] | None = None
-    ) -> dg.ExecuteInProcessResult:
-        """Materialize all daily tables of a day."""
-        job = build_definitions(self.settings, resource_overrides=self.resource_overrides).resolve_job_def("daily_tier")
-        return job.execute_in_process(
-            instance=self.instance, raise_on_error=raise_on_error, partition_key=day, tags=dict(tags or {})
-        )
+        self,
+        first: str,
+        last: str | None = None,
+        *,
+        tables: Sequence[str] = (),
+        raise_on_error: bool = True,
+        tags: Mapping[str, str] | None = None,
+    ) -> dg.JobExecutionResult:
+        """Materialize daily tables (default: all) of one day, or of a range in one run."""
+        job = self.definitions.resolve_job_def("daily_tier")
+        return execute(job, self.instance, first, last, tables=tables, tags=tags, raise_on_error=raise_on_error)
 
     def manifest(self, table: str, partition: str) -> Manifest:
         found = read_manifest(self.lake.store, TABLES[table], partition)
@@ -158,7 +163,7 @@ class LocalPlatform:
         self.lake.store.put(manifest_key(table, partition), replace(manifest, files=(told,)).to_json())
 
 
-def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+def evaluations(result: dg.JobExecutionResult) -> dict[str, dg.AssetCheckEvaluation]:
     """What the checks of a run found, by `<table> <check>`."""
     return {
         f"{'/'.join(evaluation.asset_key.path)} {evaluation.check_name}": evaluation
@@ -166,7 +171,7 @@ def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEva
     }
 
 
-def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
+def materialized(result: dg.JobExecutionResult) -> set[str]:
     """The tables that a run materialized."""
     return {
         "/".join(event.asset_key.path)

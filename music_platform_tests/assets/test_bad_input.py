@@ -38,7 +38,7 @@ class BadHour:
     """What was landed, and what must become of it."""
 
     platform: LocalPlatform
-    run: dg.ExecuteInProcessResult
+    run: dg.JobExecutionResult
     bronze_rows: int
     good: list[dict[str, Any]]
     duplicates: int

@@ -8,13 +8,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from music_platform.definitions import build_definitions
 from music_platform.lake.publish import publish_partition
 from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import WrittenPartition, encode
 from music_platform.orchestration.checks.spine import check_bronze, check_silver
 from music_platform.settings import Settings
 from music_platform.tables.bronze import BRONZE
+from music_platform_tests.assets.execution import execute
 from music_platform_tests.assets.local_platform import HOUR, LocalPlatform, good_record
 
 EVENT_TYPE = "auth_events"
@@ -42,16 +42,9 @@ def scattered(tmp_path: Path) -> LocalPlatform:
 
 
 def compact(platform: LocalPlatform, day: str) -> bool:
-    return (
-        build_definitions(platform.settings)
-        .resolve_job_def("compaction")
-        .execute_in_process(
-            instance=platform.instance,
-            run_config={"ops": {"compact_closed_days": {"config": {"days": [day]}}}},
-            raise_on_error=False,
-        )
-        .success
-    )
+    job = platform.definitions.resolve_job_def("compaction")
+    config = {"ops": {"compact_closed_days": {"config": {"days": [day]}}}}
+    return execute(job, platform.instance, run_config=config, raise_on_error=False).success
 
 
 @pytest.mark.parametrize(
@@ -64,12 +57,12 @@ def compact(platform: LocalPlatform, day: str) -> bool:
     ],
 )
 def test_a_day_that_there_is_not_and_one_that_is_not_over_are_told_apart(
-    settings: Settings, day: str, told: str
+    platform: LocalPlatform, day: str, told: str
 ) -> None:
-    definitions = build_definitions(settings)
+    job = platform.definitions.resolve_job_def("compaction")
     config = {"ops": {"compact_closed_days": {"config": {"days": [day]}}}}
     with pytest.raises(dg.Failure) as raised:
-        definitions.resolve_job_def("compaction").execute_in_process(run_config=config)
+        execute(job, platform.instance, run_config=config)
     assert str(raised.value.description).startswith(told)
 
 

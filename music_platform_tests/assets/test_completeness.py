@@ -14,6 +14,7 @@ from music_platform.orchestration.checks.platform import find_failed_partitions
 from music_platform.orchestration.checks.unread import UNREAD_CHECK
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
+from music_platform_tests.assets.execution import execute
 from music_platform_tests.assets.local_platform import (
     EMPTY_HOUR,
     HOUR,
@@ -116,8 +117,7 @@ def test_a_partition_left_failed_is_named_until_it_is_made(platform: LocalPlatfo
 
 
 def test_the_job_runs_every_check_by_the_clock(platform: LocalPlatform) -> None:
-    job = build_definitions(platform.settings).resolve_job_def("clock_checks")
-    result = job.execute_in_process(instance=platform.instance)
+    result = execute(platform.definitions.resolve_job_def("clock_checks"), platform.instance)
     found = evaluations(result)
     assert len(found) == 4 + 4 + 6 + 1
     assert {name for name, evaluation in found.items() if not evaluation.passed} == {
@@ -137,10 +137,10 @@ def test_runs_of_tables_hold_no_checks_by_the_clock(platform: LocalPlatform) -> 
 
 def test_landed_objects_that_no_partition_reads_fail_a_check_by_the_clock(made: LocalPlatform) -> None:
     """On the assets of their kind; those of no kind on the platform as a whole."""
-    clock_checks = build_definitions(made.settings).resolve_job_def("clock_checks")
+    clock_checks = made.definitions.resolve_job_def("clock_checks")
 
     def unread() -> dict[str, dg.AssetCheckEvaluation]:
-        found = evaluations(clock_checks.execute_in_process(instance=made.instance))
+        found = evaluations(execute(clock_checks, made.instance))
         return {name: found[name] for name in found if name.endswith(f" {UNREAD_CHECK}")}
 
     assets = {*(f"landing/{kind}" for kind in LANDED_KINDS), "operations/partitions"}

@@ -12,8 +12,6 @@ import dagster as dg
 import pytest
 from music_platform.orchestration.checks.derived_tables import check_derived
 
-from benchmarks.dagster_runs import JobRunner, new_instance
-from music_platform.definitions import build_definitions
 from music_platform.errors import PartitionMissingError
 from music_platform.eventsim import GeneratorOptions, generate_files
 from music_platform.lake.spark import SparkEngine
@@ -28,7 +26,7 @@ from music_platform.tables.gold.fact_sessions import FACT_SESSIONS
 from music_platform.tables.gold.fact_streams import FACT_STREAMS
 from music_platform.tables.gold.hourly_plays import HOURLY_PLAYS
 from music_platform.tables.gold.user_activity import USER_ACTIVITY
-from music_platform_tests.assets.local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations
+from music_platform_tests.assets.local_platform import LocalPlatform, evaluations
 
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03"]
 HOURS = ("2026-11-01-00:00", "2026-11-03-23:00")
@@ -68,12 +66,6 @@ def land(platform: LocalPlatform, folder: Path, lines: dict[str, list[bytes]]) -
     land_files(platform.lake.store, files)
 
 
-def run_days(platform: LocalPlatform, first: str, last: str) -> dg.ExecuteInProcessResult:
-    return build_definitions(platform.settings).resolve_job_def("daily_tier").execute_in_process(
-        instance=platform.instance, tags={RANGE_START: first, RANGE_END: last}
-    )  # fmt: skip
-
-
 def contents(platform: LocalPlatform) -> dict[str, str]:
     """The data version of every gold partition."""
     hours = [f"{day}-{hour:02}:00" for day in DAYS for hour in range(24)]
@@ -87,7 +79,8 @@ def contents(platform: LocalPlatform) -> dict[str, str]:
 @dataclass
 class Made:
     platform: LocalPlatform
-    days_run: dg.ExecuteInProcessResult
+    hours_run: dg.JobExecutionResult
+    days_run: dg.JobExecutionResult
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +90,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, events: Events) -> Made:
     platform = LocalPlatform(Settings(lake=str(root / "lake")))
     land(platform, root / "in-time", events.in_time)
     land(platform, root / "late", events.late)
-    platform.run(*HOURS)
-    return Made(platform, run_days(platform, DAYS[0], DAYS[-1]))
+    return Made(platform, platform.run(*HOURS), platform.run_day(DAYS[0], DAYS[-1]))
 
 
 def test_every_table_is_made_and_every_check_passes(made: Made) -> None:
@@ -113,7 +105,7 @@ def test_every_table_is_made_and_every_check_passes(made: Made) -> None:
 
 def test_a_second_run_changes_nothing(made: Made) -> None:
     before = contents(made.platform)
-    run_days(made.platform, DAYS[0], DAYS[-1])
+    made.platform.run_day(DAYS[0], DAYS[-1])
     assert contents(made.platform) == before
 
 
@@ -122,7 +114,7 @@ def test_late_events_in_any_order_end_in_the_same_tables(made: Made, tmp_path: P
     land(platform, tmp_path / "in-time", events.in_time)
     platform.run(*HOURS)
     for day in DAYS:  # a run a day, each with nothing known of the days after
-        run_days(platform, day, day)
+        platform.run_day(day, day)
     land(platform, tmp_path / "late", events.late)
     hours = [f"{day}-{hour:02}:00" for day in DAYS for hour in range(24)]
     chance = random.Random(2)
@@ -131,27 +123,22 @@ def test_late_events_in_any_order_end_in_the_same_tables(made: Made, tmp_path: P
     for half in halves:
         platform.run(half[0], half[-1])
     # Days that look ahead come right when the days after them are there, days that carry forward from the first one on.
-    run_days(platform, DAYS[1], DAYS[-1])
-    run_days(platform, DAYS[0], DAYS[-1])
+    platform.run_day(DAYS[1], DAYS[-1])
+    platform.run_day(DAYS[0], DAYS[-1])
     assert contents(platform) == contents(made.platform)
 
 
-def test_several_steps_at_once_end_in_the_same_tables(
-    made: Made, tmp_path: Path, events: Events, monkeypatch: pytest.MonkeyPatch
+def test_several_steps_at_once_end_in_the_same_tables_as_one_at_a_time(
+    made: Made, tmp_path: Path, events: Events
 ) -> None:
-    """With the executor of the runs that Dagster launches: execute_in_process has one of its own."""
-    platform = LocalPlatform(Settings(lake=str(tmp_path / "lake")))
+    platform = LocalPlatform(Settings(lake=str(tmp_path / "lake"), executor="in_process"))
     land(platform, tmp_path / "in-time", events.in_time)
     land(platform, tmp_path / "late", events.late)
-    monkeypatch.setenv("DAGSTER_HOME", "")  # given back after the test
-    instance = new_instance(tmp_path / "instance")
-    runs = [
-        JobRunner(platform.settings, instance, "hourly_spine").run(*HOURS),
-        JobRunner(platform.settings, instance, "daily_tier").run(DAYS[0], DAYS[-1]),
-    ]
+    runs = [platform.run(*HOURS), platform.run_day(DAYS[0], DAYS[-1])]
     assert contents(platform) == contents(made.platform)
-    for run_id in runs:
-        assert most_steps_at_once(instance, run_id) == platform.settings.steps_at_once
+    assert {most_steps_at_once(platform.instance, result.run_id) for result in runs} == {1}
+    for result in (made.hours_run, made.days_run):
+        assert most_steps_at_once(made.platform.instance, result.run_id) == made.platform.settings.steps_at_once
 
 
 def most_steps_at_once(instance: dg.DagsterInstance, run_id: str) -> int:
@@ -163,17 +150,13 @@ def most_steps_at_once(instance: dg.DagsterInstance, run_id: str) -> int:
 
 
 def test_a_hole_between_days_is_named(made: Made) -> None:
-    store, job = made.platform.lake.store, build_definitions(made.platform.settings).resolve_job_def("daily_tier")
+    store = made.platform.lake.store
     key = f"{USER_ACTIVITY.path}/date={DAYS[1]}/_SUCCESS"
     manifest = store.get(key) or b""
     store.delete([key])
     try:
         with pytest.raises(PartitionMissingError, match=f"user_activity partition {DAYS[2]} carries forward {DAYS[1]}"):
-            job.execute_in_process(
-                instance=made.platform.instance,
-                partition_key=DAYS[2],
-                asset_selection=[dg.AssetKey(USER_ACTIVITY.asset_key)],
-            )
+            made.platform.run_day(DAYS[2], tables=[USER_ACTIVITY.path])
     finally:
         store.put(key, manifest)
 

@@ -15,10 +15,9 @@ from gold_oracle.rebuilding import Rebuilding, land
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
-from music_platform.definitions import build_definitions
 from music_platform.partitions import hours_of_day
 from music_platform.settings import Settings
-from music_platform_tests.assets.local_platform import RANGE_END, RANGE_START, LocalPlatform
+from music_platform_tests.assets.local_platform import LocalPlatform
 
 _CSV_COLUMNS = {
     "artist_name": "artist", "title": "title", "duration": "duration_seconds", "track_id": "track_id", "release": "release",
@@ -86,13 +85,10 @@ def test_runs_of_the_assets_end_in_what_recomputing_gives(tmp_path: Path, catalo
     plan = make_plan(chance, days=2, sessions=12, steps=2)
     days = days_between(event.hour for event in plan.events)
     platform = LocalPlatform(Settings(lake=str(tmp_path / "lake"), song_catalogue=catalogue))
-    daily_tier = build_definitions(platform.settings).resolve_job_def("daily_tier")
     for number, step in enumerate(plan.steps):
         changed = land(platform, step, chunk=number)
         hours = sorted(changed) if number else [hour for day in days for hour in hours_of_day(day)]
         platform.run(hours[0], hours[-1])
-        result = daily_tier.execute_in_process(
-            instance=platform.instance, tags={RANGE_START: days[0], RANGE_END: days[-1]}
-        )
+        result = platform.run_day(days[0], days[-1])
         assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
     require_recomputed(platform, plan, days)

@@ -19,12 +19,14 @@ from music_platform.errors import LakeUnreachableError
 from music_platform.lake.landing_layout import errors_key
 from music_platform.landing.watch.cursor import LandingCursor
 from music_platform.orchestration.automation.landing_sensor import LandingWatch, landing_sensor
+from music_platform.orchestration.automation.run_tags import RANGE_END, RANGE_START
 from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import made_tables
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
-from music_platform_tests.assets.local_platform import RANGE_END, RANGE_START, LocalPlatform, good_record, gzip_lines
+from music_platform_tests.assets.execution import execute
+from music_platform_tests.assets.local_platform import LocalPlatform, good_record, gzip_lines
 
 _NOW = datetime(2026, 11, 3, 9, 30, tzinfo=UTC)
 _HOURS = ["2026-11-03-05:00", "2026-11-03-06:00", "2026-11-03-07:00"]
@@ -64,15 +66,12 @@ class Sensed:
 
     def run(self, requests: list[dg.RunRequest]) -> None:
         """Carry requests out; one whose key was used is dropped."""
-        job = build_definitions(self.platform.settings).resolve_job_def("hourly_spine")
+        job = self.platform.definitions.resolve_job_def("hourly_spine")
         for request in requests:
             key = {"dagster/run_key": request.run_key or ""}
             if not self.platform.instance.get_runs(dg.RunsFilter(tags=key)):
-                assert job.execute_in_process(
-                    instance=self.platform.instance,
-                    partition_key=request.partition_key,
-                    tags={**request.tags, **key},
-                ).success
+                tags = {**request.tags, **key}
+                assert execute(job, self.platform.instance, request.partition_key, tags=tags).success
 
     def tick(self) -> list[dg.RunRequest]:
         """A tick whose requests are carried out."""
@@ -99,8 +98,7 @@ def _told(request: dg.RunRequest) -> tuple[str, str]:
 
 def make_day(platform: LocalPlatform) -> None:
     """The daily tables of the hours that there are."""
-    daily_tier = build_definitions(platform.settings).resolve_job_def("daily_tier")
-    result = daily_tier.execute_in_process(instance=platform.instance, partition_key=_DAY)
+    result = platform.run_day(_DAY)
     failed = {found.check_name for found in result.get_asset_check_evaluations() if not found.passed}
     assert failed <= {WHOLE_DAYS_CHECK}  # the day has few hours
 

@@ -17,10 +17,12 @@ from music_platform.landing.writer import land_files
 from music_platform.orchestration.automation.daily_tier import SENSOR
 from music_platform.orchestration.automation.landing_reconcile import SCHEDULE_NAME
 from music_platform.orchestration.automation.landing_sensor import SENSOR_NAME
+from music_platform.orchestration.automation.run_tags import RANGE_END, RANGE_START
 from music_platform.partitions import hours_of_day
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import made_tables
-from music_platform_tests.assets.local_platform import RANGE_END, RANGE_START, LocalPlatform
+from music_platform_tests.assets.execution import execute
+from music_platform_tests.assets.local_platform import LocalPlatform
 
 _TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 _DAYS = [f"{_TODAY - timedelta(days=ago):%Y-%m-%d}" for ago in (4, 3)]
@@ -35,12 +37,12 @@ class Scheduled:
         self.cursor: str | None = None
 
     def run(self, request: dg.RunRequest, job: str) -> None:
-        keys = None if request.asset_selection is None else list(request.asset_selection)
-        result = self.repository.get_job(job).execute_in_process(
-            instance=self.platform.instance,
-            partition_key=request.partition_key,
+        result = execute(
+            self.repository.get_job(job),
+            self.platform.instance,
+            request.partition_key,
+            tables=[key.to_user_string() for key in request.asset_selection or ()],
             tags=request.tags,
-            asset_selection=keys,
         )
         assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
 

@@ -13,11 +13,10 @@ import pytest
 
 from music_platform.definitions import build_definitions
 from music_platform.settings import Settings
+from music_platform_tests.assets.execution import execute
 from music_platform_tests.assets.local_platform import (
     HOUR,
     NEXT_HOUR,
-    RANGE_END,
-    RANGE_START,
     LocalPlatform,
     good_record,
 )
@@ -27,7 +26,7 @@ HOURS = (NEXT_HOUR, HOUR)
 _MATERIALIZE = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "music_platform.definitions"]
 
 
-def failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+def failures(result: dg.JobExecutionResult) -> Iterator[str]:
     for event in result.get_step_failure_events():
         assert event.step_failure_data.error is not None
         yield event.step_failure_data.error.message
@@ -41,19 +40,13 @@ def test_every_asset_refuses_it(tmp_path: Path) -> None:
     settings = Settings(lake=str(tmp_path / "lake"), druid_enabled=True, druid_url="http://127.0.0.1:9")
     platform = LocalPlatform(settings)
     platform.land_records("listen_events", HOUR, [good_record("listen_events")])
-    definitions = build_definitions(settings)
-    job = definitions.resolve_implicit_global_asset_job_def()
-    graph = definitions.resolve_asset_graph()
+    graph = platform.definitions.resolve_asset_graph()
     partitioned = [key for key in graph.executable_asset_keys if graph.get(key).partitions_def is not None]
     assert len(partitioned) > 40
     for key in partitioned:
-        first, last = HOURS if isinstance(graph.get(key).partitions_def, dg.HourlyPartitionsDefinition) else DAYS
-        result = job.execute_in_process(
-            instance=platform.instance,
-            asset_selection=[key],
-            tags={RANGE_START: first, RANGE_END: last},
-            raise_on_error=False,
-        )
+        is_hourly = isinstance(graph.get(key).partitions_def, dg.HourlyPartitionsDefinition)
+        (first, last), run = (HOURS, platform.run) if is_hourly else (DAYS, platform.run_day)
+        result = run(first, last, tables=[key.to_user_string()], raise_on_error=False)
         assert not result.success
         told = set(failures(result))
         assert told, key
@@ -69,9 +62,7 @@ def test_checks_by_themselves_refuse_it(platform: LocalPlatform, table: str, end
     checks = dg.Definitions.merge(
         definitions, dg.Definitions(jobs=[dg.define_asset_job("checks_alone", selection=selection)])
     )
-    result = checks.resolve_job_def("checks_alone").execute_in_process(
-        instance=platform.instance, tags={RANGE_START: ends[0], RANGE_END: ends[1]}, raise_on_error=False
-    )
+    result = execute(checks.resolve_job_def("checks_alone"), platform.instance, *ends, raise_on_error=False)
     assert not result.success
     assert all(f"the partition range {ends[0]}...{ends[1]} ends before it begins" in told for told in failures(result))
 

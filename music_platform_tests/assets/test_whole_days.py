@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from music_platform.orchestration.checks.derived_tables import derived_steps
 
-from music_platform.definitions import build_definitions
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
@@ -15,7 +14,7 @@ from music_platform.partitions import hours_of_day
 from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence
 from music_platform.tables.gold.fact_plays import FACT_PLAYS
-from music_platform_tests.assets.local_platform import RANGE_END, RANGE_START, LocalPlatform, evaluations, good_record
+from music_platform_tests.assets.local_platform import LocalPlatform, evaluations, good_record
 
 DAY, NEXT_DAY = "2026-11-01", "2026-11-02"
 HOURS = hours_of_day(DAY)
@@ -25,11 +24,7 @@ PAGES = ["bronze/page_view_events", "silver/page_view_events", "quarantine/page_
 
 
 def run_day(platform: LocalPlatform, first: str, last: str) -> dg.AssetCheckEvaluation:
-    result = build_definitions(platform.settings).resolve_job_def("daily_tier").execute_in_process(
-        instance=platform.instance,
-        asset_selection=[dg.AssetKey(FACT_PLAYS.asset_key)],
-        tags={RANGE_START: first, RANGE_END: last},
-    )  # fmt: skip
+    result = platform.run_day(first, last, tables=[FACT_PLAYS.path])
     assert result.success
     return evaluations(result)[f"{FACT_PLAYS.path} {WHOLE_DAYS_CHECK}"]
 

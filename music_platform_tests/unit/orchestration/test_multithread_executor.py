@@ -14,9 +14,12 @@ import pytest
 from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
+from music_platform.orchestration import executor
+from music_platform.orchestration.dagster_internals import StepExecutionContext, dagster_event_sequence_for_step
 from music_platform.orchestration.executor import multithread_executor
 
 _WAIT_SECONDS = 20
+_LATE_SECONDS = 1.0  # longer than the executor waits for news of its steps
 _MEETING = threading.Barrier(2)
 
 
@@ -206,6 +209,42 @@ def test_an_error_is_raised_to_who_wants_it_and_ends_the_other_steps(instance: d
         run(failing_in_company, instance, raise_on_error=True)
     assert happened.begun == []
     assert not [thread for thread in threading.enumerate() if thread.name == "goes_on_for_long"]
+
+
+@dg.success_hook
+def takes_its_time(_context: dg.HookContext) -> None:
+    time.sleep(_LATE_SECONDS)
+
+
+@dg.job(executor_def=multithread_executor, hooks={takes_its_time})
+def with_a_slow_hook() -> None:
+    goes_on()
+
+
+def test_a_hook_of_the_last_step_is_waited_for(instance: dg.DagsterInstance) -> None:
+    with run(with_a_slow_hook, instance) as result:
+        assert result.success
+    assert steps_that(result, dg.DagsterEventType.HOOK_COMPLETED) == {"goes_on"}
+
+
+@dg.job(executor_def=multithread_executor)
+def failing_alone() -> None:
+    fails()
+
+
+def test_an_error_that_comes_late_after_the_last_event_is_raised(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def events_and_a_late_error(step: StepExecutionContext) -> Iterator[dg.DagsterEvent]:
+        try:
+            yield from dagster_event_sequence_for_step(step)
+        except ValueError:
+            time.sleep(_LATE_SECONDS)
+            raise
+
+    monkeypatch.setattr(executor, "dagster_event_sequence_for_step", events_and_a_late_error)
+    with pytest.raises(ValueError, match="the rows are gone"):
+        run(failing_alone, instance, raise_on_error=True)
 
 
 @dg.op(retry_policy=dg.RetryPolicy(max_retries=2, delay=0.3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 
 from music_platform.orchestration.table_schema import table_schema
 from music_platform.tables.bronze import BRONZE, FAULTS
-from music_platform.tables.catalogue import GOLD, GOLD_TABLES, TABLES
+from music_platform.tables.catalogue import GOLD_TABLES, TABLES
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.columns import count_column, key_column, text_column, time_column
 from music_platform.tables.contract import (
@@ -28,40 +28,61 @@ from music_platform.tables.contract import (
 )
 from music_platform.tables.events import EVENT_CONTRACTS, EventContract
 from music_platform.tables.events.listen_events import LISTEN_EVENTS
+from music_platform.tables.gold_table import GoldTable
 from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.schemas import arrow_schema, fingerprint, spark_schema
 from music_platform.tables.silver import SILVER
 
 EVENTS = pytest.mark.parametrize("event", EVENT_CONTRACTS.values(), ids=lambda event: event.name)
-CONTRACTS = pytest.mark.parametrize("contract", TABLES.values(), ids=lambda contract: contract.path)
 
 
-@CONTRACTS
-def test_a_contract_is_sound(contract: TableContract) -> None:
+def test_contracts_are_sound() -> None:
+    assert {contract.path: faults for contract in TABLES.values() if (faults := [*_faults_of(contract)])} == {}
+
+
+def _faults_of(contract: TableContract) -> Iterator[str]:
+    """What breaks the rules that hold for every contract, in words: a fault of a column that many tables share is told once."""
     names = [column.name for column in contract.columns]
-    assert len(set(names)) == len(names)
-    assert contract.column(contract.partition_column).type is ColumnType.TIMESTAMP
-    assert {*contract.sort_columns, *contract.unique_columns} <= set(names)
-    assert contract.unique_columns
+    if len(set(names)) != len(names):
+        yield "two columns have one name"
+    if contract.column(contract.partition_column).type is not ColumnType.TIMESTAMP:
+        yield "the partition column is no timestamp"
+    if strangers := {*contract.sort_columns, *contract.unique_columns} - set(names):
+        yield f"it is sorted or unique by what it lacks: {strangers}"
+    if not contract.unique_columns:
+        yield "nothing identifies a row"
     rules = [rule.name for rule in contract.rules]
-    assert len(set(rules)) == len(rules)
-    assert not any("," in rule for rule in rules)  # quarantine joins their names by commas
-    assert contract.description.endswith(".")
-    for described in (*contract.columns, *contract.rules):
-        assert described.description.endswith("."), described
+    if len(set(rules)) != len(rules):
+        yield "two rules have one name"
+    if any("," in rule for rule in rules):
+        yield "a rule has a comma in its name, by which quarantine joins them"
+    for described in (contract, *contract.columns, *contract.rules):
+        if not described.description.endswith("."):
+            yield f"{described.name} is not described by a sentence"
 
 
-@pytest.mark.parametrize("contract", GOLD.values(), ids=lambda contract: contract.path)
-def test_a_contract_of_gold_is_sound(contract: TableContract) -> None:
-    assert contract.layer is Layer.GOLD
-    assert contract.sort_columns
+def test_contracts_of_gold_are_sound() -> None:
+    assert {
+        table.contract.path: faults for table in GOLD_TABLES.values() if (faults := [*_faults_of_gold(table)])
+    } == {}
+
+
+def _faults_of_gold(table: GoldTable) -> Iterator[str]:
+    contract = table.contract
+    if contract.layer is not Layer.GOLD:
+        yield "its layer is another"
+    if not contract.sort_columns:
+        yield "it is not sorted"
     rules = [rule.name for rule in (*column_rules(contract.columns), *contract.rules)]
-    assert len(set(rules)) == len(rules)
-    if contract.name.startswith("dim_"):
-        assert (contract.cadence, contract.partition_column) == (Cadence.DAILY, "day")
+    if len(set(rules)) != len(rules):
+        yield "two rules have one name"
+    if contract.name.startswith("dim_") and (contract.cadence, contract.partition_column) != (Cadence.DAILY, "day"):
+        yield "a dimension is made by the day"
     if not contract.name.startswith(("dim_", "fact_")):  # an aggregate
-        assert contract.cadence is Cadence.DAILY or GOLD_TABLES[contract.path].reads_manifests
-        assert contract.unique_columns[0] == contract.partition_column  # many days are checked at once
+        if contract.cadence is not Cadence.DAILY and not table.reads_manifests:
+            yield "an aggregate is made by the day"
+        if contract.unique_columns[0] != contract.partition_column:
+            yield "an aggregate is identified by its day first, since many days are checked at once"
 
 
 _DIRECT = {
@@ -75,16 +96,21 @@ _QUASI = {
 _LINK = {"user_key", "user_version_key", "session_key", "session_id", "sessionId", "event_id"}
 
 
-@pytest.mark.parametrize("contract", TABLES.values(), ids=lambda contract: contract.path)
-def test_what_a_column_says_of_a_listener_goes_by_its_name(contract: TableContract) -> None:
-    expected = {Personal.DIRECT: set(_DIRECT), Personal.QUASI: set(_QUASI), Personal.LINK: set(_LINK)}
-    if contract is GOLD["dim_artists"]:
-        expected[Personal.QUASI] -= {"latitude", "longitude"}  # the artist's place
-    if contract is COLLECTOR_ERRORS:
-        expected[Personal.DIRECT] |= {"tag"}  # of a record that nothing is known of
-    for personal, names in expected.items():
-        of_contract = {column.name for column in contract.columns}
-        assert {column.name for column in contract.columns if column.personal is personal} == names & of_contract
+def test_what_a_column_says_of_a_listener_goes_by_its_name() -> None:
+    others = {  # of tables in which a name means something else
+        ("gold/dim_artists", "latitude"): Personal.NONE,  # the artist's place
+        ("gold/dim_artists", "longitude"): Personal.NONE,
+        (COLLECTOR_ERRORS.path, "tag"): Personal.DIRECT,  # of a record that nothing is known of
+    }
+    kinds = ((_DIRECT, Personal.DIRECT), (_QUASI, Personal.QUASI), (_LINK, Personal.LINK))
+    by_name = {name: personal for names, personal in kinds for name in names}
+    wanted = {
+        (path, column.name): others.get((path, column.name), by_name.get(column.name, Personal.NONE))
+        for path, contract in TABLES.items()
+        for column in contract.columns
+    }
+    found = {(path, column.name): column.personal for path, contract in TABLES.items() for column in contract.columns}
+    assert {column: found[column] for column in found if found[column] is not wanted[column]} == {}
 
 
 @pytest.mark.parametrize(
@@ -103,16 +129,19 @@ def test_a_column_cannot_be_made_without_saying_what_it_says_of_a_listener(make:
     assert count_column("new", "").personal is Personal.NONE  # how many says nothing of who
 
 
-@CONTRACTS
-def test_schemas_have_the_contract_s_columns_in_order(contract: TableContract) -> None:
-    names = [column.name for column in contract.columns]
-    assert arrow_schema(contract.columns).names == names
-    assert spark_schema(contract.columns).names == names
-    schema = table_schema(contract)
-    assert [column.name for column in schema.columns] == names
-    assert [column.constraints.nullable for column in schema.columns] == [
-        column.nullable for column in contract.columns
-    ]
+def test_schemas_have_the_contract_s_columns_in_order() -> None:
+    wrong = []
+    for contract in TABLES.values():
+        names, nullable = zip(*((column.name, column.nullable) for column in contract.columns), strict=True)
+        schema = table_schema(contract).columns
+        in_dagster = [column.name for column in schema], [column.constraints.nullable for column in schema]
+        if in_dagster != ([*names], [*nullable]):
+            wrong.append(f"{contract.path} in Dagster")
+        if arrow_schema(contract.columns).names != [*names]:
+            wrong.append(f"{contract.path} in Arrow")
+        if spark_schema(contract.columns).names != [*names]:
+            wrong.append(f"{contract.path} in Spark")
+    assert wrong == []
 
 
 def test_types_in_each_schema() -> None:
