@@ -1,11 +1,7 @@
-"""docs/settings.md: every setting, its default and its meaning, grouped by subject.
-
-A setting belongs to the first group whose names or beginnings of names it has; one that has no group is an error.
-"""
+"""docs/settings.md: every setting, its default and its meaning, a section a subject's class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +10,19 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from music_platform.settings import Settings
+from music_platform.settings.automation import DailyTableSettings, LandingSettings
+from music_platform.settings.druid import DruidSettings
+from music_platform.settings.group import SettingsGroup
+from music_platform.settings.lake import LakeSettings
+from music_platform.settings.object_store import ObjectStoreSettings
+from music_platform.settings.operations import HealthSettings, UiSettings
+from music_platform.settings.recommendation import RecommendationSettings
+from music_platform.settings.runs import RunSettings
+from music_platform.settings.superset import SupersetSettings
 
 _HEAD = """# Settings
 
-Generated from `music_platform/settings.py` by `./run regenerate`; do not edit it.
+Generated from `music_platform/settings/` by `./run regenerate`; do not edit it.
 
 Every setting is an environment variable, read once when a process starts. A value that cannot be used is an error that names the
 variable. `./run` keeps its state in `.music-platform/` beside the README, whatever folder it is called from; relative paths in
@@ -31,52 +35,43 @@ Dagster's own settings of the local instance (queue, retries, retention) are in 
 @dataclass(frozen=True)
 class _Group:
     title: str
-    beginnings: tuple[str, ...]
+    settings: type[SettingsGroup]
     introduction: str = ""
 
 
-# A longer beginning stands before a shorter one that it has: landing_queue before landing.
 _GROUPS = (
-    _Group("Lake", ("lake", "start", "song_catalogue", "target_file", "leftover_grace", "cache")),
+    _Group("Lake", LakeSettings),
     _Group(
         "Object store",
-        ("s3_",),
+        ObjectStoreSettings,
         "Without `MUSIC_PLATFORM_S3_ACCESS_KEY_ID` the credentials are those of AWS's own variables, files and roles.\nThe "
         "endpoint comes only from `MUSIC_PLATFORM_S3_ENDPOINT`; `AWS_ENDPOINT_URL` is ignored.",
     ),
-    _Group("Engine and runs", ("spark_remote", "batch_rows", "steps_at_once", "executor")),
-    _Group("Collector and landing", ("forward_", "landing_")),
-    _Group("Daily tables", ("daily_",)),
-    _Group("Recommendations", ("recommendation_",)),
-    _Group(
-        "Health, alerts and housekeeping",
-        ("quarantine_", "lag_", "hour_grace", "completeness_", "run_retention", "compaction_", "webhook_"),
-    ),
-    _Group("Dagster's UI", ("ui_",)),
+    _Group("Engine and runs", RunSettings),
+    _Group("Collector and landing", LandingSettings),
+    _Group("Daily tables", DailyTableSettings),
+    _Group("Recommendations", RecommendationSettings),
+    _Group("Health, alerts and housekeeping", HealthSettings),
+    _Group("Dagster's UI", UiSettings),
     _Group(
         "Druid",
-        ("druid_", "java_home", "maven_"),
+        DruidSettings,
         "Where a local Druid was started and not stopped, `./run` sets `MUSIC_PLATFORM_DRUID_ENABLED`.",
     ),
-    _Group("Superset", ("superset_",)),
+    _Group("Superset", SupersetSettings),
 )
 
 
 def render_settings_page() -> str:
-    """The whole page; ends with a line feed. Raises ``LookupError`` for a setting that belongs to no group."""
-    names: dict[str, list[str]] = {group.title: [] for group in _GROUPS}
-    for name in Settings.model_fields:
-        group = next((group for group in _GROUPS if name.startswith(group.beginnings)), None)
-        if group is None:
-            raise LookupError(f"the setting {name} has no group: add it to one in {Path(__file__).name}")
-        names[group.title].append(name)
-    return "\n".join([_HEAD, *(_section(group, names[group.title]) for group in _GROUPS if names[group.title])])
+    """The whole page; ends with a line feed."""
+    return "\n".join([_HEAD, *map(_section, _GROUPS)])
 
 
-def _section(group: _Group, names: Iterable[str]) -> str:
+def _section(group: _Group) -> str:
     parts = [f"## {group.title}", "", *([group.introduction, ""] if group.introduction else [])]
     rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
-    rows += [_row(name, Settings.model_fields[name]) for name in names]
+    inherited = {name for base in group.settings.__bases__ for name in getattr(base, "model_fields", ())}
+    rows += [_row(name, field) for name, field in group.settings.model_fields.items() if name not in inherited]
     return "\n".join([*parts, *rows]) + "\n"
 
 

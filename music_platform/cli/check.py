@@ -17,7 +17,8 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.quarantined import entirely_quarantined
 from music_platform.lake.spark import SparkEngine
-from music_platform.landing.unread import KINDS, start_setting
+from music_platform.landing.unread import KINDS
+from music_platform.landing.unread_messages import start_setting
 from music_platform.orchestration.checks.derived_tables import derived_steps
 from music_platform.orchestration.checks.outcome import CheckOutcome
 from music_platform.orchestration.checks.spine import SPINE_STEPS

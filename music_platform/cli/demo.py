@@ -24,7 +24,7 @@ from music_platform.cli.results import print_results
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import LANDING_PREFIX, parse_key
 from music_platform.lake.manifest import Manifest, read_manifest
-from music_platform.landing.reader import count_lines
+from music_platform.landing.gzip_lines import count_lines
 from music_platform.landing.writer import LandingSummary, land_files
 from music_platform.partitions import (
     day_of_key,

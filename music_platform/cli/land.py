@@ -22,7 +22,7 @@ from music_platform.lake.landing_layout import ERRORS_PREFIX
 from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.event_files import EventFile, LandingInputError, event_files, left_out_of_folders
 from music_platform.landing.examination import examined
-from music_platform.landing.unread import describe_lines_without_partition, describe_unread_error_records
+from music_platform.landing.unread_messages import describe_lines_without_partition, describe_unread_error_records
 from music_platform.landing.writer import LandingSummary, Progress, land_files
 
 _MOST_NAMES_TOLD = 10

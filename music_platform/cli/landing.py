@@ -29,14 +29,8 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import LANDED_KINDS, SET_ASIDE_PREFIX
 from music_platform.landing.landed_partitions import declare_expired
 from music_platform.landing.refiling import Refiled, can_be_refiled, event_type_of, is_readable_name, refile, set_aside
-from music_platform.landing.unread import (
-    NO_KIND,
-    UnreadObject,
-    describe_lines_without_partition,
-    find_held,
-    find_unread,
-    start_setting,
-)
+from music_platform.landing.unread import NO_KIND, UnreadObject, find_held, find_unread
+from music_platform.landing.unread_messages import describe_lines_without_partition, start_setting
 from music_platform.partitions import describe_ranges, key_of_hour
 from music_platform.settings import Settings
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS

@@ -1,14 +1,14 @@
 """`music-platform status`: the platform's health at a glance, for people and (``--json``) for machines.
 
-What is a problem is decided and printed here; how it is found out stands in lake_status.py and instance_status.py. The keys of
-the JSON are those of the classes there, and documented in docs/operations.md.
+What is a problem is decided in health.py, what there is is found out in lake_status.py and instance_status.py. The keys of the
+JSON are those of the classes there, and documented in docs/operations.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -16,33 +16,32 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, duration_told, echo_json, failures_told, settings_of_command
-from music_platform.cli.lake_status import (
-    LakeStatus,
-    LayerStatus,
-    TableStatus,
-    UnprocessedHour,
-    is_missing,
-    lake_status,
-    period_end,
+from music_platform.cli.health import (
+    first_line,
+    hours_told,
+    layer_name,
+    problems_of_instance,
+    problems_of_lake,
+    warnings_of_lake,
 )
+from music_platform.cli.lake_status import LakeStatus, is_missing, lake_status
+from music_platform.cli.layer_status import LayerStatus, TableStatus
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
 from music_platform.lake.lake import Lake
-from music_platform.landing.unread import UnreadFindings, describe_left, describe_unread, find_unread
+from music_platform.landing.unread import UnreadFindings, find_unread
+from music_platform.landing.unread_messages import describe_left, describe_unread
 from music_platform.orchestration.instance_status import (
     AutomationStatus,
     InstanceStatus,
     instance_status,
     open_recorded_instance,
 )
-from music_platform.partitions import day_of_key, describe_partitions
 from music_platform.settings import Settings
-from music_platform.tables.contract import Cadence, Layer
 
 _RETRY_SECONDS = 10.0  # a command that looks must not wait as long as a run
 _LOOK_BACK_HOURS = 72
 _UNREAD_SECONDS = 5.0
 _MOST_ROWS_SHOWN = 10
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,8 @@ def _look(settings: Settings, look_back_hours: int) -> _Report:
         except LakeUnreachableError as error:
             problems.append(str(error))
     if found is not None:
-        problems += _problems_of_lake(found, settings, now)
-        warnings += _warnings_of_lake(found, settings)
+        problems += problems_of_lake(found, settings, now)
+        warnings += warnings_of_lake(found, settings)
     problems += [describe_unread(group, settings.start) for group in unread.groups]
     if unread.left:
         warnings.append(describe_left(unread.left))
@@ -117,82 +116,10 @@ def _look(settings: Settings, look_back_hours: int) -> _Report:
             with instance:
                 told = instance_status(instance, settings)
     if told is not None:
-        problems += _problems_of_instance(told)
+        problems += problems_of_instance(told)
         if not told.daemon.is_running:
             warnings.append("Dagster's daemon is not running: no sensor, schedule or queue works. ./run dev starts it")
     return _Report(now, lake.location, found, unread, told, problems, warnings)
-
-
-def _problems_of_lake(lake: LakeStatus, settings: Settings, now: datetime) -> Iterator[str]:
-    limit = timedelta(hours=settings.lag_limit_hours)
-    landing = lake.layers[0]
-    yield from lake.damaged
-    if landing.last_complete is None:
-        yield "nothing has landed of any hour that is over"
-    elif timedelta(seconds=landing.lag_seconds or 0.0) > limit:
-        yield (
-            f"landing: nothing has landed of any hour after {landing.last_complete}: does the producer run? After a demo "
-            "nothing is to be expected"
-        )
-    for layer in lake.layers[1:]:
-        due = _first_due(layer, landing.last_complete, now)
-        if due is not None and now - due > limit:
-            yield f"{_name(layer)}: {layer.held_back_by} lags, its last complete partition is {layer.last_complete or 'none'}"
-    late = [hour for hour in lake.unprocessed if now - hour.waiting_since > limit]
-    if late:
-        yield f"landed and not in bronze for more than {settings.lag_limit_hours:g} h: {_hours_told(late)}"
-    for gone in lake.gone:
-        yield (
-            f"{gone.event_type} {gone.hour}: {len(gone.objects)} landed objects are gone that bronze was made from, such as "
-            f"'{gone.objects[0]}'. Restore them, or declare them expired: ./run music-platform landing expire --partition "
-            f"'{gone.hour}'"
-        )
-
-
-def _first_due(layer: LayerStatus, landed: str | None, now: datetime) -> datetime | None:
-    """When the layer's next partition could first be made; None when it has all that is over and landed."""
-    if landed is None:
-        return None
-    is_hourly = layer.cadence is Cadence.HOURLY
-    last_landed = landed if is_hourly else day_of_key(landed)
-    last_landed_end = period_end(last_landed, layer.cadence)
-    if layer.last_complete is None:
-        return last_landed_end if last_landed_end <= now else None
-    length = timedelta(hours=1) if is_hourly else timedelta(days=1)
-    made_until = period_end(layer.last_complete, layer.cadence)
-    due = made_until + length
-    return due if made_until < last_landed_end and due <= now else None
-
-
-def _warnings_of_lake(lake: LakeStatus, settings: Settings) -> Iterator[str]:
-    for layer in lake.layers:
-        for table in layer.tables:
-            if (table.quarantine_rate or 0.0) > settings.quarantine_rate_warning:
-                yield (
-                    f"{table.table}: {table.quarantine_rate:.1%} of the rows of {table.last_complete} are in quarantine; "
-                    "music-platform quarantine show has them"
-                )
-    if lake.held or lake.later_held_days:
-        more = f", and on {lake.later_held_days} later days" if lake.later_held_days else ""
-        yield (
-            f"held until their hour comes: {sum(hour.objects for hour in lake.held)} landed objects of "
-            f"{describe_partitions(list(dict.fromkeys(hour.hour for hour in lake.held)))}{more}. See to the producer's clock"
-        )
-
-
-def _problems_of_instance(instance: InstanceStatus) -> Iterator[str]:
-    for table, keys in instance.failed_partitions.items():
-        yield f"{table}: failed, and not made since: {describe_partitions(keys)}"
-    for automation in instance.automation:
-        if automation.is_on and automation.last_tick is not None and automation.last_tick.state == "failure":
-            yield f"{automation.kind} {automation.name}: its last tick failed: {_first_line(automation.last_tick.message)}"
-    daemon = instance.daemon
-    for daemon_type, error in daemon.errors.items():
-        yield f"Dagster's daemon, {daemon_type}: {_first_line(error)}"
-    on = [automation.name for automation in instance.automation if automation.is_on]
-    if not daemon.is_running and (on or instance.queued):
-        waits = [f"{', '.join(on)} on"] * bool(on) + [f"{instance.queued} runs queued"] * bool(instance.queued)
-        yield f"Dagster's daemon is not running, with {' and '.join(waits)}"
 
 
 def _as_json(report: _Report) -> dict[str, Any]:
@@ -217,7 +144,7 @@ def _print(report: _Report, by_table: bool) -> None:
         failed = {} if report.instance is None else report.instance.failed_partitions
         console.print(_tables(report.lake, failed) if by_table else _layers(report.lake, failed))
         if report.lake.unprocessed:
-            console.print(Text(f"Landed and not in bronze: {_hours_told(report.lake.unprocessed)}"))
+            console.print(Text(f"Landed and not in bronze: {hours_told(report.lake.unprocessed)}"))
     if report.instance is not None:
         _print_instance(report.instance, report.at)
     for warning in report.warnings:
@@ -232,7 +159,7 @@ def _layers(lake: LakeStatus, failed: dict[str, list[str]]) -> Table:
     table = _table_of("layer")
     for layer in lake.layers:
         count = sum(len(failed.get(found.table, ())) for found in layer.tables)
-        table.add_row(_name(layer), *_cells(layer, count))
+        table.add_row(layer_name(layer), *_cells(layer, count))
     return table
 
 
@@ -282,28 +209,13 @@ def _automation(found: Sequence[AutomationStatus], now: datetime) -> Table:
     table = Table("sensor or schedule", "switch", "last tick", "result", "what it said")
     for automation in found:
         tick = automation.last_tick
-        cells = ["never", "", ""] if tick is None else [_ago(tick.at, now), tick.state, _first_line(tick.message)]
+        cells = ["never", "", ""] if tick is None else [_ago(tick.at, now), tick.state, first_line(tick.message)]
         table.add_row(*map(Text, [automation.name, "on" if automation.is_on else "off", *cells]))
     return table
 
 
-def _name(layer: LayerStatus) -> str:
-    return f"{layer.layer}, {layer.cadence}" if layer.layer is Layer.GOLD else str(layer.layer)
-
-
-def _hours_told(hours: Sequence[UnprocessedHour]) -> str:
-    """How many objects wait, and of which hours: the first few by name."""
-    keys = list(dict.fromkeys(hour.hour for hour in hours))
-    more = f" and {len(keys) - _MOST_NAMED} more hours" if len(keys) > _MOST_NAMED else ""
-    return f"{sum(hour.objects for hour in hours):,} objects of {', '.join(keys[:_MOST_NAMED])}{more}"
-
-
 def _ago(moment: datetime, now: datetime) -> str:
     return f"{duration_told(max((now - moment).total_seconds(), 0.0))} ago"
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0]
 
 
 def _number(value: int | None) -> str:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from music_platform.collector.parser import Configuration, Place
 from music_platform.collector.plugin_parameters import PARAMETER_RULES
 from music_platform.collector.rule import Rule
+from music_platform.collector.rules_of_errors import ERROR_RULES
 from music_platform.collector.rules_of_outputs import OUTPUT_RULES
 from music_platform.collector.rules_of_routes import ROUTE_RULES
+from music_platform.collector.rules_of_sources import SOURCE_RULES
 from music_platform.collector.rules_of_values import VALUE_RULES
 
-RULES: tuple[Rule, ...] = (*ROUTE_RULES, *OUTPUT_RULES, *VALUE_RULES, *PARAMETER_RULES)
+RULES: tuple[Rule, ...] = (
+    *SOURCE_RULES, *ROUTE_RULES, *ERROR_RULES, *OUTPUT_RULES, *VALUE_RULES, *PARAMETER_RULES,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

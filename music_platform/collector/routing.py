@@ -1,6 +1,6 @@
 """Where a configuration leads a tag: through labels, filters and copies to the output that takes it.
 
-What is wrong with that place is for the rules to say (rules_of_routes.py).
+The ways of all sources stand in ways.py; what is wrong with one is for the rules to say (rules_of_*.py).
 """
 
 from __future__ import annotations

@@ -24,8 +24,9 @@ import pyarrow.compute as pc
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import hour_of_object
 from music_platform.lake.manifest import Manifest, Source, partition_folder
-from music_platform.lake.object_store import ObjectStore, StoredObject
+from music_platform.lake.object_store import ObjectStore
 from music_platform.lake.parquet_reader import batches_of_object, read_object
+from music_platform.lake.stored_objects import StoredObject
 from music_platform.partitions import hours_of_day
 from music_platform.tables.contract import TableContract
 from music_platform.tables.schemas import arrow_schema

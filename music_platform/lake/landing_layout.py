@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from music_platform.lake.object_store import ObjectStore, StoredObject, is_half_written
+from music_platform.lake.local_folder import is_half_written
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.stored_objects import StoredObject
 from music_platform.partitions import hour_of_key, key_of_hour
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.events import EVENT_TYPES

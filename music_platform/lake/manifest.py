@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field
 
 from music_platform.errors import ManifestCorruptError
 from music_platform.lake.landing_layout import ERRORS_PREFIX, LANDING_PREFIX
-from music_platform.lake.object_store import ObjectStore, StoredObject
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.stored_objects import StoredObject
 from music_platform.partitions import partition_path
 from music_platform.tables.contract import TableContract
 

@@ -22,7 +22,8 @@ from music_platform.lake.manifest import (
     manifest_key,
     partition_folder,
 )
-from music_platform.lake.object_store import ObjectStore, StoredObject
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.stored_objects import StoredObject
 from music_platform.lake.writer import WrittenPartition
 from music_platform.tables.contract import TableContract
 from music_platform.tables.schemas import fingerprint

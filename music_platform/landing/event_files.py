@@ -20,7 +20,8 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from music_platform.inert_text import inert
-from music_platform.landing.formats import ByteStream, LandingInputError, decoded, read_fully
+from music_platform.landing.byte_streams import ByteStream, read_fully
+from music_platform.landing.formats import LandingInputError, decoded
 from music_platform.tables.events import EVENT_TYPES
 
 LONGEST_LINE_BYTES = 64 * 1024 * 1024

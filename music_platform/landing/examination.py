@@ -1,6 +1,6 @@
 """Looking at all files of a command before the first one is landed: formats that are not read, and files without an event.
 
-formats.py recognises the formats.
+formats.py and foreign_formats.py recognise the formats.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from music_platform.landing.byte_streams import Rejoined, read_fully
 from music_platform.landing.error_records import judge, parse_error_record
 from music_platform.landing.event_files import EventFile, LandingInputError, OpenedFile, opened
 from music_platform.landing.event_lines import sort_block
-from music_platform.landing.formats import READ_FORMATS, WINDOW_BYTES, Rejoined, read_fully
+from music_platform.landing.foreign_formats import WINDOW_BYTES
+from music_platform.landing.formats import READ_FORMATS
 
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # of error records that are thrown away
 

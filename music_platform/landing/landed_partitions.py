@@ -34,7 +34,8 @@ from music_platform.lake.manifest import (
 )
 from music_platform.lake.parquet_reader import open_parquet
 from music_platform.lake.spark import SparkEngine
-from music_platform.landing.reader import LandedObject, count_lines, read_lines
+from music_platform.landing.gzip_lines import count_lines
+from music_platform.landing.reader import LandedObject, read_lines
 from music_platform.partitions import describe_partitions, hour_of_key, in_batches
 from music_platform.tables.bronze import MADE_OF_LANDED
 from music_platform.tables.contract import Layer, TableContract

@@ -19,10 +19,11 @@ from music_platform.errors import LandedObjectGoneError
 from music_platform.inert_text import inert
 from music_platform.lake.landing_layout import SET_ASIDE_PREFIX, error_objects, errors_key, parse_errors_key
 from music_platform.lake.object_store import ObjectStore
+from music_platform.landing.chunks import BLOCK_BYTES
 from music_platform.landing.event_files import EventFile, LandingInputError, blocks, opened
 from music_platform.landing.event_lines import sort_block
 from music_platform.landing.unread import NO_KIND, Reason, UnreadObject
-from music_platform.landing.writer import BLOCK_BYTES, LandingSummary, land_files
+from music_platform.landing.writer import LandingSummary, land_files
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 
 _GZIP_MAGIC = b"\x1f\x8b"

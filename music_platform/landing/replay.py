@@ -18,7 +18,7 @@ from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.byte_order_marks import without_marks
 from music_platform.landing.error_records import judge, parse_error_record
 from music_platform.landing.event_lines import hour_time
-from music_platform.landing.reader import ObjectFault, decode
+from music_platform.landing.gzip_lines import ObjectFault, decode
 
 
 @dataclass(frozen=True)

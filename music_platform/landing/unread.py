@@ -2,7 +2,7 @@
 
 Why a key is not read is a pure function; finding such keys is a listing within a time budget. Events of hours that have not
 begun are none of them: they are held and read when their hour comes. Error records of such hours are: they are filed by the
-time of their collection, which cannot lie ahead. How misplaced objects are brought in stands in refiling.py.
+time of their collection, which cannot lie ahead. unread_messages.py says what to do; refiling.py brings misplaced objects in.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from music_platform.lake.landing_layout import (
     parse_key,
     type_prefix,
 )
-from music_platform.lake.object_store import StoredObject, is_half_written
-from music_platform.partitions import describe_ranges, hour_of_key, key_of_hour
+from music_platform.lake.local_folder import is_half_written
+from music_platform.lake.stored_objects import StoredObject
+from music_platform.partitions import key_of_hour
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.events import EVENT_TYPES
 
@@ -38,14 +39,6 @@ _MOST_KEYS_NAMED = 3
 _HOUR_FOLDERS = 3  # event type, day, hour: what stands between landing/ and an object's name
 
 
-_WAY_IN = "'music-platform landing refile' files them where tables read them"
-_WAY_OUT = "take their objects out by 'music-platform landing set-aside PREFIX', and land corrected lines"
-_WAY_IN_OF_UNKNOWN = (
-    "'music-platform landing refile PREFIX --event-type TYPE' files those that are of an event type where tables read them; "
-    "'music-platform landing set-aside PREFIX' takes out others"
-)
-
-
 class Reason(StrEnum):
     """Why an object is not read."""
 
@@ -54,13 +47,6 @@ class Reason(StrEnum):
     UNKNOWN_EVENT_TYPE = "unknown_event_type"
     OUTSIDE_AN_HOUR = "outside_an_hour"
     OTHER_NAME = "other_name"
-
-
-_MEANINGS = {
-    Reason.UNKNOWN_EVENT_TYPE: "lie in no event type's folder",
-    Reason.OUTSIDE_AN_HOUR: "lie outside the folders of hours (dt=2026-11-01/hour=05/; of error records dt=2026-11-01/)",
-    Reason.OTHER_NAME: "are not named as the collector names objects of their folder (2026110105_<32 hex digits>.json.gz)",
-}
 
 
 @dataclass(frozen=True)
@@ -179,7 +165,7 @@ def find_unread(
     found = UnreadFindings()
     strange: list[str] = []
     of_days: list[tuple[str, str]] = []
-    prefixes = [_prefix_of(kind) for kind in kinds]
+    prefixes = [prefix_of(kind) for kind in kinds]
     for kind, prefix, (folders, objects) in zip(
         kinds, prefixes, lake.map_parallel(lake.store.list_level, prefixes), strict=True
     ):
@@ -224,7 +210,8 @@ def find_held(lake: Lake, now: datetime) -> list[StoredObject]:
     return sorted(held, key=lambda stored: stored.key)
 
 
-def _prefix_of(kind: str) -> str:
+def prefix_of(kind: str) -> str:
+    """The folder in which objects of a kind (one of ``KINDS``) are looked for."""
     if kind == NO_KIND:
         return LANDING_PREFIX
     return ERRORS_PREFIX if kind == COLLECTOR_ERRORS.name else type_prefix(kind)
@@ -239,70 +226,3 @@ def _unread(stored: Iterable[StoredObject], start: datetime, now: datetime) -> l
 def _is_folder_marker(stored: StoredObject) -> bool:
     """S3's console makes an empty object for a folder; its key ends in a slash, which listings do not show."""
     return not stored.size and "." not in stored.key.rpartition("/")[2]
-
-
-def describe_unread(group: UnreadGroup, start: datetime) -> str:
-    """What lies unread and what to do, for messages."""
-    place = f"{_prefix_of(group.kind)}/"
-    keys = ", ".join(f"'{key}'" for key in group.keys)
-    what = f"{group.objects:,} objects ({group.bytes:,} bytes) under {place}"
-    if group.first_hour is None or group.last_hour is None:
-        way_in = _WAY_IN_OF_UNKNOWN if group.reason is Reason.UNKNOWN_EVENT_TYPE else _WAY_IN
-        return f"{what} {_MEANINGS[group.reason]} and no table reads them, such as {keys}; {way_in}"
-    hours = group.first_hour if group.first_hour == group.last_hour else f"{group.first_hour} to {group.last_hour}"
-    if group.reason is Reason.HOUR_TO_COME:
-        return (
-            f"{what} are error records of hours that have not begun, by a wrong clock, and no table reads them until then: "
-            f"{hours}, such as {keys}; {_WAY_IN}"
-        )
-    return (
-        f"{what} are of hours before MUSIC_PLATFORM_START ({start:%Y-%m-%dT%H:%M}) and no table reads them: {hours}, such as "
-        f"{keys}; {_way_in_before_start(group)}"
-    )
-
-
-def _way_in_before_start(group: UnreadGroup) -> str:
-    if group.kind == COLLECTOR_ERRORS.name:
-        return _WAY_IN
-    return f"set {start_setting(group.first_hour or '')} to have them read; if a clock was wrong, {_WAY_OUT}"
-
-
-def start_setting(hour: str) -> str:
-    """The setting by which an hourly partition key becomes the first partition."""
-    return f"MUSIC_PLATFORM_START={hour_of_key(hour):%Y-%m-%dT%H:%M}"
-
-
-def describe_unread_error_records(keys: Iterable[str], start: datetime, now: datetime) -> list[str]:
-    """What is to be said of objects of error records, by their keys, that lie where no table reads them."""
-    unread = sorted(key for key in keys if why_unread(key, start, now) is not None)
-    if not unread:
-        return []
-    return [
-        f"{len(unread):,} objects of error records of these files were there already, where no table reads them, such as "
-        f"'{unread[0]}'; {_WAY_IN}"
-    ]
-
-
-def describe_left(left: Sequence[str]) -> str:
-    """How many folders a look did not get to, for messages."""
-    return (
-        f"{len(left):,} folders were not looked into for objects that no table reads, such as '{left[0]}'; "
-        "'music-platform landing unread' looks into all"
-    )
-
-
-def describe_lines_without_partition(lines_by_hour: dict[datetime, int], start: datetime, now: datetime) -> list[str]:
-    """What is to be said of lines that were landed into hours that have no partition: before the first, or yet to come."""
-    told = []
-    if before := {hour: lines for hour, lines in lines_by_hour.items() if hour < start}:
-        told.append(
-            f"{sum(before.values()):,} lines lie before MUSIC_PLATFORM_START ({start:%Y-%m-%dT%H:%M}) and will not be read: "
-            f"{describe_ranges(map(key_of_hour, before))}. If their time is right, set "
-            f"{start_setting(key_of_hour(min(before)))}; if a clock was wrong, {_WAY_OUT}"
-        )
-    if future := {hour: lines for hour, lines in lines_by_hour.items() if hour > now}:
-        told.append(
-            f"{sum(future.values()):,} lines are of hours that have not begun, and are held until then: "
-            f"{describe_ranges(map(key_of_hour, future))}. If a clock was wrong, {_WAY_OUT}"
-        )
-    return told

@@ -1,6 +1,7 @@
 """Files of event lines into landed objects, exactly as the collector lands them, and the same ones each time.
 
-Input is read in event_files.py, what a line means stands in event_lines.py, what a key looks like in lake/landing_layout.py.
+Input is read in event_files.py, what a line means stands in event_lines.py, where one object ends in chunks.py, what a key looks
+like in lake/landing_layout.py.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import threading
 import zlib
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,14 +20,9 @@ from isal import isal_zlib
 
 from music_platform.lake.landing_layout import ERRORS_PREFIX, day_prefix, error_objects, errors_key, landed_key
 from music_platform.lake.object_store import ObjectStore
+from music_platform.landing.chunks import BLOCK_BYTES, Chunk, OpenChunks
 from music_platform.landing.event_files import EventFile, blocks, opened
-from music_platform.landing.event_lines import HourLines, SortedBlock, hour_time, sort_block, without_times
-
-# These three decide where one object ends and the next begins, and so the objects' names: a file that was landed before one
-# of them changed lands a second time under other names.
-CHUNK_BYTES = 64 * 1024 * 1024  # uncompressed, as Fluentd's chunk_limit_size
-OPEN_BYTES = 128 * 1024 * 1024  # of all hours that still gather lines
-BLOCK_BYTES = 1024 * 1024  # read and sorted at once; larger ones leave the processor's cache
+from music_platform.landing.event_lines import SortedBlock, hour_time, sort_block, without_times
 
 _BYTES_BEING_WRITTEN = 128 * 1024 * 1024
 _DAYS_LISTED = 64  # whose existing objects are remembered
@@ -118,7 +114,7 @@ class _Landing:
         writing = _Writing(self._pool, self._write)
         lines_before, has_event = summary.lines, False
         with opened(file) as (stream, position):
-            chunks = _OpenChunks(self._now)
+            chunks = OpenChunks(self._now)
             sorting: deque[tuple[int, int, Future[SortedBlock]]] = deque()
             reported = 0
 
@@ -155,7 +151,7 @@ class _Landing:
             bytes_written=summary.bytes_written + stored,
         )
 
-    def _write(self, chunk: _Chunk, event_type: str) -> int | None:
+    def _write(self, chunk: Chunk, event_type: str) -> int | None:
         """Store a chunk and return the object's size; None when it is in the lake already."""
         # Of error records neither the hour nor their own times count: they are those of the collection.
         place = ERRORS_PREFIX if chunk.of_errors else f"{event_type} {chunk.hour:%Y%m%d%H}"
@@ -180,78 +176,16 @@ class _Landing:
         return len(content)
 
 
-@dataclass
-class _Chunk:
-    """Lines of one hour, or error records, that become one object."""
-
-    hour: datetime
-    of_errors: bool
-    ordinal: int  # of the chunks of this hour in this file: two of them with equal content are two objects
-    parts: list[bytes] = field(default_factory=list)
-    size: int = 0
-
-    def add(self, content: bytes) -> None:
-        self.parts.append(content)
-        self.size += len(content)
-
-
-class _OpenChunks:
-    """The hours that gather lines. A sorted file fills one after the other; a late line opens its old hour again.
-
-    What is full leaves; when all together hold too much, those leave first that had no line for the longest time. Both are
-    decided by the content alone, never by timing, so that the same file always gives the same chunks.
-    """
-
-    def __init__(self, now: datetime) -> None:
-        self._current_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        self._open: OrderedDict[int | None, _Chunk] = OrderedDict()  # by hour since the epoch; None: error records
-        self._begun: Counter[int | None] = Counter()  # chunks, by hour
-        self._size = 0
-
-    def add(self, block: SortedBlock) -> list[_Chunk]:
-        """Take a sorted block; returns the chunks that are complete."""
-        complete: list[_Chunk] = []
-        for group in block.by_hour:
-            complete += self._add(group.hour, group)
-        if block.errors:
-            complete += self._add(None, HourLines(0, len(block.errors), b"".join(block.errors)))
-        while self._size > OPEN_BYTES:
-            complete.append(self._take(next(iter(self._open))))
-        return complete
-
-    def _add(self, hour: int | None, group: HourLines) -> list[_Chunk]:
-        full = []
-        if hour in self._open and self._open[hour].size + len(group.content) > CHUNK_BYTES:
-            full.append(self._take(hour))
-        if hour not in self._open:
-            start = self._current_hour if hour is None else hour_time(hour)
-            self._open[hour] = _Chunk(start, hour is None, self._begun[hour])
-            self._begun[hour] += 1
-        self._open[hour].add(group.content)
-        self._open.move_to_end(hour)
-        self._size += len(group.content)
-        return full
-
-    def _take(self, hour: int | None) -> _Chunk:
-        chunk = self._open.pop(hour)
-        self._size -= chunk.size
-        return chunk
-
-    def take_all(self) -> Iterator[_Chunk]:
-        while self._open:
-            yield self._take(next(iter(self._open)))
-
-
 class _Writing:
     """Chunks being written; ``start`` waits while too many bytes are under way."""
 
-    def __init__(self, pool: ThreadPoolExecutor, write: Callable[[_Chunk, str], int | None]) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, write: Callable[[Chunk, str], int | None]) -> None:
         self._pool = pool
         self._write = write
         self._sizes: dict[Future[int | None], int] = {}
         self._written = self._unchanged = self._stored = 0
 
-    def start(self, chunk: _Chunk, event_type: str) -> None:
+    def start(self, chunk: Chunk, event_type: str) -> None:
         while self._sizes and sum(self._sizes.values()) + chunk.size > _BYTES_BEING_WRITTEN:
             self._collect(wait(self._sizes, return_when=FIRST_COMPLETED).done)
         self._sizes[self._pool.submit(self._write, chunk, event_type)] = chunk.size

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import list_landing
 from music_platform.lake.manifest import Manifest, partition_folder, read_manifest
-from music_platform.landing.reader import count_lines
+from music_platform.landing.gzip_lines import count_lines
 from music_platform.partitions import key_of_hour, keys_in_range
 from music_platform.tables.bronze import BRONZE
 from music_platform.tables.catalogue import GOLD

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from music_platform.tables.collector_errors import COLLECTOR_ERRORS
-from music_platform.tables.columns import LINEAGE_COLUMNS
+from music_platform.tables.columns import LINEAGE_COLUMNS, text_column
 from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
 from music_platform.tables.events import EVENT_CONTRACTS, EventContract
 
@@ -22,34 +22,30 @@ FAULTS: dict[str, str] = {
 }
 
 _FAULT_COLUMNS = (
-    Column(
-        name="_rescued",
-        type=ColumnType.STRING,
+    text_column(
+        "_rescued",
+        "Fields that the contract does not know, and values of a wrong type, as a JSON object.",
         nullable=True,
-        description="Fields that the contract does not know, and values of a wrong type, as a JSON object.",
         personal=Personal.DIRECT,
     ),
-    Column(
-        name="_raw",
-        type=ColumnType.STRING,
-        nullable=True,
-        description="The line as it was landed, where it is at fault (bytes that are not UTF-8 read `\\xNN`), or where a number "
+    text_column(
+        "_raw",
+        "The line as it was landed, where it is at fault (bytes that are not UTF-8 read `\\xNN`), or where a number "
         "is written in another way than its value is, such as `3e9`, `-1.0` or `181.50`.",
+        nullable=True,
         personal=Personal.DIRECT,
     ),
-    Column(
-        name="_fault",
-        type=ColumnType.STRING,
+    text_column(
+        "_fault",
+        "What is wrong with the line, null for a good one.",
         nullable=True,
         allowed=tuple(FAULTS),
-        description="What is wrong with the line, null for a good one.",
         personal=Personal.NONE,
     ),
-    Column(
-        name="_fault_detail",
-        type=ColumnType.STRING,
+    text_column(
+        "_fault_detail",
+        "Where and what exactly: the column, the type expected and found, or the parser's message.",
         nullable=True,
-        description="Where and what exactly: the column, the type expected and found, or the parser's message.",
         personal=Personal.DIRECT,
     ),
 )

@@ -4,7 +4,7 @@ Contract and rules only; how a record is judged stands in music_platform.landing
 """
 
 from music_platform.tables.columns import LINEAGE_COLUMNS, text_column, time_column
-from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
+from music_platform.tables.contract import Layer, Personal, TableContract
 
 ERROR_RECORD_READABLE = "error_record_readable"
 TAG_KNOWN = "tag_known"
@@ -29,10 +29,9 @@ COLLECTOR_ERRORS = TableContract(
     "tags that are no event type. By the hour in which they were collected; those that are events by the rules of now can be "
     "replayed.",
     columns=(
-        Column(
-            name="rule",
-            type=ColumnType.STRING,
-            description="Rule that the record breaks by the rules of now: "
+        text_column(
+            "rule",
+            "Rule that the record breaks by the rules of now: "
             + " ".join(f"`{name}`: {meaning}" for name, meaning in COLLECTOR_RULES.items()),
             allowed=tuple(COLLECTOR_RULES),
             personal=Personal.NONE,

@@ -28,9 +28,18 @@ def time_column(name: str, description: str, *, personal: Personal, nullable: bo
     )
 
 
-def text_column(name: str, description: str, *, personal: Personal, nullable: bool = False) -> Column:
-    """A text of any content."""
-    return Column(name=name, type=ColumnType.STRING, description=description, nullable=nullable, personal=personal)
+def text_column(
+    name: str, description: str, *, personal: Personal, nullable: bool = False, allowed: tuple[str, ...] = ()
+) -> Column:
+    """A text: one of those that are allowed, or of any content where none is named."""
+    return Column(
+        name=name,
+        type=ColumnType.STRING,
+        description=description,
+        nullable=nullable,
+        allowed=allowed,
+        personal=personal,
+    )
 
 
 def share_column(name: str, description: str, *, nullable: bool = False) -> Column:

@@ -4,6 +4,7 @@ The tables themselves stand in the sibling modules; what is generated from contr
 metadata, the data dictionary) stands in schemas.py and dictionary.py.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -137,56 +138,34 @@ class TableContract:
 
 def column_rules(columns: tuple[Column, ...]) -> tuple[Rule, ...]:
     """The rules that columns imply, each named ``<column>_<what>``."""
-    rules: list[Rule] = []
-    for column in columns:
-        name = column.name
-        if not column.nullable:
-            rules.append(
-                Rule(name=f"{name}_present", condition=f"{name} IS NOT NULL", description=f"`{name}` is present.")
-            )
-        if column.allowed:
-            values = ", ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in column.allowed)
-            rules.append(
-                Rule(
-                    name=f"{name}_allowed",
-                    condition=f"{name} IS NULL OR {name} IN ({values})",
-                    description=f"`{name}` is one of {values.replace(chr(39), '`')}.",
-                )
-            )
-        if column.pattern is not None:
-            # Java's $ lets a line feed follow, which Rust's does not; both know \z.
-            pattern = column.pattern.removesuffix("$") + (r"\\z" if column.pattern.endswith("$") else "")
-            rules.append(
-                Rule(
-                    name=f"{name}_pattern",
-                    condition=f"{name} IS NULL OR {name} RLIKE '{pattern}'",
-                    description=f"`{name}` matches `{column.pattern}`.",
-                )
-            )
-        if column.minimum is not None or column.maximum is not None:
-            bounds = [f"{name} >= {column.minimum}"] * (column.minimum is not None)
-            bounds += [f"{name} <= {column.maximum}"] * (column.maximum is not None)
-            rules.append(
-                Rule(
-                    name=f"{name}_range",
-                    condition=f"{name} IS NULL OR ({' AND '.join(bounds)})",
-                    description=f"`{' AND '.join(bounds)}`.",
-                )
-            )
-        if column.is_not_blank:
-            rules.append(
-                Rule(
-                    name=f"{name}_not_blank",
-                    condition=f"{name} IS NULL OR {is_visible(name)}",
-                    description=f"`{name}` holds a character that is no white space, control, invisible or quotation mark.",
-                )
-            )
-        if column.max_length is not None:
-            rules.append(
-                Rule(
-                    name=f"{name}_length",
-                    condition=f"{name} IS NULL OR char_length({name}) <= {column.max_length}",
-                    description=f"`{name}` has at most {column.max_length:,} characters.",
-                )
-            )
-    return tuple(rules)
+    return tuple(rule for column in columns for rule in _rules_of(column))
+
+
+def _rules_of(column: Column) -> Iterator[Rule]:
+    name = column.name
+
+    def rule(what: str, condition: str, description: str) -> Rule:
+        return Rule(
+            name=f"{name}_{what}", condition=f"{name} IS NULL OR {condition}", description=f"`{name}` {description}."
+        )
+
+    if not column.nullable:
+        yield Rule(name=f"{name}_present", condition=f"{name} IS NOT NULL", description=f"`{name}` is present.")
+    if column.allowed:
+        values = ", ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in column.allowed)
+        yield rule("allowed", f"{name} IN ({values})", f"is one of {values.replace(chr(39), '`')}")
+    if column.pattern is not None:
+        # Java's $ lets a line feed follow, which Rust's does not; both know \z.
+        pattern = column.pattern.removesuffix("$") + (r"\\z" if column.pattern.endswith("$") else "")
+        yield rule("pattern", f"{name} RLIKE '{pattern}'", f"matches `{column.pattern}`")
+    if column.minimum is not None or column.maximum is not None:
+        bounds = [f"{name} >= {column.minimum}"] * (column.minimum is not None)
+        bounds += [f"{name} <= {column.maximum}"] * (column.maximum is not None)
+        within = " AND ".join(bounds)
+        yield Rule(name=f"{name}_range", condition=f"{name} IS NULL OR ({within})", description=f"`{within}`.")
+    if column.is_not_blank:
+        holds = "holds a character that is no white space, control, invisible or quotation mark"
+        yield rule("not_blank", is_visible(name), holds)
+    if column.max_length is not None:
+        most = column.max_length
+        yield rule("length", f"char_length({name}) <= {most}", f"has at most {most:,} characters")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from music_platform.tables.columns import EVENT_ID, LINEAGE_COLUMNS, text_column
-from music_platform.tables.contract import Column, ColumnType, Layer, Personal, TableContract
+from music_platform.tables.contract import Layer, Personal, TableContract
 from music_platform.tables.events import EVENT_CONTRACTS, EventContract
 
 
@@ -21,17 +21,15 @@ def quarantine_contract(event: EventContract) -> TableContract:
                 "All of them, separated by commas; of a line at fault those that bind only values that could be read.",
                 personal=Personal.NONE,
             ),
-            Column(
-                name="detail",
-                type=ColumnType.STRING,
-                description="What exactly: of a line that could not be read the fault, where and what; else each broken rule "
+            text_column(
+                "detail",
+                "What exactly: of a line that could not be read the fault, where and what; else each broken rule "
                 "with the values, as they came, of the fields that it binds.",
                 personal=Personal.DIRECT,
             ),
-            Column(
-                name="raw",
-                type=ColumnType.STRING,
-                description="The line as landed, or the record rebuilt from bronze where that gives back every field as it was "
+            text_column(
+                "raw",
+                "The line as landed, or the record rebuilt from bronze where that gives back every field as it was "
                 "written.",
                 personal=Personal.DIRECT,
             ),

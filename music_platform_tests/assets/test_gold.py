@@ -10,13 +10,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from music_platform.orchestration.checks.derived_tables import check_derived
 
 from music_platform.errors import PartitionMissingError
 from music_platform.eventsim import GeneratorOptions, generate_files
 from music_platform.lake.spark import SparkEngine
 from music_platform.landing.event_files import EventFile
 from music_platform.landing.writer import land_files
+from music_platform.orchestration.checks.derived_tables import check_derived
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import GOLD, GOLD_TABLES, made_gold_tables
 from music_platform.tables.contract import Cadence, TableContract

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from music_platform.orchestration.checks.derived_tables import derived_steps
 
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
+from music_platform.orchestration.checks.derived_tables import derived_steps
 from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
 from music_platform.partitions import hours_of_day
 from music_platform.tables.catalogue import GOLD_TABLES

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from music_platform.lake.manifest import manifest_key, partition_folder, read_manifest
-from music_platform.lake.object_store import ObjectStore, StoredObject
+from music_platform.lake.object_store import ObjectStore
 from music_platform.lake.publish import Published, publish_partition
+from music_platform.lake.stored_objects import StoredObject
 from music_platform.lake.writer import WrittenPartition, encode
 from music_platform.partitions import hour_of_key
 from music_platform.settings import Settings

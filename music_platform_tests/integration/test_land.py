@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from music_platform.lake.landing_layout import ERRORS_PREFIX, parse_errors_key, parse_key
 from music_platform.lake.object_store import ObjectStore
-from music_platform.landing import writer
+from music_platform.landing import chunks, writer
 from music_platform.landing.event_files import LandingInputError, event_files
 from music_platform.landing.writer import LandingSummary, land_files
 from music_platform.settings import Settings
@@ -201,7 +201,7 @@ def test_error_records_land_once_however_much_later_they_land_again(
 def test_equal_error_records_of_one_file_are_all_kept(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1)
     monkeypatch.setattr(writer, "BLOCK_BYTES", len(b"broken\n"))
     files = event_file(tmp_path, b"broken\n" * 3)
     assert land_files(store, files, now=_NOW).objects_written == 3
@@ -212,7 +212,7 @@ def test_equal_error_records_of_one_file_are_all_kept(
 def test_equal_objects_of_one_file_are_all_kept_and_equal_files_land_once(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1)
     monkeypatch.setattr(writer, "BLOCK_BYTES", len(event_line(FIRST_TS)))
     file = event_file(tmp_path, event_line(FIRST_TS) * 3)
     summary = land_files(store, [*file, *file])
@@ -246,7 +246,7 @@ def test_compression_and_threads_do_not_matter(local_store: ObjectStore, tmp_pat
 def test_a_late_line_becomes_another_object_of_its_old_hour(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "OPEN_BYTES", 10_000)
+    monkeypatch.setattr(chunks, "OPEN_BYTES", 10_000)
     monkeypatch.setattr(writer, "BLOCK_BYTES", 2_000)
     lines = [event_line(FIRST_TS + hour * HOUR_MS, number, 100) for hour in range(20) for number in range(10)]
     late = event_line(FIRST_TS + 5, 77)
@@ -260,7 +260,7 @@ def test_a_late_line_becomes_another_object_of_its_old_hour(
 def test_a_large_hour_is_cut_into_objects_at_the_limit(
     local_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "CHUNK_BYTES", 10_000)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 10_000)
     monkeypatch.setattr(writer, "BLOCK_BYTES", 1_000)
     content = b"".join(event_line(FIRST_TS, number, 100) for number in range(500))
     land_files(local_store, event_file(tmp_path, content))
@@ -287,8 +287,8 @@ def test_nothing_is_lost_or_doubled_whatever_the_limits(
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "BLOCK_BYTES", block)
-        patch.setattr(writer, "CHUNK_BYTES", chunk)
-        patch.setattr(writer, "OPEN_BYTES", open_bytes)
+        patch.setattr(chunks, "CHUNK_BYTES", chunk)
+        patch.setattr(chunks, "OPEN_BYTES", open_bytes)
         files = event_file(folder, b"".join(lines))
         stores = [ObjectStore(str(folder / name)) for name in ("one", "other")]
         for store, workers in zip(stores, (1, 3), strict=True):

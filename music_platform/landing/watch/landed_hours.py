@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import LANDED_KINDS, list_landed
-from music_platform.lake.object_store import StoredObject
+from music_platform.lake.stored_objects import StoredObject
 from music_platform.partitions import DAILY_KEY_FORMAT, hours_of_day
 
 _DIGEST_BYTES = 6  # 8 characters of base64

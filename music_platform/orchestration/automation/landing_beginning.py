@@ -14,7 +14,7 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.landed_sources import compare
 from music_platform.lake.landing_layout import LANDED_KINDS, list_landed
 from music_platform.lake.manifest import Manifest, read_manifest
-from music_platform.lake.object_store import StoredObject
+from music_platform.lake.stored_objects import StoredObject
 from music_platform.landing.watch.landed_hours import NO_OBJECTS, LandedHour
 from music_platform.partitions import keys_in_range
 from music_platform.tables.bronze import MADE_OF_LANDED

@@ -16,7 +16,8 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.landed_sources import Difference, compare, hours_with_rows
 from music_platform.lake.landing_layout import ERRORS_PREFIX, LANDED_KINDS, day_of_folder, list_landed, type_prefix
 from music_platform.lake.manifest import read_manifest
-from music_platform.landing.unread import describe_left, describe_unread, find_unread
+from music_platform.landing.unread import find_unread
+from music_platform.landing.unread_messages import describe_left, describe_unread
 from music_platform.landing.watch.landed_hours import LandedHour, LandedObjects, list_days
 from music_platform.orchestration.automation.jobs import HOURLY_SPINE
 from music_platform.orchestration.automation.landing_requests import (

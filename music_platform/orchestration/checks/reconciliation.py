@@ -17,7 +17,7 @@ from music_platform.lake.manifest import Manifest, Source
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.quarantined import describe_entirely_quarantined
 from music_platform.lake.spark import SparkEngine
-from music_platform.landing.reader import count_lines
+from music_platform.landing.gzip_lines import count_lines
 from music_platform.orchestration.checks.outcome import CheckOutcome, tell
 from music_platform.tables.bronze import BRONZE
 from music_platform.tables.quarantine import QUARANTINE

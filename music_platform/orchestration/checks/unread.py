@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from music_platform.lake.lake import Lake
-from music_platform.landing.unread import UnreadFindings, describe_left, describe_unread, find_unread
+from music_platform.landing.unread import UnreadFindings, find_unread
+from music_platform.landing.unread_messages import describe_left, describe_unread
 from music_platform.orchestration.checks.outcome import CheckOutcome, tell
 from music_platform.tables.contract import Layer
 

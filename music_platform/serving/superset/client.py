@@ -130,11 +130,6 @@ class SupersetResource:
         [row] = self.query_data({"datasource": {"id": dataset, "type": "table"}, "force": True, "queries": [query]})
         return int(row["count"])
 
-    def dataset_columns(self, dataset: int) -> dict[str, str | None]:
-        """The dataset's columns with their types, as Superset knows them."""
-        found = _json_of(self.request("GET", f"/api/v1/dataset/{dataset}"))["result"]["columns"]
-        return {column["column_name"]: column["type"] for column in found}
-
     def chart_data(self, chart: int) -> list[dict[str, Any]]:
         """The rows of a chart, queried from the database again by the query that is saved with it."""
         answer = self.request("GET", f"/api/v1/chart/{chart}/data/", params={"force": "true"})

@@ -14,7 +14,7 @@ from importlib import import_module
 
 from music_platform.tables.events.event import EventContract, EventField
 
-__all__ = ["EVENT_CONTRACTS", "EVENT_TYPES", "EventContract", "EventField"]
+__all__ = ["EVENT_CONTRACTS", "EVENT_KEYS", "EVENT_TYPES", "EventContract", "EventField"]
 
 
 def _collected() -> dict[str, EventContract]:
@@ -28,3 +28,4 @@ def _collected() -> dict[str, EventContract]:
 
 EVENT_CONTRACTS: dict[str, EventContract] = _collected()
 EVENT_TYPES: tuple[str, ...] = tuple(EVENT_CONTRACTS)
+EVENT_KEYS = frozenset(key for contract in EVENT_CONTRACTS.values() for key in contract.keys)

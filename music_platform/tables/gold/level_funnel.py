@@ -8,7 +8,7 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
-from music_platform.tables.columns import DAY, DAY_IS_WHOLE, count_column
+from music_platform.tables.columns import DAY, DAY_IS_WHOLE, count_column, text_column
 from music_platform.tables.contract import Cadence, Column, ColumnType, Layer, Personal, Rule, TableContract
 from music_platform.tables.frames import columns_of, rows_of_days
 from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
@@ -50,13 +50,7 @@ LEVEL_FUNNEL = TableContract(
     + ".",
     columns=(
         DAY,
-        Column(
-            name="stage",
-            type=ColumnType.STRING,
-            description="Stage of the funnel.",
-            allowed=tuple(STAGES),
-            personal=Personal.NONE,
-        ),
+        text_column("stage", "Stage of the funnel.", allowed=tuple(STAGES), personal=Personal.NONE),
         Column(
             name="stage_order",
             type=ColumnType.LONG,

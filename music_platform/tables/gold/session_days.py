@@ -55,20 +55,8 @@ ENDS = (
     time_column("ended_at", "Last event so far.", personal=Personal.NONE),
     text_column("entry_page", "Page of the first event.", personal=Personal.NONE),
     text_column("exit_page", "Page of the last event.", personal=Personal.NONE),
-    Column(
-        name="level_at_start",
-        type=ColumnType.STRING,
-        description="Level at the first event.",
-        allowed=("free", "paid"),
-        personal=Personal.NONE,
-    ),
-    Column(
-        name="level_at_end",
-        type=ColumnType.STRING,
-        description="Level at the last event.",
-        allowed=("free", "paid"),
-        personal=Personal.NONE,
-    ),
+    text_column("level_at_start", "Level at the first event.", allowed=("free", "paid"), personal=Personal.NONE),
+    text_column("level_at_end", "Level at the last event.", allowed=("free", "paid"), personal=Personal.NONE),
 )
 
 SESSION_DAYS = TableContract(

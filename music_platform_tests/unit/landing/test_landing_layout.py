@@ -20,7 +20,8 @@ from music_platform.lake.landing_layout import (
     parse_key,
     type_prefix,
 )
-from music_platform.lake.object_store import ObjectStore, StoredObject
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.stored_objects import StoredObject
 from music_platform.settings import Settings
 
 _HOUR = datetime(2026, 11, 2, 17, tzinfo=UTC)

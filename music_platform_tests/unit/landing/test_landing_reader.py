@@ -21,30 +21,14 @@ from hypothesis import strategies as st
 from music_platform.errors import LandedObjectGoneError
 from music_platform.lake.landing_layout import landed_key
 from music_platform.lake.object_store import ObjectStore
-from music_platform.landing import reader
+from music_platform.landing import gzip_lines, reader
 from music_platform.landing.byte_order_marks import without_marks
-from music_platform.landing.reader import (
-    LINES_SCHEMA,
-    LandedObject,
-    ObjectFault,
-    assign_to_tasks,
-    count_lines,
-    decode,
-    decode_objects,
-)
+from music_platform.landing.gzip_lines import count_lines
+from music_platform.landing.reader import LINES_SCHEMA, LandedObject, assign_to_tasks, decode_objects
 from music_platform.settings import Settings
 
 HOUR = datetime(2026, 11, 1, 5, tzinfo=UTC)
 SOME_LINES = b"".join(b'{"ts":%d,"city":"place %d"}\n' % (number, number * 7919) for number in range(20_000))
-
-
-def _read(content: bytes) -> tuple[bytes, ObjectFault | None]:
-    """All whole lines and the fault, if any; nothing may come after a fault."""
-    pieces = list(decode(content))
-    faults = [piece for piece in pieces if isinstance(piece, ObjectFault)]
-    assert len(faults) <= 1
-    assert not faults or pieces[-1] is faults[0]
-    return b"".join(piece for piece in pieces if isinstance(piece, bytes)), faults[0] if faults else None
 
 
 def _rows(*contents: bytes) -> list[dict]:
@@ -67,88 +51,12 @@ class _Objects(ObjectStore):
         return self.contents.get(key)
 
 
-def test_a_whole_object_gives_its_lines_byte_for_byte() -> None:
-    assert _read(gzip.compress(SOME_LINES)) == (SOME_LINES, None)
-
-
-def test_blocks_end_at_line_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_COMPRESSED_STEP_BYTES", 1000)
-    pieces = list(decode(gzip.compress(SOME_LINES)))
-    assert len(pieces) > 10
-    assert all(isinstance(piece, bytes) and piece.endswith(b"}\n") for piece in pieces)
-
-
-def test_the_last_line_needs_no_line_feed() -> None:
-    assert _read(gzip.compress(b"a\nb")) == (b"a\nb\n", None)
-    assert _read(gzip.compress(b"")) == (b"", None)
-
-
-def test_several_gzip_members_are_one_stream() -> None:
-    content = gzip.compress(b"a\nb") + gzip.compress(b"c\n") + gzip.compress(b"") + gzip.compress(b"d")
-    assert _read(content) == (b"a\nbc\nd\n", None)
-
-
-def test_padding_with_zeros_is_no_fault() -> None:
-    assert _read(gzip.compress(b"a\n") + bytes(1000)) == (b"a\n", None)
-
-
-def test_an_empty_object_is_a_fault() -> None:
-    assert _read(b"") == (b"", ObjectFault("empty_object", "0 bytes", b"", 0))
-
-
-def test_an_object_that_is_not_gzip_keeps_what_it_holds() -> None:
-    lines, fault = _read(b'{"ts":1}\n{"ts":2}\n')
-    assert lines == b""
-    assert fault is not None
-    assert (fault.name, fault.rest) == ("not_gzip", b'{"ts":1}\n{"ts":2}\n')
-    assert "ts" in fault.detail
-
-
 def test_what_is_kept_of_an_object_that_is_not_gzip_is_told() -> None:
     [row] = _rows(b"not gzip, " * 45_000)
     assert row["line"] == (b"not gzip, " * 45_000)[:65_536] + b"\n"
     assert row["_fault_detail"].endswith("; the first 65536 of 450000 bytes are kept")
     [whole] = _rows(b"not gzip")
     assert "kept" not in whole["_fault_detail"]
-
-
-def test_junk_after_the_stream_is_a_fault_after_all_lines() -> None:
-    lines, fault = _read(gzip.compress(SOME_LINES) + b"junk")
-    assert lines == SOME_LINES
-    assert fault is not None
-    assert fault.name == "corrupt_gzip"
-    assert "4 bytes after" in fault.detail
-
-
-@pytest.mark.parametrize("kept", [2, 9, 10, 11, 500, 30_000, -9, -8, -1])
-def test_a_truncated_object_gives_every_line_before_the_cut(kept: int) -> None:
-    content = gzip.compress(SOME_LINES)[:kept]
-    lines, fault = _read(content)
-    readable = zlib.decompressobj(wbits=31).decompress(content)
-    assert fault is not None
-    assert fault.name == "truncated_gzip"
-    assert str(len(content)) in fault.detail
-    assert lines + fault.rest == readable
-    assert lines == readable[: readable.rfind(b"\n") + 1]
-
-
-def test_a_damaged_object_gives_every_line_before_the_damage() -> None:
-    content = bytearray(gzip.compress(SOME_LINES))
-    content[len(content) // 2] ^= 0xFF
-    lines, fault = _read(bytes(content))
-    assert fault is not None
-    assert fault.name == "corrupt_gzip"
-    assert SOME_LINES.startswith(lines[: len(SOME_LINES) // 3])
-    assert len(lines) > len(SOME_LINES) // 3
-
-
-def test_a_wrong_checksum_is_a_fault_after_all_lines() -> None:
-    content = bytearray(gzip.compress(SOME_LINES))
-    content[-8] ^= 0xFF
-    lines, fault = _read(bytes(content))
-    assert lines == SOME_LINES
-    assert fault is not None
-    assert fault.name == "corrupt_gzip"
 
 
 def test_blank_lines_are_no_rows_but_count_in_line_numbers() -> None:
@@ -191,14 +99,14 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _set_short_limits(patch: pytest.MonkeyPatch, step: int = 7) -> None:
-    patch.setattr(reader, "LONGEST_LINE_BYTES", 100)
-    patch.setattr(reader, "_KEPT_OF_A_LONG_LINE_BYTES", 30)
-    patch.setattr(reader, "_KEPT_OF_A_FAULT_BYTES", 20)
-    patch.setattr(reader, "_DECOMPRESSED_STEP_BYTES", step)
+    patch.setattr(gzip_lines, "LONGEST_LINE_BYTES", 100)
+    patch.setattr(gzip_lines, "_KEPT_OF_A_LONG_LINE_BYTES", 30)
+    patch.setattr(gzip_lines, "_KEPT_OF_A_FAULT_BYTES", 20)
+    patch.setattr(gzip_lines, "_DECOMPRESSED_STEP_BYTES", step)
 
 
 def test_a_line_that_is_too_long_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "LONGEST_LINE_BYTES", 100)
+    monkeypatch.setattr(gzip_lines, "LONGEST_LINE_BYTES", 100)
     rows = _rows(gzip.compress(b"a\n" + b"x" * 200 + b"\nb\n"))
     assert [row["_fault"] for row in rows] == [None, "line_too_long", None]
     assert "201 bytes" in rows[1]["_fault_detail"]
@@ -275,7 +183,8 @@ def test_a_small_object_never_takes_much_memory(
         "import resource, sys\n"
         "from datetime import UTC, datetime\n"
         "from pathlib import Path\n"
-        "from music_platform.landing.reader import LandedObject, count_lines, decode_objects\n"
+        "from music_platform.landing.reader import LandedObject, decode_objects\n"
+        "from music_platform.landing.gzip_lines import count_lines\n"
         "from music_platform.lake.object_store import ObjectStore\n"
         "objects = [LandedObject('object', 1, datetime(2026, 11, 1, tzinfo=UTC))]\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
@@ -296,7 +205,7 @@ def test_a_landed_object_that_is_gone_is_named() -> None:
 
 def test_batches_have_the_schema_and_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_BATCH_BYTES", 10_000)
-    monkeypatch.setattr(reader, "_COMPRESSED_STEP_BYTES", 1000)
+    monkeypatch.setattr(gzip_lines, "_COMPRESSED_STEP_BYTES", 1000)
     store = _Objects({"o": gzip.compress(SOME_LINES)})
     batches = list(decode_objects(store, [LandedObject("o", 1, HOUR)]))
     assert len(batches) > 5

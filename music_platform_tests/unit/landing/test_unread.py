@@ -12,17 +12,10 @@ from hypothesis import strategies as st
 
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import errors_key, landed_key, list_errors, list_landing
-from music_platform.lake.object_store import ObjectStore, StoredObject
-from music_platform.landing.unread import (
-    KINDS,
-    Reason,
-    UnreadPlace,
-    describe_left,
-    describe_lines_without_partition,
-    describe_unread,
-    find_unread,
-    why_unread,
-)
+from music_platform.lake.object_store import ObjectStore
+from music_platform.lake.stored_objects import StoredObject
+from music_platform.landing.unread import KINDS, Reason, UnreadPlace, find_unread, why_unread
+from music_platform.landing.unread_messages import describe_left, describe_lines_without_partition, describe_unread
 from music_platform.partitions import hours_of_day
 from music_platform.settings import Settings
 from music_platform.tables.events import EVENT_TYPES

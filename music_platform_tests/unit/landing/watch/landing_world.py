@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from music_platform.lake.object_store import StoredObject
+from music_platform.lake.stored_objects import StoredObject
 from music_platform.landing.watch.cursor import LandingCursor
 from music_platform.landing.watch.landed_hours import LandedHour, LandedObjects
 from music_platform.landing.watch.plan import Plan, Request, Rules, RunState, plan

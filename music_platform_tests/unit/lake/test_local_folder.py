@@ -1,4 +1,4 @@
-"""The object store in a local folder: what killed writes leave behind is swept.
+"""A lake in a local folder: what killed writes leave behind is swept, and names that no object can have are listed.
 
 What it has in common with S3 is tested with publishing and landing, S3 alone in integration/test_object_store_on_s3.py.
 """
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from music_platform.lake.object_store import ObjectStore, is_half_written
+from music_platform.lake.local_folder import is_half_written
+from music_platform.lake.object_store import ObjectStore
 
 _FOLDER = "landing/listen_events/dt=2026-11-01/hour=05"
 
