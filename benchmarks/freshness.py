@@ -25,7 +25,6 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from benchmarks.dagster_runs import new_instance
 from benchmarks.measuring import print_table
 from music_platform.lake.lake import Lake
 from music_platform.local.dagster import local_dagster
@@ -33,6 +32,7 @@ from music_platform.local.freshness import Debounce, FreshnessWatch, LandedObjec
 from music_platform.local.producer import LiveProducer
 from music_platform.orchestration.runs import daemon_evaluates_sensors
 from music_platform.settings import Settings
+from music_platform_tests.dagster_runs import new_instance
 
 _LOOK_SECONDS = 0.25
 _DRAIN_SECONDS = 180.0

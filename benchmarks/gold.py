@@ -24,7 +24,6 @@ from benchmarks.landed_events import add_sample_options, land
 from benchmarks.measuring import median_ratio, print_table
 from benchmarks.peers import Run, compare_with_spark, seconds_of, timed, timed_peer
 from benchmarks.spark_server import java_is_there
-from benchmarks.spine import Phases, build_spine
 from music_platform.lake.lake import Lake
 from music_platform.lake.spark import SparkEngine
 from music_platform.partitions import day_of_key
@@ -33,6 +32,7 @@ from music_platform.tables.catalogue import GOLD, made_gold_tables
 from music_platform.tables.columns import UNKNOWN_KEY
 from music_platform.tables.contract import TableContract
 from music_platform.tables.rankings import TOP_RANKS
+from music_platform_tests.spine import Phases, build_spine
 
 _KEYS_OF_STREAMS = ("user_key", "song_key", "artist_key", "location_key", "session_key")
 

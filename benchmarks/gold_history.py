@@ -16,7 +16,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.dagster_runs import JobRunner, new_instance
 from benchmarks.landed_events import add_sample_options, land, repeat_before
 from benchmarks.measuring import alternate, median_ratio, print_table
 from music_platform.lake.lake import Lake
@@ -26,6 +25,7 @@ from music_platform.partitions import day_of_key
 from music_platform.settings import Settings
 from music_platform.tables.gold.user_activity import USER_ACTIVITY
 from music_platform.tables.gold.user_song_interactions import USER_SONG_INTERACTIONS
+from music_platform_tests.dagster_runs import JobRunner, new_instance
 
 _MORE_LISTENERS = 10
 _SHORT, _LONG, _LARGE = "1 day", "30 days", f"1 day, {_MORE_LISTENERS} times the listeners"

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 
-from benchmarks.spine import RUN_ID, Phases
 from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
@@ -26,6 +25,7 @@ from music_platform.tables.catalogue import made_gold_tables
 from music_platform.tables.contract import Cadence
 from music_platform.tables.gold_table import GoldTable
 from music_platform.tables.reconciliations import Input
+from music_platform_tests.spine import RUN_ID, Phases
 
 
 def build_gold(lake: Lake, spark: SparkEngine, days: Sequence[str], phases: Phases | None = None) -> None:

@@ -15,12 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.dagster_runs import JobRunner, new_instance
 from benchmarks.landed_events import add_sample_options, land, repeat_before
 from benchmarks.measuring import alternate, median_ratio, print_table
 from music_platform.lake.lake import Lake
 from music_platform.orchestration.automation.jobs import HOURLY_SPINE
 from music_platform.settings import Settings
+from music_platform_tests.dagster_runs import JobRunner, new_instance
 
 _LONG_DAYS = 30
 

@@ -25,7 +25,6 @@ from benchmarks.measuring import median_ratio, print_table
 from benchmarks.peers import Run, compare_with_spark, seconds_of, timed, timed_peer
 from benchmarks.polars_peer import SCHEMAS
 from benchmarks.spark_server import java_is_there
-from benchmarks.spine import Phases, build_spine
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import LANDING_PREFIX
 from music_platform.lake.manifest import read_manifest
@@ -34,6 +33,7 @@ from music_platform.settings import Settings
 from music_platform.tables.bronze import BRONZE
 from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.silver import SILVER
+from music_platform_tests.spine import Phases, build_spine
 
 _NOT_COMPARED = ("event_id",)  # each has its own way to write a fraction into the fingerprint
 
@@ -84,7 +84,7 @@ def _compare_with_spark(landed: Lake, folder: str, partitions: Sequence[str]) ->
 
     def platform(engine: str, name: str) -> float:
         return seconds_of(
-            "benchmarks.spine", _new_lake(landed, folder, f"beside-spark-{name}").location, first, last, engine
+            "benchmarks.spine_seconds", _new_lake(landed, folder, f"beside-spark-{name}").location, first, last, engine
         )
 
     def job(url: str) -> float:

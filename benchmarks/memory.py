@@ -18,7 +18,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.dagster_runs import JobRunner, new_instance
 from benchmarks.landed_events import EVENTS_PER_LISTENER_DAY
 from benchmarks.measuring import peak_memory_bytes, print_table
 from music_platform.eventsim import GeneratorOptions, generate_files
@@ -28,6 +27,7 @@ from music_platform.landing.writer import land_files
 from music_platform.orchestration.automation.jobs import HOURLY_SPINE
 from music_platform.partitions import key_of_hour, keys_in_range
 from music_platform.settings import Settings
+from music_platform_tests.dagster_runs import JobRunner, new_instance
 
 _START = datetime(2026, 1, 5, tzinfo=UTC)
 _PROJECT = Path(__file__).resolve().parents[1]

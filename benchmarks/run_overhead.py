@@ -22,15 +22,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.dagster_runs import JobRunner, new_instance
 from benchmarks.landed_events import add_sample_options, land
 from benchmarks.measuring import print_table
-from benchmarks.spine import build_spine
 from music_platform.lake.lake import Lake
 from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.automation.jobs import HOURLY_SPINE
 from music_platform.orchestration.checks.spine import SPINE_STEPS
 from music_platform.settings import Settings
+from music_platform_tests.dagster_runs import JobRunner, new_instance
+from music_platform_tests.spine import build_spine
 
 _MODULE = "music_platform.definitions"
 _SELECTION = "group:bronze or group:silver or group:quarantine"

@@ -29,7 +29,6 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from benchmarks.dagster_runs import new_instance
 from benchmarks.landed_events import TIME, replica
 from benchmarks.measuring import print_table
 from music_platform.eventsim import GeneratorOptions, generate_files
@@ -48,6 +47,7 @@ from music_platform.tables.gold.fact_plays import FACT_PLAYS
 from music_platform.tables.gold.fact_streams import FACT_STREAMS
 from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.silver import SILVER
+from music_platform_tests.dagster_runs import new_instance
 
 _LISTENERS = 20_000
 _HOURS_AHEAD = 2

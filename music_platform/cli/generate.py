@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import VisibleConsole, settings_of_command
+from music_platform.cli.options import options_from
 from music_platform.eventsim.errors import GeneratorError
 from music_platform.eventsim.generator import GenerationSummary, ProgressCallback, generate_files
 from music_platform.eventsim.generator import Progress as RunProgress
@@ -37,107 +39,117 @@ def _time(text: str | None) -> datetime | None:
         raise typer.BadParameter(f"{text!r} is no ISO time such as 2026-11-01T00:00 (UTC).") from error
 
 
-def generate(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the four files.")] = Path("events"),
-    config: Annotated[_Path, typer.Option("--config", "-c", help="Eventsim configuration (.json, .gz, .xz).")] = None,
-    users: Annotated[int | None, typer.Option("--users", "-n", min=1, help="Listeners at the start.")] = None,
+@dataclass(frozen=True)
+class GenerateOptions:
+    """The options of the command, in the order of its help."""
+
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the four files.")] = Path("events")
+    config: Annotated[_Path, typer.Option("--config", "-c", help="Eventsim configuration (.json, .gz, .xz).")] = None
+    users: Annotated[int | None, typer.Option("--users", "-n", min=1, help="Listeners at the start.")] = None
     growth_rate: Annotated[
         float | None, typer.Option("--growth-rate", min=0, help="New listeners a year per listener (0.01 is 1 %).")
-    ] = None,
+    ] = None
     attrition_rate: Annotated[
         float | None, typer.Option("--attrition-rate", min=0, help="Listeners lost a year per listener.")
-    ] = None,
-    from_: Annotated[str | None, typer.Option("--from", help="First moment, ISO time, UTC.")] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Moment at which to end, ISO time, UTC.")] = None,
-    days: Annotated[float | None, typer.Option("--days", help="Length in days, instead of --to.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="The same seed gives the same bytes.")] = None,
+    ] = None
+    from_: Annotated[str | None, typer.Option("--from", help="First moment, ISO time, UTC.")] = None
+    to: Annotated[str | None, typer.Option("--to", help="Moment at which to end, ISO time, UTC.")] = None
+    days: Annotated[float | None, typer.Option("--days", help="Length in days, instead of --to.")] = None
+    seed: Annotated[int | None, typer.Option("--seed", help="The same seed gives the same bytes.")] = None
     songs: Annotated[
         _Path, typer.Option("--songs", help="Catalogue in the Million Song Dataset's columns (.csv, .gz, .xz).")
-    ] = None,
+    ] = None
     keep_song_text: Annotated[
         bool, typer.Option("--keep-song-text", help="Do not garble the catalogue's texts the way Eventsim does.")
-    ] = False,
-    tag: Annotated[str | None, typer.Option("--tag", help="Value of the key `tag` in each line with a user.")] = None,
-    first_user_id: Annotated[int | None, typer.Option("--first-user-id", min=0, help="Id of the first user.")] = None,
-    continuous: Annotated[bool, typer.Option("--continuous", help="Stream in real time until stopped.")] = False,
-    speed: Annotated[float, typer.Option("--speed", help="Simulated seconds a second with --continuous.")] = 1.0,
+    ] = False
+    tag: Annotated[str | None, typer.Option("--tag", help="Value of the key `tag` in each line with a user.")] = None
+    first_user_id: Annotated[int | None, typer.Option("--first-user-id", min=0, help="Id of the first user.")] = None
+    continuous: Annotated[bool, typer.Option("--continuous", help="Stream in real time until stopped.")] = False
+    speed: Annotated[float, typer.Option("--speed", help="Simulated seconds a second with --continuous.")] = 1.0
     duration: Annotated[
         float | None, typer.Option("--duration", min=0, help="Seconds after which --continuous stops.")
-    ] = None,
-    sink: Annotated[
-        str, typer.Option("--sink", help="files, forward://host:port (Fluentd) or http://host:port.")
-    ] = "files",
+    ] = None
+    sink: Annotated[str, typer.Option("--sink", help="files, forward://host:port (Fluentd) or http://host:port.")] = (
+        "files"
+    )
     acknowledge: Annotated[
         bool, typer.Option("--ack/--no-ack", help="Await the forward receiver's acknowledgement of each message.")
-    ] = True,
+    ] = True
     retry_seconds: Annotated[
         float, typer.Option("--retry-seconds", min=0, help="How long a receiver that is away is tried again.")
-    ] = 300.0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
-) -> None:
+    ] = 300.0
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False
+
+    def __post_init__(self) -> None:
+        """Refuse options that contradict each other."""
+        if self.to is not None and self.days is not None:
+            raise typer.BadParameter("Give --to or --days, not both.")
+        if not self.speed > 0:
+            raise typer.BadParameter("--speed must be above 0.")
+        if (self.duration is not None or self.speed != 1.0) and not self.continuous:
+            raise typer.BadParameter("--speed and --duration need --continuous.")
+
+    @property
+    def generator(self) -> GeneratorOptions:
+        """What to generate; the other options say where it goes, how fast, and what is printed."""
+        return GeneratorOptions(
+            config=self.config,
+            users=self.users,
+            growth_rate=self.growth_rate,
+            attrition_rate=self.attrition_rate,
+            start=_time(self.from_),
+            end=_time(self.to),
+            days=self.days,
+            seed=self.seed,
+            songs=self.songs,
+            keep_song_text=self.keep_song_text,
+            continuous=self.continuous,
+            tag=self.tag,
+            first_user_id=self.first_user_id,
+        )
+
+    @property
+    def pace(self) -> Pace:
+        """How fast events are streamed: in real time or a multiple of it, or a past period as fast as possible."""
+        return Pace(self.speed if self.continuous else None, self.duration)
+
+
+@options_from(GenerateOptions)
+def generate(options: GenerateOptions) -> None:
     """Generate the events of virtual listeners, as Eventsim does: a past period into files, or a stream."""
-    if to is not None and days is not None:
-        raise typer.BadParameter("Give --to or --days, not both.")
-    if not speed > 0:
-        raise typer.BadParameter("--speed must be above 0.")
-    if (duration is not None or speed != 1.0) and not continuous:
-        raise typer.BadParameter("--speed and --duration need --continuous.")
-    options = GeneratorOptions(
-        config=config,
-        users=users,
-        growth_rate=growth_rate,
-        attrition_rate=attrition_rate,
-        start=_time(from_),
-        end=_time(to),
-        days=days,
-        seed=seed,
-        songs=songs,
-        keep_song_text=keep_song_text,
-        continuous=continuous,
-        tag=tag,
-        first_user_id=first_user_id,
-    )
+    wanted = options.generator
     errors = VisibleConsole(stderr=True)
     try:
-        with _shown_progress(errors, quiet) as progress:
-            if continuous or sink != "files":
-                pace = Pace(speed if continuous else None, duration)
-                summary = _stream(options, sink, output, pace, progress, acknowledge, retry_seconds)
+        with _shown_progress(errors, options.quiet) as progress:
+            if options.continuous or options.sink != "files":
+                summary = _stream(wanted, options, progress)
             else:
                 with _on_signals(_interrupt, signal.SIGTERM):
-                    summary = generate_files(options, output, progress)
+                    summary = generate_files(wanted, options.output, progress)
     except GeneratorError as error:
         errors.print(Text.assemble(("Error:", "red"), f" {error}"), soft_wrap=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
         errors.print("Interrupted; no file was written.", highlight=False)
         raise typer.Exit(_INTERRUPTED_EXIT_CODE) from error
-    if not quiet:
+    if not options.quiet:
         VisibleConsole().print(_summary_table(summary))
 
 
-def _stream(
-    options: GeneratorOptions,
-    target: str,
-    output: Path,
-    pace: Pace,
-    progress: ProgressCallback | None,
-    acknowledge: bool,
-    retry_seconds: float,
-) -> GenerationSummary:
+def _stream(wanted: GeneratorOptions, options: GenerateOptions, progress: ProgressCallback | None) -> GenerationSummary:
     stop = threading.Event()
     # A stream ends between two steps.
     with _on_signals(lambda *_: stop.set(), signal.SIGINT, signal.SIGTERM):
         sink = open_sink(
-            target,
-            output,
-            acknowledge=acknowledge,
-            retry_seconds=retry_seconds,
+            options.sink,
+            options.output,
+            acknowledge=options.acknowledge,
+            retry_seconds=options.retry_seconds,
             stop=stop,
             shared_key=settings_of_command().forward_shared_key.get_secret_value(),
         )
         try:
-            return stream(make_plan(options), sink, pace, stop, progress)
+            return stream(make_plan(wanted), sink, options.pace, stop, progress)
         finally:
             sink.close()
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from music_platform.cli.dev import FIRST_PORT, HOST, PORTS_TRIED, is_free_port
 from music_platform.cli.finding import Finding, State
+from music_platform.local.dagster import HOST, PORTS, first_free_port
 from music_platform.settings import Settings, dagster_home, java_command
 
 _GIBIBYTE = 1024**3
@@ -64,12 +64,11 @@ def clock(settings: Settings) -> list[Finding]:
 
 def ports() -> list[Finding]:
     """Those that `./run dev` can listen on."""
-    tried = range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
-    free = next((port for port in tried if is_free_port(HOST, port)), None)
+    free = first_free_port(HOST)
     if free is None:
-        found = f"none from {tried[0]} to {tried[-1]} is free"
+        found = f"none from {PORTS[0]} to {PORTS[-1]} is free"
         return [Finding("ports", State.WARNING, found, "Give ./run dev another one by --port.")]
-    taken = "" if free == FIRST_PORT else f"{FIRST_PORT} is taken, by ./run dev or another program; "
+    taken = "" if free == PORTS[0] else f"{PORTS[0]} is taken, by ./run dev or another program; "
     return [Finding("ports", State.OK, f"{taken}the next ./run dev takes {free} of {HOST}")]
 
 

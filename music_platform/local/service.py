@@ -1,6 +1,10 @@
-"""One background service: a process group of its own with a pid file and a log.
+"""The one supervisor of processes: what the platform starts on this machine is started, watched and ended here.
 
-What the service is, and when it is healthy, its callers know. Nothing here is Superset's or Druid's.
+A ``Service`` runs in the background: a process group of its own with a pid file and a log, so that it outlives the command
+that started it and another command can end it. ``Foreground`` processes belong to one command: they write to its terminal, a
+Ctrl-C there reaches them as well, and none outlives the command.
+
+What a process is, and when it is healthy, its callers know. Nothing here is Superset's, Druid's or Dagster's.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn, TextIO
 
 import psutil
 
@@ -24,6 +29,8 @@ from music_platform.errors import MusicPlatformError
 _POLL_SECONDS = 0.2
 _LOG_LINES_TOLD = 15
 _SAME_PROCESS_SECONDS = 1.0  # a process's start is known to the hundredth, and moves with the clock
+_OWN_ACCORD_SECONDS = 3.0  # a terminal's Ctrl-C reaches the processes as well: a second signal would hurry them
+_PATIENCE_SECONDS = 30.0
 Progress = Callable[[str], None]
 
 
@@ -58,7 +65,7 @@ class Service:
             is_same = abs(process.create_time() - recorded["created"]) < _SAME_PROCESS_SECONDS
             if not is_same or process.status() == psutil.STATUS_ZOMBIE:
                 return None
-        except (FileNotFoundError, psutil.NoSuchProcess, ValueError):
+        except (FileNotFoundError, psutil.NoSuchProcess, KeyError, TypeError, ValueError):  # none, gone, or damaged
             return None
         return process
 
@@ -107,7 +114,7 @@ class Service:
                 told = time.monotonic()
             time.sleep(_POLL_SECONDS)
 
-    def stop(self, patience_seconds: float = 30.0) -> bool:
+    def stop(self, patience_seconds: float = _PATIENCE_SECONDS) -> bool:
         """Stop the service and all processes of its group, by force after the patience; False when it did not run."""
         process = self.process()
         if process is None:
@@ -130,29 +137,95 @@ class Service:
         return f"; the end of {self.log}:\n" + "\n".join(lines) if lines else f"; its log {self.log} is empty"
 
 
-def is_port_free(port: int) -> bool:
-    """Whether a server may listen on the port of 127.0.0.1."""
+class Foreground:
+    """The processes of a command in the foreground, by name. They share its terminal and its process group."""
+
+    def __init__(self, kept_open: Sequence[int]) -> None:
+        """``kept_open``: file descriptors that the processes hold as long as they live."""
+        self._kept_open = kept_open
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, command: Sequence[str | Path]) -> None:
+        """Start the command."""
+        self._processes[name] = subprocess.Popen(command, pass_fds=self._kept_open)
+
+    def wait_until(self, name: str, is_healthy: Callable[[], bool]) -> None:
+        """Wait until the process is healthy; raises ``ServiceError`` when it ends before."""
+        while not is_healthy():
+            if (code := self._processes[name].poll()) is not None:
+                raise ServiceError(f"{name} ended with exit code {code} while it started; see its output above")
+            time.sleep(_POLL_SECONDS)
+
+    def first_to_end(self) -> tuple[str, int]:
+        """Wait until one of the processes ends by itself; gives its name and exit code."""
+        while True:
+            for name, process in self._processes.items():
+                if (code := process.poll()) is not None:
+                    return name, code
+            time.sleep(_POLL_SECONDS)
+
+    def end(self, *names: str) -> None:
+        """End the named processes, or all, at once: by themselves if they can, by SIGTERM, at last by force.
+
+        From here on SIGINT and SIGTERM no longer interrupt the command: what follows is bounded.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        ending = [self._processes.pop(name) for name in names or list(self._processes) if name in self._processes]
+        alive = [psutil.Process(process.pid) for process in ending if process.poll() is None]
+        for patience, act in (
+            (_OWN_ACCORD_SECONDS, psutil.Process.terminate),
+            (_PATIENCE_SECONDS, psutil.Process.kill),
+        ):
+            alive = _not_ended(alive, patience)
+            for process in alive:
+                act(process)
+        for process in ending:
+            process.wait()
+
+
+@contextmanager
+def foreground(kept_open: Sequence[int] = ()) -> Iterator[Foreground]:
+    """Processes that end with the block, however it ends; SIGTERM interrupts it as Ctrl-C does. For the main thread."""
+    processes = Foreground(kept_open)
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield processes
+    finally:
+        processes.end()
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def is_port_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server may listen on the port of this address."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError:
             return False
         return True
 
 
 @contextmanager
-def exclusively(folder: Path, busy: MusicPlatformError) -> Iterator[None]:
-    """Let one process at a time start or stop what lies in the folder; ``busy`` is raised for another."""
+def exclusively(folder: Path, busy: MusicPlatformError, name: str = "lock") -> Iterator[TextIO]:
+    """Let one process at a time start or stop what lies in the folder; ``busy`` is raised for another.
+
+    Gives the open file ``name``, which is the lock: it is held as long as any process has it open, and keeps its text.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with (folder / name).open("a+") as lock:
         try:
-            fcntl.flock(
-                lock, fcntl.LOCK_EX | fcntl.LOCK_NB
-            )  # the kernel frees it when the process ends, however it ends
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it when the last process ends
         except BlockingIOError:
             raise busy from None
-        yield
+        yield lock
 
 
 def _group(leader: int) -> list[psutil.Process]:

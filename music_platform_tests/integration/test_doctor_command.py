@@ -23,6 +23,7 @@ from music_platform.cli import machine_examinations, platform_examinations
 from music_platform.cli.finding import Finding, State
 from music_platform.cli.main import app
 from music_platform.lake.lake import Lake
+from music_platform.local import dagster
 from music_platform.orchestration.runs import open_instance
 from music_platform.settings import Settings, current_settings
 from music_platform.tables.catalogue import made_tables
@@ -250,8 +251,8 @@ def test_a_port_that_is_taken_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        monkeypatch.setattr(machine_examinations, "FIRST_PORT", port)
-        monkeypatch.setattr(machine_examinations, "PORTS_TRIED", 1)
+        for module in (machine_examinations, dagster):
+            monkeypatch.setattr(module, "PORTS", range(port, port + 1))
         finding = only(machine_examinations.ports())
     assert finding.state is State.WARNING
     assert f"none from {port} to {port} is free" in finding.found

@@ -63,17 +63,17 @@ def bring_jars(
     """
     total = sum(jar.size for jar in jars)
     files = {jar: cache / jar.path for jar in jars}
-    with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
-        is_there = dict(zip(jars, pool.map(lambda jar: _is_verified(files[jar], jar), jars), strict=True))
-    done = sum(jar.size for jar in jars if is_there[jar])
-    progress(done, total)
-    missing = [jar for jar in jars if not is_there[jar]]
-    if missing:
-        try:
+    try:
+        with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
+            is_there = dict(zip(jars, pool.map(lambda jar: _is_verified(files[jar], jar), jars), strict=True))
+        done = sum(jar.size for jar in jars if is_there[jar])
+        progress(done, total)
+        missing = [jar for jar in jars if not is_there[jar]]
+        if missing:
             with _alone(cache):
                 _download_all(missing, files, repository, lambda size: progress(done + size, total))
-        except OSError as error:
-            raise LocalDruidError(f"the jars of Druid cannot be kept in {cache}: {error}") from error
+    except OSError as error:
+        raise LocalDruidError(f"the jars of Druid cannot be kept in {cache}: {error}") from error
     return files
 
 

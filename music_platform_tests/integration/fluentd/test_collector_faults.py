@@ -14,7 +14,6 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from benchmarks.spine import build_spine
 from music_platform.eventsim import GeneratorOptions, generate_files
 from music_platform.lake.lake import Lake
 from music_platform.lake.manifest import read_manifest
@@ -26,6 +25,7 @@ from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.silver import SILVER
 from music_platform_tests.faults.faulty_proxy import Fault, FaultyProxy, passes
 from music_platform_tests.integration.fluentd.collector import FIRST_TS, Collector, SmallDisk, event, packed
+from music_platform_tests.spine import build_spine
 
 pytestmark = pytest.mark.integration
 

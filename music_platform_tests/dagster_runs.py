@@ -1,4 +1,4 @@
-"""Runs of jobs through Dagster, in this process and on an instance in a folder, for the measurements.
+"""Runs of jobs through Dagster, in this process and on an instance in a folder, for tests and benchmarks.
 
 The executor is the platform's own, as in every run that Dagster launches.
 """
@@ -14,8 +14,9 @@ import dagster as dg
 
 from music_platform.definitions import build_definitions
 from music_platform.settings import Settings
+from music_platform_tests.places import REPOSITORY
 
-_LOCAL_INSTANCE = Path(__file__).resolve().parents[1] / "deploy" / "local" / "dagster.yaml"
+_LOCAL_INSTANCE = REPOSITORY / "deploy" / "local" / "dagster.yaml"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

@@ -1,16 +1,10 @@
 """Landing to silver as the assets do it, without Dagster around: stage bronze, publish, stage silver and quarantine, publish.
 
-As many event types at once as a run has steps.
-
-As a command it prints the seconds that it took on an engine, after an hour to warm up. A process has one Spark session, so each
-engine needs a process of its own.
-
-    python -m benchmarks.spine LAKE FIRST_HOUR LAST_HOUR [SPARK_CONNECT_URL]
+As many event types at once as a run has steps. For tests that need tables and no runs, and for benchmarks.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -24,15 +18,13 @@ from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.assets.silver import stage_silver_and_quarantine
 from music_platform.orchestration.io_managers.landing_io_manager import open_landed
 from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
-from music_platform.partitions import keys_in_range
-from music_platform.settings import Settings
 from music_platform.tables.bronze import BRONZE
 from music_platform.tables.events import EVENT_CONTRACTS
 from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.silver import SILVER
 from music_platform.tables.transforms.bronze import bronze_events
 
-RUN_ID = "benchmark"
+RUN_ID = "without Dagster"
 
 
 @dataclass
@@ -79,15 +71,3 @@ def build_spine(lake: Lake, spark: SparkEngine, partitions: Sequence[str], phase
 
     with ThreadPoolExecutor(lake.settings.steps_at_once) as pool:
         list(pool.map(build, EVENT_CONTRACTS))
-
-
-def _main(location: str, first: str, last: str, url: str = "") -> None:
-    lake, spark = Lake(Settings(lake=location)), SparkEngine(remote=url)
-    build_spine(lake, spark, [first])
-    started = time.perf_counter()
-    build_spine(lake, spark, keys_in_range(first, last))
-    print(time.perf_counter() - started)
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
