@@ -36,7 +36,7 @@ def landed_lines(store: ObjectStore) -> list[int]:
 
 def test_all_that_was_produced_is_landed_once(local_settings: Callable[..., Settings]) -> None:
     store = Lake(local_settings()).store
-    with LiveProducer(store, users=200_000, seed=1, seconds=0.5) as producer:
+    with LiveProducer(store, users=50_000, seed=1, seconds=0.3) as producer:
         wait_until(lambda: producer.objects >= 4)
         producer.raise_failure()
         producer.stop()
@@ -63,7 +63,7 @@ def test_what_ends_the_producer_is_raised(
         raise LakeUnreachableError("the lake is gone")
 
     monkeypatch.setattr(ObjectStore, "put", refuse)
-    with LiveProducer(store, users=200_000, seed=1, seconds=0.1) as producer:
+    with LiveProducer(store, users=50_000, seed=1, seconds=0.1) as producer:
         with pytest.raises(LakeUnreachableError, match="the lake is gone"):
             wait_until(lambda: bool(producer.raise_failure()))
         with pytest.raises(LakeUnreachableError, match="the lake is gone"):
