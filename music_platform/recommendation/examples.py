@@ -33,9 +33,10 @@ def examples_of(inputs: DayOfInputs, listeners: Interactions, model: SongFactors
 
 
 def _best(listeners: Interactions, place: int) -> Keys:
-    first, last = listeners.scores.indptr[place : place + 2]
-    order = np.argsort(-listeners.scores.data[first:last], kind="stable")[:_SONGS_OF_EXAMPLE]
-    return listeners.songs[listeners.scores.indices[first:last][order]]
+    row = slice(*listeners.scores.indptr[place : place + 2])
+    scores = np.asarray(listeners.scores.data[row], dtype=np.float64)
+    order = np.argsort(-scores, kind="stable")[:_SONGS_OF_EXAMPLE]
+    return listeners.songs[listeners.scores.indices[row][order]]
 
 
 def _titles(inputs: DayOfInputs, songs: Keys) -> dict[int, str]:

@@ -12,7 +12,7 @@ from music_platform.errors import LakeUnreachableError
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import list_landing
 from music_platform.lake.object_store import ObjectStore
-from music_platform.landing.reader import count_lines
+from music_platform.landing.gzip_lines import count_lines
 from music_platform.local.producer import LiveProducer
 from music_platform.partitions import key_of_hour
 from music_platform.settings import Settings

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 
 from music_platform.partitions import partition_before
@@ -147,7 +146,7 @@ def test_days_are_judged_by_their_discoveries(planted: Lake) -> None:
 
 def test_the_last_seven_judged_days_are_carried_forward(planted: Lake) -> None:
     rows = planted.rows["blend_weights", _DAYS[-1]]
-    assert pc.count_distinct(rows["judged_on"]).as_py() == len(_DAYS) - 1
+    assert len(set(rows["judged_on"].to_pylist())) == len(_DAYS) - 1
     assert rows.num_rows == (len(_DAYS) - 1) * 6
     world = planted_world(users=30, songs=60, days=12)
     days = [f"2026-11-{day:02}" for day in range(10, 22)]
