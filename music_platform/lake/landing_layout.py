@@ -1,7 +1,7 @@
 """The layout of landed objects, as the collector writes them: `landing/<event_type>/dt=YYYY-MM-DD/hour=HH/...json.gz`,
 and of error records: `errors/dt=YYYY-MM-DD/...json.gz`. Objects that were set aside lie in `set_aside/`.
 
-Keys only; what an object holds is known to reader.py and writer.py.
+Keys only; what an object holds is known to landing/reader.py and landing/writer.py.
 """
 
 from __future__ import annotations
