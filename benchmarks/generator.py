@@ -1,7 +1,8 @@
 """Speed of `music-platform generate`, files on disk included, beside the real Eventsim's 73,000 page views a second.
 
-Each repetition is a process of its own that writes into a new folder; reading songs and making listeners counts. The last
-column is how long the same disk then takes for as many bytes from memory: what no generator can beat by much.
+Each repetition is a process of its own that writes into a new folder; reading songs and making listeners counts. It is made
+without taste and with it, in turn. The last column is how long the same disk then takes for as many bytes from memory: what no
+generator can beat by much.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.measuring import print_table
+from benchmarks.measuring import median_ratio, print_table
 from music_platform.eventsim import GeneratorOptions, generate_files
 
 _EVENTSIM_PAGE_VIEWS_A_SECOND = 73_000
@@ -68,16 +71,20 @@ def _plain_write_seconds(folder: Path, size: int) -> float:
     return seconds
 
 
-def measure(options: GeneratorOptions, folder: Path, repetitions: int) -> list[dict[str, float]]:
-    """Figures of each repetition: counts, bytes, seconds, CPU seconds, peak bytes, seconds of a plain write."""
-    found = []
+def measure(
+    candidates: Mapping[str, GeneratorOptions], folder: Path, repetitions: int
+) -> dict[str, list[dict[str, float]]]:
+    """Figures of each candidate's repetitions, one of each in turn: counts, bytes, seconds, CPU seconds, peak bytes,
+    seconds of a plain write."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in candidates}
     for number in range(repetitions):
-        target = folder / str(number)
-        with multiprocessing.get_context("spawn").Pool(1) as process:
-            figures = process.apply(_generate, [(options, target)])
-        shutil.rmtree(target)
-        figures["plain"] = _plain_write_seconds(folder, int(figures["bytes"]))
-        found.append(figures)
+        for name, options in candidates.items():
+            target = folder / f"{name} {number}"
+            with multiprocessing.get_context("spawn").Pool(1) as process:
+                figures = process.apply(_generate, [(options, target)])
+            shutil.rmtree(target)
+            figures["plain"] = _plain_write_seconds(folder, int(figures["bytes"]))
+            found[name].append(figures)
     return found
 
 
@@ -87,14 +94,21 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=70_000)
     parser.add_argument("--days", type=float, default=6.0)
     parser.add_argument("--month", action="store_true", help="30 days: 4.9 million page views, 4.4 GB")
+    parser.add_argument("--taste", type=float, default=1.0, help="strength of the taste that is measured beside none")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where to write (default: the system's folder for temporary files)")
     arguments = parser.parse_args()
     days = 30.0 if arguments.month else arguments.days
+    plain = _options(arguments.users, days)
+    candidates = {"plain": plain, "taste": replace(plain, taste=arguments.taste)}
     with tempfile.TemporaryDirectory(prefix="generator-benchmark-", dir=arguments.folder) as folder:
-        found = measure(_options(arguments.users, days), Path(folder), arguments.repetitions)
-    rows = [_row(str(number), figures) for number, figures in enumerate(found, start=1)]
-    rows.append(_row("median", {key: statistics.median(figures[key] for figures in found) for key in found[0]}))
+        found = measure(candidates, Path(folder), arguments.repetitions)
+    rows = [
+        _row(f"{name} {number}", figures) for name in found for number, figures in enumerate(found[name], start=1)
+    ] + [
+        _row(f"{name}, median", {key: statistics.median(figures[key] for figures in runs) for key in runs[0]})
+        for name, runs in found.items()
+    ]
     title = f"{arguments.users:,} listeners, {days:g} days, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     head = (
         "run",
@@ -110,6 +124,10 @@ def main() -> None:
         "write s",
     )
     print_table(title, head, rows)
+    for key, meaning in (("cpu", "CPU seconds"), ("seconds", "seconds")):
+        costs = {name: [run[key] / run["page views"] for run in runs] for name, runs in found.items()}
+        ratio = median_ratio(costs["taste"], costs["plain"])
+        print(f"taste {arguments.taste:g} takes {ratio:.2f} times the {meaning} of plain songs for a page view")
 
 
 def _row(name: str, figures: dict[str, float]) -> list[str]:

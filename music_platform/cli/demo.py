@@ -44,6 +44,7 @@ from music_platform.tables.silver import SILVER
 
 _DAYS = 3
 _USERS = 1_000
+_TASTE = 3.0  # sharp: in three days of a thousand listeners a model can find it
 LIVE_USERS = 100_000  # some 40 events a second
 _TABLES = made_tables(is_served=False).values()  # what Druid alone reads is made with its datasources
 _HOURLY = [contract for contract in _TABLES if contract.cadence is Cadence.HOURLY]
@@ -89,7 +90,7 @@ def demo(
     if live is not None:
         from music_platform.cli.demo_live import demo_live  # Dagster's daemon takes its time to import
 
-        demo_live(live, users or LIVE_USERS, seed)
+        demo_live(live, users or LIVE_USERS, seed, _TASTE)
         return
     users = users or _USERS
     if superset and not with_druid:
@@ -137,7 +138,7 @@ def _generate(folder: Path, users: int, days: int, seed: int) -> None:
     from music_platform.eventsim import GeneratorOptions, generate_files  # only when there is something to generate
 
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    options = GeneratorOptions(users=users, seed=seed, start=today - timedelta(days=days), end=today)
+    options = GeneratorOptions(users=users, seed=seed, start=today - timedelta(days=days), end=today, taste=_TASTE)
     with _bar("generate", "page views") as update:
         generate_files(
             options,

@@ -34,7 +34,7 @@ _IDLE_SECONDS = 12.0  # without a run, longer than the debounce and a tick: the 
 _DAY_SECONDS = "86400"
 
 
-def demo_live(seconds: float, users: int, seed: int) -> None:
+def demo_live(seconds: float, users: int, seed: int, taste: float) -> None:
     """Produce and land events for so many seconds while the local Dagster makes the tables; then wait for the last of them.
 
     Ends the command with exit code 1 when something was lost, failed or did not become readable in time.
@@ -59,7 +59,8 @@ def demo_live(seconds: float, users: int, seed: int) -> None:
         with local_dagster(home, serves, console.print, **environment) as address:
             console.print(Text.assemble("live: ", (address, "bold"), f"; the lake is {lake.location}"), soft_wrap=True)
             watch = FreshnessWatch(lake)
-            with LiveProducer(lake.store, users=users, seed=seed, seconds=_LANDING_SECONDS) as producer:
+            producer = LiveProducer(lake.store, users=users, seed=seed, seconds=_LANDING_SECONDS, taste=taste)
+            with producer:
                 _follow(watch, producer, instance, began, seconds)
         problems = _problems(watch, producer, RunCounts.of(instance, began))
     _tell(watch, producer, RunCounts.of(instance, began))

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import VisibleConsole, settings_of_command
+from music_platform.cli.console import VisibleConsole, fail, settings_of_command
 from music_platform.cli.options import options_from
 from music_platform.eventsim.errors import GeneratorError
 from music_platform.eventsim.generator import GenerationSummary, ProgressCallback, generate_files
@@ -64,6 +64,8 @@ class GenerateOptions:
     ] = False
     tag: Annotated[str | None, typer.Option("--tag", help="Value of the key `tag` in each line with a user.")] = None
     first_user_id: Annotated[int | None, typer.Option("--first-user-id", min=0, help="Id of the first user.")] = None
+    taste: Annotated[float, typer.Option("--taste", min=0, help="How strong tastes are; 0: songs by popularity.")] = 0.0
+    truth: Annotated[_Path, typer.Option("--truth", help="Folder for the tastes planted, in Parquet.")] = None
     continuous: Annotated[bool, typer.Option("--continuous", help="Stream in real time until stopped.")] = False
     speed: Annotated[float, typer.Option("--speed", help="Simulated seconds a second with --continuous.")] = 1.0
     duration: Annotated[
@@ -88,6 +90,8 @@ class GenerateOptions:
             raise typer.BadParameter("--speed must be above 0.")
         if (self.duration is not None or self.speed != 1.0) and not self.continuous:
             raise typer.BadParameter("--speed and --duration need --continuous.")
+        if self.truth is not None and not self.taste:
+            raise typer.BadParameter("--truth needs --taste above 0: without it there is no taste to write.")
 
     @property
     def generator(self) -> GeneratorOptions:
@@ -106,6 +110,8 @@ class GenerateOptions:
             continuous=self.continuous,
             tag=self.tag,
             first_user_id=self.first_user_id,
+            taste=self.taste,
+            truth=self.truth,
         )
 
     @property
@@ -118,6 +124,8 @@ class GenerateOptions:
 def generate(options: GenerateOptions) -> None:
     """Generate the events of virtual listeners, as Eventsim does: a past period into files, or a stream."""
     wanted = options.generator
+    if wanted.truth is not None:
+        _require_outside_of_lake(wanted.truth)
     errors = VisibleConsole(stderr=True)
     try:
         with _shown_progress(errors, options.quiet) as progress:
@@ -134,6 +142,15 @@ def generate(options: GenerateOptions) -> None:
         raise typer.Exit(_INTERRUPTED_EXIT_CODE) from error
     if not options.quiet:
         VisibleConsole().print(_summary_table(summary))
+
+
+def _require_outside_of_lake(truth: Path) -> None:
+    """End the command where the truth would lie in the lake: no table may know what recommendations have to find out."""
+    if truth.parts and truth.parts[0].endswith(":"):  # s3://bucket, whose second slash a path does not keep
+        fail(f"--truth {truth} is not a folder of this machine: choose one, such as ./truth", 2)
+    lake = settings_of_command().lake_location
+    if lake.is_local and truth.resolve().is_relative_to(Path(lake.prefix).resolve()):
+        fail(f"--truth {truth} lies in the lake, {lake.prefix}: choose a folder outside of it, such as ./truth", 2)
 
 
 def _stream(wanted: GeneratorOptions, options: GenerateOptions, progress: ProgressCallback | None) -> GenerationSummary:

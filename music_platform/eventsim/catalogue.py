@@ -17,7 +17,14 @@ import numpy.typing as npt
 from music_platform.compressed_text import read_bytes
 from music_platform.eventsim import song_names
 from music_platform.eventsim.errors import CatalogueError
-from music_platform.eventsim.randomness import AliasTable, FloatArray, random_bits, standard_normal, stream_key
+from music_platform.eventsim.randomness import (
+    AliasTable,
+    FloatArray,
+    UnsignedArray,
+    random_bits,
+    standard_normal,
+    stream_key,
+)
 
 GENERATED_SONGS = 10_000
 _REQUIRED_COLUMNS = ("artist_name", "title", "duration")
@@ -30,11 +37,17 @@ _LONGEST_CELL_CHARACTERS = 10_000_000
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Songs by position: texts, durations (float32 seconds) and a table that draws positions by popularity."""
+    """Songs by position: texts, durations (float32 seconds) and weights by which they are played.
+
+    ``artist_keys``: 64 bits that stand for the artist's name as the catalogue spells it, garbled or not. ``popularity``
+    draws positions by ``weights``.
+    """
 
     artists: Sequence[str]
     titles: Sequence[str]
     durations: npt.NDArray[np.float32]
+    artist_keys: UnsignedArray
+    weights: FloatArray
     popularity: AliasTable
 
     def __len__(self) -> int:
@@ -86,9 +99,11 @@ def parse_catalogue(text: str, source: str, keep_text: bool = False) -> Catalogu
     if weighted and sum(plays) <= 0:
         raise CatalogueError(f"No song of the catalogue {source} has a number of plays above 0.")
     weights = np.array(plays) if weighted else _power_law_weights(artists, titles)
+    keys = _artist_keys(artists)
     if not keep_text:
         artists, titles = [garbled(artist) for artist in artists], [garbled(title) for title in titles]
-    return Catalogue(artists, titles, np.array(durations, dtype=np.float32), AliasTable.from_weights(weights))
+    seconds = np.array(durations, dtype=np.float32)
+    return Catalogue(artists, titles, seconds, keys, weights, AliasTable.from_weights(weights))
 
 
 def _cell(row: dict[str, str | None], column: str, where: str) -> str:
@@ -114,12 +129,17 @@ def garbled(text: str) -> str:
     return '"' + latin.replace('"', '\\"') + '"' if '"' in latin else latin
 
 
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
+
+
+def _artist_keys(artists: Sequence[str]) -> UnsignedArray:
+    return np.frombuffer(b"".join(map(_digest, artists)), dtype="<u8").astype(np.uint64)
+
+
 def _power_law_weights(artists: Sequence[str], titles: Sequence[str]) -> FloatArray:
     """A weight for each song, by its rank in an order that only the songs' own names decide."""
-    keys = [
-        hashlib.blake2b(f"{artist}\x00{title}".encode("utf-8", "replace"), digest_size=8).digest()
-        for artist, title in zip(artists, titles, strict=True)
-    ]
+    keys = [_digest(f"{artist}\x00{title}") for artist, title in zip(artists, titles, strict=True)]
     order = sorted(range(len(keys)), key=lambda position: (keys[position], position))
     weights = np.empty(len(keys))
     weights[order] = (np.arange(len(keys)) + 1 + _POPULARITY_FLATTENING) ** -_POPULARITY_EXPONENT
@@ -136,4 +156,5 @@ def generated_catalogue(songs: int = GENERATED_SONGS) -> Catalogue:
     positions = np.arange(songs, dtype=np.uint64)
     spread = standard_normal(random_bits(stream_key(0, "song durations"), positions))
     durations = np.clip(220.0 * np.exp(0.33 * spread), 30.0, 1_200.0).round(5).astype(np.float32)
-    return Catalogue(artists, titles, durations, AliasTable.from_weights(_power_law_weights(artists, titles)))
+    weights = _power_law_weights(artists, titles)
+    return Catalogue(artists, titles, durations, _artist_keys(artists), weights, AliasTable.from_weights(weights))

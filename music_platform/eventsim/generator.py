@@ -15,6 +15,7 @@ from music_platform.eventsim.options import GeneratorOptions, Plan, make_plan
 from music_platform.eventsim.population import create_population
 from music_platform.eventsim.rendering import EVENT_TYPES, PAGE_VIEWS, ROWS_AT_ONCE, Renderer
 from music_platform.eventsim.simulation import EventBatch, Simulation
+from music_platform.eventsim.song_choice import SongsByTaste, song_choice
 
 # Bounds memory: about 100 bytes a page view while simulated, and two batches live at once.
 _PAGE_VIEWS_AT_ONCE = 800_000
@@ -63,13 +64,22 @@ class Run:
 
     def __init__(self, plan: Plan) -> None:
         request = plan.request
+        self.plan = plan
         population = create_population(plan.config, request)
         self.start, self.end = request.start, request.end
         self.listeners = len(population)
-        self.simulation = Simulation(plan.config, plan.catalogue, population, request.seed)
+        self.songs = song_choice(plan.catalogue, request.seed, self.listeners, plan.taste)
+        self.simulation = Simulation(plan.config, self.songs, population, request.seed)
         self.renderer = Renderer(plan.config, self.simulation.machine, plan.catalogue, population)
         # Sessions under way at the start began before it; their earlier page views are nobody's business.
         self.simulation.advance(self.start, keep=False)
+
+    def write_truth(self) -> None:
+        """Write the tastes planted to where the plan wants them, if it does; raises ``GeneratorError``."""
+        if self.plan.truth is not None and isinstance(self.songs, SongsByTaste):
+            from music_platform.eventsim.truth import write_truth  # Parquet takes its time to import
+
+            write_truth(self.plan.truth, self.plan, self.songs)
 
     def batches(self, page_views_at_once: int = _PAGE_VIEWS_AT_ONCE) -> Iterator[tuple[int, EventBatch]]:
         """The page views of the whole period, in pieces of about the given size, each with its end time."""
@@ -109,6 +119,7 @@ def generate_files(
         raise GeneratorError(
             f"Cannot write {error.filename or directory}: {error.strerror}. Check --output."
         ) from error
+    run.write_truth()
     summary.seconds = time.monotonic() - began
     return summary
 

@@ -12,6 +12,7 @@ from music_platform.eventsim.catalogue import Catalogue, generated_catalogue, re
 from music_platform.eventsim.config import ListenerConfig, load_config
 from music_platform.eventsim.errors import GeneratorError
 from music_platform.eventsim.population import MOST_LISTENERS, PopulationRequest
+from music_platform.eventsim.tastes import STRONGEST, TasteStrength
 
 DEFAULT_USERS = 1_000
 DEFAULT_DAYS = 14.0
@@ -25,7 +26,8 @@ class GeneratorOptions:
     ``start`` and ``end``: a time without a zone is UTC; fractions of a second are cut off. ``days`` stands in for a
     missing ``end``. Rates are annual (0.01 means 1 %). ``songs``: a catalogue file; without it one is generated.
     ``keep_song_text``: do not garble the catalogue's texts the way Eventsim does. ``continuous``: begin now and go on
-    for two years, unless the options say otherwise.
+    for two years, unless the options say otherwise. ``taste``: from 0, songs by popularity alone, to ``STRONGEST``; what
+    lies between, ``TasteStrength`` says. ``truth``: a folder for the tastes planted, in Parquet.
     """
 
     config: Path | None = None
@@ -41,15 +43,19 @@ class GeneratorOptions:
     continuous: bool = False
     tag: str | None = None
     first_user_id: int | None = None
+    taste: float = 0.0
+    truth: Path | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One run, complete: configuration, catalogue and the request for listeners with its times."""
+    """One run, complete: configuration, catalogue, the request for listeners with its times, and their taste."""
 
     config: ListenerConfig
     catalogue: Catalogue
     request: PopulationRequest
+    taste: TasteStrength
+    truth: Path | None
 
 
 def make_plan(options: GeneratorOptions) -> Plan:
@@ -67,6 +73,10 @@ def make_plan(options: GeneratorOptions) -> Plan:
             raise GeneratorError(f"The {name} rate must be a number from 0 to 1000, not {rate}. Check --{name}-rate.")
     if not 0 <= first_user_id < 2**53:
         raise GeneratorError(f"The first user id must be from 0 to 2**53, not {first_user_id}. Check --first-user-id.")
+    if not 0 <= options.taste <= STRONGEST:
+        raise GeneratorError(f"The taste must be a number from 0 to {STRONGEST:g}, not {options.taste}. Check --taste.")
+    if options.truth is not None and not options.taste:
+        raise GeneratorError("There is no taste to write to --truth: give --taste, a number above 0.")
     catalogue = (
         generated_catalogue() if options.songs is None else read_catalogue(options.songs, options.keep_song_text)
     )
@@ -80,7 +90,8 @@ def make_plan(options: GeneratorOptions) -> Plan:
         first_user_id=first_user_id,
         tag=_first(options.tag, config.tag, None),
     )
-    return Plan(config=config, catalogue=catalogue, request=request)
+    strength = TasteStrength(options.taste)
+    return Plan(config=config, catalogue=catalogue, request=request, taste=strength, truth=options.truth)
 
 
 def _first(*values: Any) -> Any:

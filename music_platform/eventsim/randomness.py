@@ -5,7 +5,7 @@ any number of threads. What is drawn, and what for, does not belong here.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,9 @@ import numpy.typing as npt
 UnsignedArray = npt.NDArray[np.uint64]
 IntegerArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+
+# A listener's counters are its position, shifted by these bits, and the number of draws made for it so far.
+COUNTER_BITS = np.uint64(32)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -108,6 +111,11 @@ class AliasTable:
         threshold = np.rint(np.clip(scaled, 0.0, 1.0) * 2.0**32).astype(np.uint64)
         return cls(threshold=threshold, alias=np.array(alias, dtype=np.int64))
 
+    @classmethod
+    def empty(cls) -> "AliasTable":
+        """A table without outcomes, which cannot be drawn from."""
+        return cls(threshold=np.empty(0, dtype=np.uint64), alias=np.empty(0, dtype=np.int64))
+
     def draw(self, half: UnsignedArray) -> IntegerArray:
         """One outcome for each number below 2**32."""
         scaled = half * np.uint64(self.alias.size)
@@ -118,25 +126,47 @@ class AliasTable:
 
 @dataclass(frozen=True)
 class AliasRows:
-    """Several alias tables side by side, which draw numbers that stand for outcomes.
+    """Several alias tables one behind the other, which draw numbers that stand for outcomes.
 
-    Column ``c`` of row ``r`` stands at ``r * width + c``: its threshold and the numbers below it and above.
+    ``first`` and ``width``: by row, the position and the number of its cells. By cell: ``threshold`` (of 2**32), and the
+    numbers ``below`` it and ``above``.
     """
 
-    width: int
+    first: IntegerArray
+    width: UnsignedArray
     threshold: UnsignedArray
     below: IntegerArray
     above: IntegerArray
 
     @classmethod
     def from_outcomes(cls, rows: Sequence[Sequence[tuple[int, float]]]) -> "AliasRows":
-        """One table for each row of (number, weight) pairs."""
-        width = max(len(row) for row in rows)
-        padded = [[*row, *[(0, 0.0)] * (width - len(row))] for row in rows]
-        tables = [AliasTable.from_weights([weight for _, weight in row]) for row in padded]
-        numbers = [np.array([number for number, _ in row], dtype=np.int64) for row in padded]
+        """One table for each row of (number, weight) pairs.
+
+        All rows are filled up to the longest one by outcomes of weight 0. What is drawn depends on that: the bytes of a
+        seed would change without it.
+        """
+        longest = max(len(row) for row in rows)
+        padded = [[*row, *[(0, 0.0)] * (longest - len(row))] for row in rows]
+        return cls.from_weights(
+            (np.array([number for number, _ in row], dtype=np.int64), np.array([weight for _, weight in row]))
+            for row in padded
+        )
+
+    @classmethod
+    def from_weights(cls, rows: Iterable[tuple[IntegerArray, FloatArray]]) -> "AliasRows":
+        """One table for each row of numbers and their weights. A cell takes 24 bytes; a row has as many as numbers.
+
+        A row without numbers takes its place, but cannot be drawn from.
+        """
+        numbers: list[IntegerArray] = []
+        tables: list[AliasTable] = []
+        for own, weights in rows:
+            numbers.append(own)
+            tables.append(AliasTable.from_weights(weights) if own.size else AliasTable.empty())
+        width = np.array([own.size for own in numbers], dtype=np.int64)
         return cls(
-            width=width,
+            first=np.cumsum(width) - width,
+            width=width.astype(np.uint64),
             threshold=np.concatenate([table.threshold for table in tables]),
             below=np.concatenate(numbers),
             above=np.concatenate([own[table.alias] for own, table in zip(numbers, tables, strict=True)]),
@@ -144,8 +174,8 @@ class AliasRows:
 
     def draw(self, rows: IntegerArray, half: UnsignedArray) -> IntegerArray:
         """One outcome's number for each pair of a row and a number below 2**32."""
-        scaled = half * np.uint64(self.width)
-        cell = rows * self.width
+        scaled = half * self.width.take(rows)
+        cell = self.first.take(rows)
         cell += (scaled >> _SHIFT_32).view(np.int64)
         scaled &= _LOW_32_BITS
         return np.where(scaled < self.threshold.take(cell), self.below.take(cell), self.above.take(cell))

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from music_platform.eventsim.calendar import ListeningCalendar
-from music_platform.eventsim.catalogue import Catalogue
 from music_platform.eventsim.config import ListenerConfig
 from music_platform.eventsim.population import Population
 from music_platform.eventsim.randomness import (
+    COUNTER_BITS,
     IntegerArray,
     UnsignedArray,
     high_half,
@@ -21,10 +21,10 @@ from music_platform.eventsim.randomness import (
     standard_exponential,
     stream_key,
 )
+from music_platform.eventsim.song_choice import SongChoice
 from music_platform.eventsim.state_machine import REDIRECT, SONG, StateMachine
 
 _NEVER = np.iinfo(np.int64).max
-_COUNTER_BITS = np.uint64(32)
 _ONE = np.uint64(1)
 _LONGEST_GAP_SECONDS = 1_600_000_000.0
 
@@ -74,7 +74,7 @@ class _Listeners:
 
     @property
     def user(self) -> IntegerArray:
-        return (self.counter >> _COUNTER_BITS).view(np.int64)
+        return (self.counter >> COUNTER_BITS).view(np.int64)
 
 
 _FIELDS = tuple(field.name for field in fields(_Listeners))
@@ -83,15 +83,14 @@ _FIELDS = tuple(field.name for field in fields(_Listeners))
 class Simulation:
     """The listeners of one run from its start on; ``advance`` moves the clock and hands out what happened."""
 
-    def __init__(self, config: ListenerConfig, catalogue: Catalogue, population: Population, seed: int) -> None:
+    def __init__(self, config: ListenerConfig, songs: SongChoice, population: Population, seed: int) -> None:
         self.machine = StateMachine.create(config)
         self.calendar = ListeningCalendar.create(
             config.damping, config.weekend_damping, config.weekend_damping_offset, config.weekend_damping_scale
         )
         self.session_gap = config.session_gap
         self.population = population
-        self.popularity = catalogue.popularity
-        self.play_seconds = np.floor(catalogue.durations).astype(np.int64)
+        self.songs = songs
         self.key = stream_key(seed, "page views")
         self.gap_key = stream_key(seed, "seconds between page views")
         self.first_key = stream_key(seed, "first sessions")
@@ -108,14 +107,14 @@ class Simulation:
         mean_gap = self.population.beta.astype(np.int64)
         start = self.population.joined - 2 * mean_gap
         earliest = self.population.joined - mean_gap
-        counters = users << _COUNTER_BITS
+        counters = users << COUNTER_BITS
         pending = np.arange(count)
         while pending.size:
             found, moved = self._session_starts(counters[pending], start[pending], self.first_key)
             start[pending], counters[pending] = found, moved
             pending = pending[found < earliest[pending]]
         sessions = np.arange(1, count + 1, dtype=np.int64)
-        return self._opened(users << _COUNTER_BITS, start, groups, sessions)
+        return self._opened(users << COUNTER_BITS, start, groups, sessions)
 
     def _session_starts(
         self, counters: UnsignedArray, last: IntegerArray, key: np.uint64
@@ -123,7 +122,7 @@ class Simulation:
         """When the next session of each listener starts after ``last``, and the counters moved on by what was drawn."""
         starts = last.copy()
         counters = counters.copy()
-        mean_gaps = self.population.beta.take((counters >> _COUNTER_BITS).view(np.int64))
+        mean_gaps = self.population.beta.take((counters >> COUNTER_BITS).view(np.int64))
         pending = np.arange(last.size)
         since = last
         while pending.size:
@@ -147,7 +146,8 @@ class Simulation:
         machine = self.machine
         bits = random_bits(self.key, counters)
         state = machine.first_states.draw(groups, high_half(bits))
-        song = self.popularity.draw(low_half(bits))
+        self.songs.begin_sessions(counters)
+        song, heard_seconds = self.songs.choose(counters, low_half(bits))
         plays = machine.kind.take(state) == SONG
         return _Listeners(
             counter=counters + _ONE,
@@ -156,7 +156,7 @@ class Simulation:
             session=sessions,
             item=np.zeros(starts.size, dtype=np.int64),
             song=song,
-            song_end=np.where(plays, starts + self.play_seconds.take(song), -_NEVER),
+            song_end=np.where(plays, starts + heard_seconds, -_NEVER),
             after_login=np.zeros(starts.size, dtype=np.bool_),
         )
 
@@ -181,14 +181,14 @@ class Simulation:
         state[~goes_on] = 0
         kind = machine.kind.take(state)
         plays = kind == SONG
-        song = np.where(plays, self.popularity.draw(low_half(bits)), now.song)
+        chosen, heard_seconds = self.songs.choose(now.counter, low_half(bits))
         song_runs = plays & (now.song_end > now.ts)
         ts = np.where(song_runs, now.song_end, now.ts + 1)
         # Only these wait for a time of chance; the others follow a redirect or the end of a song.
         pausing = np.flatnonzero((kind != REDIRECT) & goes_on & ~song_runs)
         counters = now.counter[pausing]
         pause = standard_exponential(high_half(random_bits(self.gap_key, counters)))
-        pause *= self.population.alpha.take((counters >> _COUNTER_BITS).view(np.int64))
+        pause *= self.population.alpha.take((counters >> COUNTER_BITS).view(np.int64))
         ts[pausing] = now.ts[pausing] + np.minimum(pause, _LONGEST_GAP_SECONDS).astype(np.int64)
         following = _Listeners(
             counter=now.counter + _ONE,
@@ -196,8 +196,8 @@ class Simulation:
             state=state,
             session=now.session,
             item=now.item + 1,
-            song=song,
-            song_end=np.where(plays, ts + self.play_seconds.take(song), now.song_end),
+            song=np.where(plays, chosen, now.song),
+            song_end=np.where(plays, ts + heard_seconds, now.song_end),
             # A redirect does not count as a page of its own, so the page before it is remembered once more.
             after_login=np.where(kind == REDIRECT, now.after_login, machine.is_login.take(now.state)),
         )
@@ -260,7 +260,7 @@ class Simulation:
         session[fresh] = numbers[-1 - session[fresh]]
         return EventBatch(
             ts=ordered("ts"),
-            user=(ordered("counter") >> _COUNTER_BITS).view(np.int64),
+            user=(ordered("counter") >> COUNTER_BITS).view(np.int64),
             state=ordered("state"),
             session=session,
             item=ordered("item"),
@@ -284,7 +284,7 @@ class Simulation:
         """Positions in order of time, then listener, then occurrence."""
         ts = np.concatenate([part.ts for part in seen])
         counter = np.concatenate([part.counter for part in seen])
-        user = counter >> _COUNTER_BITS
+        user = counter >> COUNTER_BITS
         draws = counter - first_draws.take(user.view(np.int64))
         ts -= ts.min()
         draw_bits, user_bits = int(draws.max()).bit_length(), int(user.max()).bit_length()

@@ -37,6 +37,7 @@ def stream(
     """
     began = time.monotonic()
     run = Run(plan)
+    run.write_truth()  # a stream may never end
     summary = GenerationSummary(listeners=run.listeners, start=run.start, end=run.start)
     steps = run.batches(_PAGE_VIEWS_A_STEP) if pace.speed is None else _timed_steps(run, pace.speed, stop)
     streaming_since = time.monotonic()

@@ -24,12 +24,13 @@ class LiveProducer:
     """Streams events in a thread of its own, from the beginning of a ``with`` block to ``stop``, or to the block's end.
 
     ``seconds`` is the pause between two landings; each lands an object for every event type and hour that had events.
+    ``taste`` is the strength of the listeners' tastes; 0: all hear songs by popularity.
     ``lines`` and ``objects`` count what has been landed.
     """
 
-    def __init__(self, store: ObjectStore, *, users: int, seed: int, seconds: float) -> None:
+    def __init__(self, store: ObjectStore, *, users: int, seed: int, seconds: float, taste: float = 0.0) -> None:
         self._store = store
-        self._options = GeneratorOptions(users=users, seed=seed, continuous=True)
+        self._options = GeneratorOptions(users=users, seed=seed, continuous=True, taste=taste)
         self._seconds = seconds
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="producer")

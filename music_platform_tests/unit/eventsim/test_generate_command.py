@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from music_platform.cli.generate import generate
 from music_platform.eventsim import EVENT_TYPES
+from music_platform.settings import current_settings
 
 _APP = typer.Typer()
 _APP.command()(generate)
@@ -37,6 +39,36 @@ def test_a_short_stream(tmp_path: Path) -> None:
     assert (tmp_path / "page_view_events.jsonl").stat().st_size > 0
 
 
+def test_tastes_are_written_where_they_are_wanted(tmp_path: Path) -> None:
+    arguments = ["-o", str(tmp_path / "events"), "-n", "50", "--from", "2026-11-01", "--days", "1", "--taste", "2"]
+    assert _invoke(*arguments, "--truth", str(tmp_path / "truth"))[0] == 0
+    assert sorted(path.name for path in (tmp_path / "truth").iterdir()) == [
+        "listeners.parquet",
+        "plays.parquet",
+        "songs.parquet",
+    ]
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("MUSIC_PLATFORM_LAKE", str(tmp_path / "lake"))
+    current_settings.cache_clear()
+    yield tmp_path / "lake"
+    current_settings.cache_clear()
+
+
+@pytest.mark.parametrize("folder", ["lake", "lake/truth", "other/../lake/truth", "link/truth"])
+def test_the_truth_never_enters_the_lake(tmp_path: Path, lake: Path, folder: str) -> None:
+    for name in ("lake", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(lake)
+    code, output = _invoke("-o", str(tmp_path / "events"), "--taste", "1", "--truth", str(tmp_path / folder))
+    assert code == 2
+    assert "lies in the lake" in output
+    assert list(lake.iterdir()) == []
+    assert not (tmp_path / "events").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -49,6 +81,10 @@ def test_a_short_stream(tmp_path: Path) -> None:
         (["--speed", "2"], 2, "need --continuous"),
         (["--continuous", "--speed", "0"], 2, "above 0"),
         (["--users", "0"], 2, "--users"),
+        (["--taste", "-1"], 2, "--taste"),
+        (["--taste", "1000"], 1, "The taste must be a number from 0 to 100, not 1000.0. Check --taste."),
+        (["--truth", "truth"], 2, "--truth needs --taste"),
+        (["--taste", "1", "--truth", "s3://bucket/lake/truth"], 2, "is not a folder of this machine"),
     ],
 )
 def test_errors_name_the_option(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:

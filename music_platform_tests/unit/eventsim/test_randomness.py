@@ -70,6 +70,16 @@ def test_rows_draw_each_from_its_own_weights() -> None:
     assert (drawn[1::2] == 6).mean() == pytest.approx(0.75, abs=0.005)
 
 
+def test_rows_of_different_widths_take_no_more_than_their_own_cells() -> None:
+    numbers = [np.array([4]), np.array([], dtype=np.int64), np.arange(10, 20)]
+    rows = AliasRows.from_weights((own, np.ones(own.size)) for own in numbers)
+    assert rows.threshold.size == 11
+    row = np.where(_COUNTERS % np.uint64(2) == 0, 0, 2)
+    drawn = rows.draw(row, high_half(random_bits(stream_key(5, "t"), _COUNTERS)))
+    assert set(drawn[::2].tolist()) == {4}
+    assert np.bincount(drawn[1::2])[10:] / (drawn.size / 2) == pytest.approx(0.1, abs=0.005)
+
+
 @pytest.mark.parametrize("weights", [[], [0, 0], [-1, 2], [float("nan")], [float("inf")]])
 def test_weights_that_make_no_sense_are_refused(weights: list[float]) -> None:
     with pytest.raises(ValueError, match="weights must be"):

@@ -243,6 +243,18 @@ def test_files_grow_by_the_same_lines_as_in_batch(tmp_path: Path, expected: Any)
         assert summary.rows[event_type] == len(records)
 
 
+def test_a_stream_by_taste_sends_the_same_as_files_and_its_truth(tmp_path: Path) -> None:
+    options = replace(_OPTIONS, taste=1.0, truth=tmp_path / "truth of files")
+    generate_files(options, tmp_path / "files")
+    sink = FileSink(tmp_path / "stream")
+    plan = make_plan(replace(options, truth=tmp_path / "truth of stream"))
+    stream(plan, sink, Pace(speed=200_000.0), threading.Event())
+    sink.close()
+    for one, other in (("files", "stream"), ("truth of files", "truth of stream")):
+        contents = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in (one, other)]
+        assert {name: content for name, content in contents[0].items() if content} == contents[1]
+
+
 def test_a_stream_stops_after_its_duration(tmp_path: Path) -> None:
     plan = make_plan(replace(_OPTIONS, days=100))
     began = time.monotonic()
