@@ -43,7 +43,12 @@ from music_platform.orchestration.spark_resource import SparkResource
 from music_platform.serving.druid.client import DruidResource
 from music_platform.serving.superset.client import SupersetResource
 from music_platform.settings import Settings, current_settings
-from music_platform.tables.catalogue import made_derived_tables, made_gold_tables, made_tables
+from music_platform.tables.catalogue import (
+    made_derived_tables,
+    made_gold_tables,
+    made_recommendation_tables,
+    made_tables,
+)
 
 
 def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] | None = None) -> dg.Definitions:
@@ -56,6 +61,7 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
     spark = SparkResource.from_settings(settings)
     hours, days = hourly_partitions(settings.start), daily_partitions(settings.start)
     gold_tables = made_gold_tables(is_served=settings.druid_enabled).values()
+    recommendations = made_recommendation_tables(is_served=settings.druid_enabled).values()
     tables = made_tables(is_served=settings.druid_enabled).values()
     assets = [
         *landing_assets(hours),
@@ -63,7 +69,7 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
         *silver_assets(hours),
         collector_errors_asset(hours),
         *gold_assets(gold_tables, hours, days),
-        *recommendation_assets(hours, days),
+        *recommendation_assets(recommendations, hours, days),
     ]
     derived = made_derived_tables(is_served=settings.druid_enabled)
     checks = [*(step.to_dagster() for step in (*SPINE_STEPS, *derived_steps(derived))), *clock_checks(tables)]

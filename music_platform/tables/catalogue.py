@@ -66,12 +66,19 @@ def made_gold_tables(*, is_served: bool) -> dict[str, GoldTable]:
     return {path: table for path, table in GOLD_TABLES.items() if is_served or not table.is_made_only_to_be_served}
 
 
+def made_recommendation_tables(*, is_served: bool) -> dict[str, DerivedTable]:
+    """The tables of the recommendations that are made, by path, as ``made_gold_tables``."""
+    tables = RECOMMENDATION_TABLES.items()
+    return {path: table for path, table in tables if is_served or not table.is_made_only_to_be_served}
+
+
 def made_derived_tables(*, is_served: bool) -> list[DerivedTable]:
-    """The tables of gold that are made, and those of the recommendations; each after its inputs."""
-    return [*made_gold_tables(is_served=is_served).values(), *RECOMMENDATION_TABLES.values()]
+    """The tables of gold and of the recommendations that are made; each after its inputs."""
+    recommended = made_recommendation_tables(is_served=is_served)
+    return [*made_gold_tables(is_served=is_served).values(), *recommended.values()]
 
 
 def made_tables(*, is_served: bool) -> dict[str, TableContract]:
     """The tables of all layers that are made, by path, as ``made_gold_tables``."""
-    gold_tables = made_gold_tables(is_served=is_served)
-    return {path: table for path, table in TABLES.items() if path not in GOLD_TABLES or path in gold_tables}
+    made = {table.contract.path for table in made_derived_tables(is_served=is_served)}
+    return {path: contract for path, contract in TABLES.items() if path not in _DERIVED_TABLES or path in made}

@@ -30,3 +30,4 @@ class ModelTable:
     version: str = "1"
 
     reads_hours = False
+    is_made_only_to_be_served = False

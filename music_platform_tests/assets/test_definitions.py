@@ -43,6 +43,18 @@ def test_the_snapshot_has_every_table_with_its_checks() -> None:
     assert all(asset["description"] and asset["owners"] and asset["group"] for asset in described["assets"].values())
 
 
+def test_what_druid_alone_reads_is_made_where_druid_serves() -> None:
+    only_served = {"gold/pipeline", "recommendations/recommendations_by_name", "recommendations/similar_songs_by_name"}
+    found = {}
+    for is_served in (False, True):
+        settings = Settings(lake="/lake", druid_enabled=is_served)
+        repository = build_definitions(settings).get_repository_def()
+        found[is_served] = {key.to_user_string() for key in repository.assets_defs_by_key}
+        checked = {key.asset_key.to_user_string() for key in repository.asset_checks_defs_by_key}
+        assert set(made_tables(is_served=is_served)) <= found[is_served] & checked
+    assert (found[True] - found[False]) & set(TABLES) == only_served
+
+
 def test_every_table_is_kept_fresh_and_the_daily_ones_follow_the_hours() -> None:
     assets = describe_definitions()["assets"]
     partitioned = {key: asset for key, asset in assets.items() if asset["partitions"] is not None}

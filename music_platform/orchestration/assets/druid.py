@@ -11,6 +11,7 @@ from music_platform.orchestration.io_managers.partition_metadata import add_part
 from music_platform.serving.druid.client import DruidResource, Origin
 from music_platform.serving.druid.datasources import DATASOURCES, Datasource
 from music_platform.serving.druid.ingestion_spec import columns_of, interval_of
+from music_platform.serving.druid.kept_days import in_words
 from music_platform.serving.druid.replacement import replace_partitions
 from music_platform.tables.contract import Cadence
 from music_platform.tables.schemas import describe_column, fingerprint
@@ -59,10 +60,12 @@ def _druid_asset(datasource: Datasource, partitions: dg.PartitionsDefinition) ->
                     "interval": interval_of(partition, partition),
                     "task": done.task_id,
                 }
+                if done is not None and partition in done.partitions
+                else {"rows": 0, "not_served": f"{in_words(datasource)}, and this one is older"}
                 for partition, rows in gold.rows.items()
             },
         )
-        if len(gold.rows) > 1:  # how long the task took says nothing of one of its partitions
+        if done is None or len(gold.rows) > 1:  # how long the task took says nothing of one of its partitions
             return dg.MaterializeResult()
         return dg.MaterializeResult(
             metadata={

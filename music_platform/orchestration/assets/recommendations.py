@@ -34,17 +34,19 @@ from music_platform.partitions import partition_before
 from music_platform.recommendation.days import MAKERS, Made
 from music_platform.recommendation.parameters import Parameters
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import RECOMMENDATION_TABLES
+from music_platform.tables.catalogue import DerivedTable
 from music_platform.tables.model_table import ModelTable
 
 _LONGEST_CELL = 300
 
 
-def recommendation_assets(hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """One asset for each table of the recommendations."""
+def recommendation_assets(
+    tables: Iterable[DerivedTable], hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition
+) -> list[dg.AssetsDefinition]:
+    """One asset for each of these tables of the recommendations."""
     return [
         asset
-        for table in RECOMMENDATION_TABLES.values()
+        for table in tables
         for asset in ([_asset(table, days)] if isinstance(table, ModelTable) else gold_assets([table], hours, days))
     ]
 

@@ -1,4 +1,5 @@
-"""Every Druid datasource: which gold table it serves, with which of its columns, and how its segments are cut.
+"""Every Druid datasource: which table it serves, of gold or of the recommendations, with which of its columns, and how its
+segments are cut.
 
 Add a datasource here and it is an asset with checks, an ingestion spec in druid/datasources/ and a place in docs/serving.md.
 """
@@ -20,6 +21,9 @@ from music_platform.tables.gold.pipeline import PIPELINE
 from music_platform.tables.gold.retention_cohorts import RETENTION_COHORTS
 from music_platform.tables.gold.top_artists import TOP_ARTISTS
 from music_platform.tables.gold.top_songs import TOP_SONGS
+from music_platform.tables.recommendations.evaluation import EVALUATION
+from music_platform.tables.recommendations.recommendations_by_name import RECOMMENDATIONS_BY_NAME
+from music_platform.tables.recommendations.similar_songs_by_name import SIMILAR_SONGS_BY_NAME
 
 
 class Granularity(StrEnum):
@@ -44,11 +48,12 @@ class DistinctCount:
 
 @dataclass(frozen=True, kw_only=True)
 class Datasource:
-    """A datasource of the rows of one gold table, partition by partition.
+    """A datasource of the rows of one table of gold or of the recommendations, partition by partition.
 
     ``columns`` are the table's columns that it holds, without its time. Where ``row_count`` names a metric the rows are rolled
-    up by the other columns and ``query_granularity``; ``distinct_counts`` are kept as sketches beside it. ``version`` is raised
-    when the same gold rows come to give other segments.
+    up by the other columns and ``query_granularity``; ``distinct_counts`` are kept as sketches beside it. ``keeps_days``
+    is how many days it keeps of a daily table, the last published one among them; None keeps all. ``version`` is raised when the
+    same rows of the table come to give other segments.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Datasource:
     query_granularity: Granularity = Granularity.NONE
     row_count: str | None = None
     distinct_counts: tuple[DistinctCount, ...] = ()
+    keeps_days: int | None = None
     version: str = "1"
 
     @property
@@ -171,6 +177,29 @@ _DATASOURCES = (
         contract=PIPELINE,
         description="One row an hour and hourly table, in quarantine one for each rule: rows, bytes and lag.",
         columns=("layer", "table_name", "rule", "row_count", "byte_count", "lag_seconds"),
+    ),
+    Datasource(
+        name="recommendations",
+        contract=RECOMMENDATIONS_BY_NAME,
+        description="The first songs that each listener is offered, by name; the last days alone.",
+        columns=("user_key", "user_id", "rank", "song_key", "title", "artist", "source", "weight"),
+        keeps_days=3,
+    ),
+    Datasource(
+        name="similar_songs",
+        contract=SIMILAR_SONGS_BY_NAME,
+        description="The songs most similar to each song, by name; the last day alone.",
+        columns=("song_key", "title", "artist", "rank", "similar_song_key", "similar_title", "similar_artist", "similarity"),
+        keeps_days=1,
+    ),
+    Datasource(
+        name="recommendation_quality",
+        contract=EVALUATION,
+        description="What the lists of the day before were worth on each day, beside popularity's and the model's alone.",
+        columns=(
+            "model", "weight", "judged_listeners", "ndcg_at_10", "map_at_10", "recall_at_20", "recall_at_50",
+            "hit_rate_at_10", "coverage_at_10", "novelty_at_10", "gain_over_popularity", "gain_standard_error",
+        ),
     ),
 )  # fmt: skip
 DATASOURCES: dict[str, Datasource] = {datasource.name: datasource for datasource in _DATASOURCES}

@@ -147,5 +147,26 @@ _QUERIES = (
         "rule, SUM(row_count) AS row_count",
         "AND rule IS NOT NULL GROUP BY 1 ORDER BY 2 DESC",
     ),
+    _query(
+        "most_offered_songs",
+        "recommendations",
+        "Which songs are offered to the most listeners?",
+        "title, artist, COUNT(DISTINCT user_key) AS listeners",
+        "GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 10",
+    ),
+    _query(
+        "most_similar_songs",
+        "similar_songs",
+        "Which songs are the most alike?",
+        "title, artist, similar_title, similar_artist, MAX(similarity) AS similarity",
+        "GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC LIMIT 10",
+    ),
+    _query(
+        "recommendation_quality",
+        "recommendation_quality",
+        "How good were the lists, and how much better than popularity's?",
+        '__time AS "day", model, weight, ndcg_at_10, gain_over_popularity, gain_standard_error',
+        "ORDER BY __time",
+    ),
 )
 QUERIES: dict[str, DashboardQuery] = {query.name: query for query in _QUERIES}

@@ -17,6 +17,7 @@ from music_platform.partitions import describe_partitions
 from music_platform.serving.druid.client import DruidResource, Origin, TaskReport
 from music_platform.serving.druid.datasources import Datasource
 from music_platform.serving.druid.ingestion_spec import files_input, ingestion_task, interval_of, no_input
+from music_platform.serving.druid.kept_days import drop_older_days, in_words, kept_of
 from music_platform.serving.druid.queries import within
 from music_platform.tables.contract import Cadence
 
@@ -25,8 +26,9 @@ _COUNT_POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Replacement:
-    """What was done, and how long its phases took, in seconds."""
+    """What was done, and how long its phases took, in seconds; ``partitions`` are those that are served now."""
 
+    partitions: tuple[str, ...]
     task_id: str
     ingestion_seconds: float
     loading_seconds: float
@@ -41,13 +43,20 @@ def replace_partitions(
     *,
     load_seconds: float,
     tell: Callable[[str], None],
-) -> Replacement:
+) -> Replacement | None:
     """Replace the interval of gold's partitions, which follow one another, by their rows, in one task.
+
+    A datasource that keeps the last days alone takes those of them that it keeps, and drops older days at the end; None where
+    it keeps none of the partitions.
 
     Raises ``DruidIngestionError`` that names datasource, partitions and what differs, and what Druid's resource raises. As
     long as the new segments are not all in, or when the task fails, the datasource serves what it served before.
     """
+    given, gold = list(gold.manifests), kept_of(datasource, gold)
     partitions = list(gold.manifests)
+    if not partitions:
+        tell(f"{datasource.path} {describe_partitions(given)}: nothing is served of it, for {in_words(datasource)}")
+        return None
     what = f"{datasource.path} {describe_partitions(partitions)}"
     interval = interval_of(partitions[0], partitions[-1])
     rows = sum(gold.rows.values())
@@ -61,7 +70,9 @@ def replace_partitions(
     loaded = time.monotonic()
     _wait_for_counts(what, datasource, gold, druid, origin, load_seconds)
     counted = time.monotonic()
-    done = Replacement(report.task_id, ingested - started, loaded - ingested, counted - loaded)
+    if dropped := drop_older_days(datasource, gold, druid):
+        tell(f"{datasource.path}: {dropped} segments of older days are out of service, for {in_words(datasource)}")
+    done = Replacement(tuple(partitions), report.task_id, ingested - started, loaded - ingested, counted - loaded)
     tell(
         f"{what}: {rows:,} rows can be queried, after {done.ingestion_seconds:.1f} s of ingestion, "
         f"{done.loading_seconds:.1f} s of loading and {done.counting_seconds:.1f} s until Druid counted them all"

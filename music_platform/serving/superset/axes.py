@@ -6,6 +6,7 @@ from typing import Any
 
 from music_platform.serving.superset.model import Metric
 
+PERCENT = ",.1%"
 HOUR, DAY = "PT1H", "P1D"
 _ON_AXIS = {HOUR: "%b %d %H:00", DAY: "%b %d"}
 _IN_TOOLTIP = {HOUR: "%a, %b %d %H:00", DAY: "%a, %b %d"}

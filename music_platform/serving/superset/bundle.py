@@ -25,9 +25,10 @@ from music_platform.serving.superset.model import (
     stable_uuid,
 )
 from music_platform.serving.superset.pipeline import PIPELINE
+from music_platform.serving.superset.recommendations import RECOMMENDATIONS
 from music_platform.serving.superset.style_sheet import STYLE_SHEET
 
-DASHBOARDS: tuple[Dashboard, ...] = (LISTENING, ENGAGEMENT, CONVERSION, PIPELINE)
+DASHBOARDS: tuple[Dashboard, ...] = (LISTENING, ENGAGEMENT, CONVERSION, RECOMMENDATIONS, PIPELINE)
 DATABASE_NAME = "Druid"
 DATABASE_UUID = stable_uuid("database", "druid")
 _VERSION = "1.0.0"
@@ -274,9 +275,9 @@ def _time_filter() -> dict[str, Any]:
 
 def _value_filter(dashboard: Dashboard, value_filter: ValueFilter) -> dict[str, Any]:
     numbers = _numbered(dashboard)
-    unaffected = [
-        numbers[chart.key] for chart in dashboard.charts if value_filter.column not in chart.dataset.column_names
-    ]
+    affected = dashboard.charts_of(value_filter)
+    unaffected = [numbers[chart.key] for chart in dashboard.charts if chart not in affected]
+    chooses_one = value_filter.of_chart is not None
     return {
         "id": f"NATIVE_FILTER-{value_filter.column}",
         "name": value_filter.name,
@@ -285,11 +286,11 @@ def _value_filter(dashboard: Dashboard, value_filter: ValueFilter) -> dict[str, 
         "targets": [{"datasetUuid": value_filter.dataset.uuid, "column": {"name": value_filter.column}}],
         "scope": {"rootPath": ["ROOT_ID"], "excluded": unaffected},
         "controlValues": {
-            "multiSelect": True,
-            "enableEmptyFilter": False,
-            "defaultToFirstItem": False,
+            "multiSelect": not chooses_one,
+            "enableEmptyFilter": chooses_one,
+            "defaultToFirstItem": chooses_one,
             "inverseSelection": False,
-            "searchAllOptions": False,
+            "searchAllOptions": chooses_one,
         },
         "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
         "cascadeParentIds": [],

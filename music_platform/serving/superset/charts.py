@@ -18,7 +18,15 @@ _ALL = Where()
 
 
 def big_number(
-    key: str, title: str, description: str, dataset: Dataset, metric: str, *, subtitle: str = "", where: Where = _ALL
+    key: str,
+    title: str,
+    description: str,
+    dataset: Dataset,
+    metric: str,
+    *,
+    subtitle: str = "",
+    where: Where = _ALL,
+    may_be_empty: bool = False,
 ) -> Chart:
     """One number."""
     parameters = {
@@ -28,9 +36,8 @@ def big_number(
         "header_font_size": 0.4,
         "subtitle_font_size": 0.125,
     }
-    return _chart(
-        key, title, description, dataset, "big_number_total", parameters, where, query_of([], [metric], where)
-    )
+    query = query_of([], [metric], where)
+    return _chart(key, title, description, dataset, "big_number_total", parameters, where, query, may_be_empty)
 
 
 def time_series(
@@ -179,16 +186,20 @@ def table(
     metrics: Sequence[str],
     *,
     most: int,
+    sort_by: str | None = None,
     smallest_first: bool = False,
     where: Where = _ALL,
     may_be_empty: bool = False,
 ) -> Chart:
-    """Rows with measures, in the order of the first one: the largest first, or the smallest."""
+    """Rows with measures, the largest first or the smallest: by the measure ``sort_by``, which need not be shown, else by
+    the first one.
+    """
+    order = sort_by or metrics[0]
     parameters = {
         "query_mode": "aggregate",
         "groupby": list(columns),
         "metrics": list(metrics),
-        "timeseries_limit_metric": metrics[0],
+        "timeseries_limit_metric": order,
         "order_desc": not smallest_first,
         "row_limit": most,
         "server_page_length": most,
@@ -200,8 +211,8 @@ def table(
         "table_timestamp_format": "%Y-%m-%d %H:%M",
     }
     query = query_of(list(columns), metrics, where, row_limit=most)
-    query |= {"orderby": [[metrics[0], smallest_first]], "order_desc": not smallest_first}
-    query |= {"series_limit_metric": metrics[0], "post_processing": []}
+    query |= {"orderby": [[order, smallest_first]], "order_desc": not smallest_first}
+    query |= {"series_limit_metric": order, "post_processing": []}
     return _chart(key, title, description, dataset, "table", parameters, where, query, may_be_empty)
 
 

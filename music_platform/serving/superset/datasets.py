@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from music_platform.serving.superset.axes import PERCENT
 from music_platform.serving.superset.datasources import TIME
 from music_platform.serving.superset.model import ComputedColumn, Dataset, Metric
+from music_platform.serving.superset.recommendation_datasets import (
+    RECOMMENDATION_QUALITY,
+    RECOMMENDATIONS,
+    SIMILAR_SONGS,
+)
 from music_platform.tables.gold.level_funnel import STAGES
 
 _LEVEL_LABELS = {"level": "Level", "state": "State", "state_name": "State"}
-PERCENT = ",.1%"
 
 STREAMS = Dataset(
     datasource="streams",
@@ -208,5 +213,6 @@ PIPELINE = Dataset(
 )  # fmt: skip
 
 DATASETS: tuple[Dataset, ...] = (
-    STREAMS, PAGE_VIEWS, SESSIONS, DAILY_ENGAGEMENT, RETENTION, TOP_SONGS, FUNNEL, LOGINS, PIPELINE,
+    STREAMS, PAGE_VIEWS, SESSIONS, DAILY_ENGAGEMENT, RETENTION, TOP_SONGS, FUNNEL, LOGINS, PIPELINE, RECOMMENDATIONS,
+    SIMILAR_SONGS, RECOMMENDATION_QUALITY,
 )  # fmt: skip

@@ -102,9 +102,10 @@ def _chart_problems(chart: dict[str, Any], datasets: Documents) -> Iterator[str]
         *(each["subject"] for each in parameters["adhoc_filters"]),
     }
     measured = set(_as_list(parameters.get("metrics")) + _as_list(parameters.get("metric")))
+    sorted_by = {metric for metric, _ in query.get("orderby", []) if metric not in asked}
     for column in sorted((asked | drawn) - columns):
         yield f"{file} uses the column {column}, which the dataset {dataset['table_name']} does not have"
-    for metric in sorted((measured | set(query["metrics"])) - metrics):
+    for metric in sorted((measured | set(query["metrics"]) | sorted_by) - metrics):
         yield f"{file} uses the metric {metric}, which the dataset {dataset['table_name']} does not have"
     if asked != drawn or measured != set(query["metrics"]):
         yield f"{file} draws other columns or metrics than its saved query asks for"

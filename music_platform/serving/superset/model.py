@@ -108,12 +108,17 @@ def even_row(height: int, *charts: Chart) -> Row:
 
 @dataclass(frozen=True, kw_only=True)
 class ValueFilter:
-    """A filter by the values of a column; it acts on those charts whose dataset has the column."""
+    """A filter by the values of a column; it acts on those charts whose dataset has the column.
+
+    ``of_chart`` is the key of the one chart on which a filter acts that chooses whose chart that is: the first value is
+    chosen when the dashboard opens, one at a time, and all values are searched, however many they are.
+    """
 
     name: str
     column: str
     dataset: Dataset
     description: str
+    of_chart: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +139,14 @@ class Dashboard:
     @property
     def charts(self) -> tuple[Chart, ...]:
         return tuple(place.chart for row in self.rows for place in row.places)
+
+    def charts_of(self, value_filter: ValueFilter) -> tuple[Chart, ...]:
+        """The charts on which a filter acts."""
+        return tuple(
+            chart
+            for chart in self.charts
+            if value_filter.column in chart.dataset.column_names and value_filter.of_chart in (None, chart.key)
+        )
 
     def chart_uuid(self, chart: Chart) -> str:
         return stable_uuid("chart", self.slug, chart.key)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.tables.columns import share_column
-from music_platform.tables.contract import Column, ColumnType, Personal
-from music_platform.tables.reconciliations import Reconciliation, by_day, nothing
+from music_platform.tables.contract import Column, ColumnType, Personal, TableContract
+from music_platform.tables.reconciliations import Input, Numbers, Reconciliation, Stored, by_day, nothing
 
 LIST_LENGTH = 50
 """Songs in a whole list."""
+SHOWN_RANKS = 10
+"""Songs of a list that dashboards show."""
 ACTIVE_DAYS = 30
 """A listener has lists for so many days from the last play on, its own day among them."""
 
@@ -66,4 +70,41 @@ def scores_fall(owner: str | None = None, *, score: str = "score") -> Reconcilia
         description=f"Songs with a higher {score} than the one of the rank before:",
         expected=nothing,
         found=lambda stored: by_day(rising(stored.own.read()), "day", F.count(F.lit(1))),
+    )
+
+
+def holds_the_first_ranks(contract: TableContract, columns: Sequence[str]) -> Reconciliation:
+    """In these columns, the rows are exactly those of another table up to the last rank that is shown."""
+    keys = ["day", *columns]
+
+    def differing(stored: Stored) -> Numbers:
+        own = stored.own.read().select(keys)
+        theirs = stored["ranks"].read().where(F.col("rank") <= SHOWN_RANKS).select(keys)
+        rows = own.join(theirs, keys, "left_anti").union(theirs.join(own, keys, "left_anti"))
+        return by_day(rows, "day", F.count(F.lit(1)))
+
+    return Reconciliation(
+        name=f"reconciles_with_{contract.name}",
+        description=f"Rows that are here alone or in {contract.path} alone, up to rank {SHOWN_RANKS}:",
+        others={"ranks": Input(contract)},
+        expected=nothing,
+        found=differing,
+    )
+
+
+def names_are_those_of(dimension: TableContract, columns: Mapping[str, str], *, of: str = "") -> Reconciliation:
+    """These columns hold together what the dimension's do, by whose names they are given."""
+
+    def lacking(stored: Stored) -> Numbers:
+        members = stored["members"].read()
+        known = members.select("day", *(members[theirs].alias(own) for own, theirs in columns.items())).distinct()
+        named = stored.own.read().select("day", *columns).distinct()
+        return by_day(named.join(known, ["day", *columns], "left_anti"), "day", F.count(F.lit(1)))
+
+    return Reconciliation(
+        name=f"{of}names_are_those_of_{dimension.name}",
+        description=f"Names that {dimension.path} does not give to the key:",
+        others={"members": Input(dimension)},
+        expected=nothing,
+        found=lacking,
     )

@@ -18,7 +18,7 @@ from music_platform.serving.druid.ingestion_spec import (
     spec_text,
 )
 from music_platform.serving.druid.queries import QUERIES, within
-from music_platform.tables.contract import ColumnType
+from music_platform.tables.contract import ColumnType, Personal
 
 _EACH = pytest.mark.parametrize("datasource", DATASOURCES.values(), ids=list(DATASOURCES))
 STREAMS, PAGE_VIEWS, SESSIONS = (DATASOURCES[name] for name in ("streams", "page_views", "sessions"))
@@ -122,6 +122,17 @@ def test_a_query_is_asked_of_an_interval() -> None:
         "__time >= TIMESTAMP '2026-11-01 05:00:00.000' AND __time < TIMESTAMP '2026-11-01 06:00:00.000'"
     )
     assert "{" not in sql
+
+
+def test_one_datasource_alone_names_listeners() -> None:
+    """docs/serving.md says so."""
+    naming = {
+        (datasource.name, column.name)
+        for datasource in DATASOURCES.values()
+        for column in datasource.dimensions
+        if column.personal is Personal.DIRECT
+    }
+    assert naming == {("recommendations", "user_id")}
 
 
 def test_specs_are_json() -> None:

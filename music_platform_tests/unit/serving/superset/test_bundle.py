@@ -18,6 +18,7 @@ from music_platform_tests.places import REPOSITORY
 _URI = "druid://127.0.0.1:8888/druid/v2/sql/"
 _LISTENING = "dashboards/listening.yaml"
 _SONGS = "charts/listening_top_songs.yaml"
+_LIST = "charts/recommendations_list_of_listener.yaml"
 _STREAMS = "datasets/Druid/streams.yaml"
 _GUIDE = REPOSITORY / "docs" / "dashboards.md"
 
@@ -56,6 +57,8 @@ def changed(files: dict[str, str], name: str, change: Callable[[dict[str, Any]],
         (_SONGS, lambda chart: chart["params"].update(groupby=["sogn", "artist"]), "uses the column sogn"),
         (_SONGS, lambda chart: chart["params"].update(groupby=["song"]), "draws other columns or metrics"),
         (_SONGS, lambda chart: chart["params"].update(metrics=["play"]), "uses the metric play"),
+        (_LIST, lambda chart: chart.update(query_context=chart["query_context"].replace('"place"', '"plcae"')),
+         "uses the metric plcae"),
         (_STREAMS, lambda dataset: dataset.update(database_uuid="gone"), "names the database gone"),
         (_STREAMS, lambda dataset: dataset.update(table_name="steams"), "asks the datasource steams"),
         (_STREAMS, lambda dataset: dataset["columns"][1].update(column_name="usr"), "the column usr, which streams"),
@@ -92,6 +95,24 @@ def test_no_chart_draws_the_html_of_events(files: dict[str, str]) -> None:
         ):
             problems = problems_of_bundle(changed(files, name, change), DATASOURCES)
             assert f"{name} draws the HTML that stands in events: set allow_render_html to false" in problems
+
+
+def test_a_filter_of_one_chart_begins_with_the_first_value_and_acts_on_no_other_chart(files: dict[str, str]) -> None:
+    board = yaml.safe_load(files["dashboards/recommendations.yaml"])
+    numbers = {
+        name.removeprefix("CHART-"): node["meta"]["chartId"]
+        for name, node in board["position"].items()
+        if name.startswith("CHART-")
+    }
+    filters = {each["name"]: each for each in board["metadata"]["native_filter_configuration"]}
+    for name, acts_on in (("Listener", {"list_of_listener"}), ("Song", {"similar_songs"})):
+        controls = filters[name]["controlValues"]
+        assert (controls["multiSelect"], controls["defaultToFirstItem"]) == (False, True)
+        assert controls["searchAllOptions"] is True  # of more values than are shown
+        assert {key for key, number in numbers.items() if number not in filters[name]["scope"]["excluded"]} == acts_on
+    assert all(dashboard.charts_of(each) for dashboard in DASHBOARDS for each in dashboard.filters)
+    listening = yaml.safe_load(files[_LISTENING])["metadata"]["native_filter_configuration"]
+    assert not any(each["controlValues"].get("defaultToFirstItem") for each in listening)
 
 
 def test_a_chart_on_no_dashboard_is_told(files: dict[str, str]) -> None:
