@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated
@@ -114,7 +114,7 @@ def check(
 
 
 @contextmanager
-def _of_partitions_since_start(partitions: Sequence[str], start: datetime) -> Iterator[None]:
+def _of_partitions_since_start(partitions: Sequence[str], start: datetime) -> Generator[None]:
     """Where a partition is missing because it lies before the first one, say so: it cannot be materialized."""
     try:
         yield

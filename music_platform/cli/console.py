@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Annotated, Any, NoReturn
@@ -144,7 +144,7 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def failures_told() -> Iterator[None]:
+def failures_told() -> Generator[None]:
     """The platform's own errors become the command's message and exit code 1; others stay tracebacks.
 
     An interrupt ends the process with exit code 130, as shells have it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -259,14 +259,14 @@ def _end(lake: Lake, warnings: list[str]) -> None:
 
 
 @contextmanager
-def _timed(phases: list[_Phase], name: str) -> Iterator[None]:
+def _timed(phases: list[_Phase], name: str) -> Generator[None]:
     started = time.monotonic()
     yield
     phases.append(_Phase(name, time.monotonic() - started))
 
 
 @contextmanager
-def _bar(title: str, unit: str) -> Iterator[Callable[[int, float, float], None]]:
+def _bar(title: str, unit: str) -> Generator[Callable[[int, float, float], None]]:
     with Progress(
         TextColumn(title),
         BarColumn(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from rich.table import Table
@@ -128,7 +128,7 @@ class DruidOfDemo:
 
 
 @contextmanager
-def druid_of_demo(settings: Settings, *, is_wanted: bool) -> Iterator[DruidOfDemo | None]:
+def druid_of_demo(settings: Settings, *, is_wanted: bool) -> Generator[DruidOfDemo | None]:
     """A Druid that starts in the background, None when none is wanted; a start is stopped when the demo fails."""
     if not is_wanted:
         yield None

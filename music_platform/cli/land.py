@@ -6,7 +6,7 @@ Options, progress, messages and exit codes belong here; how lines become objects
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,7 +112,7 @@ def tell_error_records(summary: LandingSummary, store: ObjectStore) -> None:
 
 
 @contextmanager
-def _shown_progress(inputs: list[EventFile]) -> Iterator[Progress | None]:
+def _shown_progress(inputs: list[EventFile]) -> Generator[Progress | None]:
     """A bar of the bytes of input with lines a second, on a terminal only."""
     if not error_console.is_terminal:
         yield None

@@ -186,11 +186,13 @@ def dagster_instance() -> list[Finding]:
         return [Finding(subject, State.WARNING, "DAGSTER_HOME is not set", advice)]
     outdated = []
     with instance:
-        storages = {"runs": instance.run_storage, "events": instance.event_log_storage}
+        schemas = {
+            "runs": instance.run_storage.alembic_version(),
+            "events": instance.event_log_storage.alembic_version(),
+        }
         if instance.schedule_storage is not None:
-            storages["schedules"] = instance.schedule_storage
-        for name, storage in storages.items():
-            versions = storage.alembic_version()
+            schemas["schedules"] = instance.schedule_storage.alembic_version()
+        for name, versions in schemas.items():
             if versions is not None and versions[0] != versions[1]:
                 outdated.append(f"{name}: {versions[0]} instead of {versions[1]}")
     if outdated:

@@ -10,7 +10,7 @@ import lzma
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +123,7 @@ def _known_type(path: Path, event_type: str | None) -> str:
 
 
 @contextmanager
-def opened(file: EventFile) -> Iterator[OpenedFile]:
+def opened(file: EventFile) -> Generator[OpenedFile]:
     """A file opened and, by what its content says, decompressed and as UTF-8.
 
     Raises LandingInputError for a file that cannot be read, and for a format that is not read.

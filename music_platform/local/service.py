@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,7 +185,7 @@ class Foreground:
 
 
 @contextmanager
-def foreground(kept_open: Sequence[int] = ()) -> Iterator[Foreground]:
+def foreground(kept_open: Sequence[int] = ()) -> Generator[Foreground]:
     """Processes that end with the block, however it ends; SIGTERM interrupts it as Ctrl-C does. For the main thread."""
     processes = Foreground(kept_open)
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -214,7 +214,7 @@ def is_port_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 @contextmanager
-def exclusively(folder: Path, busy: MusicPlatformError, name: str = "lock") -> Iterator[TextIO]:
+def exclusively(folder: Path, busy: MusicPlatformError, name: str = "lock") -> Generator[TextIO]:
     """Let one process at a time start or stop what lies in the folder; ``busy`` is raised for another.
 
     Gives the open file ``name``, which is the lock: it is held as long as any process has it open, and keeps its text.

@@ -29,13 +29,13 @@ from music_platform.orchestration.dagster_internals import (
     PlanOrchestrationContext,
     RetryMode,
     StepExecutionContext,
-    _handle_compute_log_setup_error,
-    _handle_compute_log_teardown_error,
-    _trigger_hook,
     create_compute_log_file_key,
     dagster_event_sequence_for_step,
     get_retries_config,
+    handle_compute_log_setup_error,
+    handle_compute_log_teardown_error,
     pop_captured_interrupt,
+    trigger_hook,
 )
 from music_platform.settings import Settings
 
@@ -139,7 +139,7 @@ class MultithreadExecutor(dg.Executor):
             try:
                 capture.close()
             except Exception:  # noqa: BLE001 - as in _capture_output
-                yield from _handle_compute_log_teardown_error(job_context, sys.exc_info())
+                yield from handle_compute_log_teardown_error(job_context, sys.exc_info())
 
 
 def _capture_output(
@@ -152,7 +152,7 @@ def _capture_output(
     try:
         captured = capture.enter_context(manager.capture_logs(log_key))
     except Exception:  # noqa: BLE001 - a run does not fail because its log cannot be kept
-        yield from _handle_compute_log_setup_error(job_context, sys.exc_info())
+        yield from handle_compute_log_setup_error(job_context, sys.exc_info())
     else:
         yield dg.DagsterEvent.capture_logs(job_context, steps, log_key, captured)
 
@@ -201,7 +201,7 @@ class _RunningSteps:
             for event in dagster_event_sequence_for_step(step):
                 events.append(event)
                 self._news.put(event)
-            for event in _trigger_hook(step, events):
+            for event in trigger_hook(step, events):
                 self._news.put(event)
         except BaseException as raised:  # noqa: BLE001 - the thread of the run raises it again
             error = raised

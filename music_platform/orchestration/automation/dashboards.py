@@ -7,7 +7,7 @@ CONDITION = "follows_the_bundle"
 _TICK_SECONDS = 60
 
 
-def follows_the_bundle() -> dg.AutomationCondition:
+def follows_the_bundle() -> dg.AutomationCondition[dg.AssetKey]:
     """Imports the dashboards when the bundle changed or was never imported, once every datasource is there.
 
     New rows are no reason: a chart asks Druid whenever somebody looks. A datasource's columns stand in the bundle, so a change
