@@ -27,7 +27,7 @@ import psutil
 from music_platform.errors import MusicPlatformError
 
 _POLL_SECONDS = 0.2
-_LOG_LINES_TOLD = 15
+_LOG_LINES_SHOWN = 15
 _SAME_PROCESS_SECONDS = 1.0  # a process's start is known to the hundredth, and moves with the clock
 _OWN_ACCORD_SECONDS = 3.0  # a terminal's Ctrl-C reaches the processes as well: a second signal would hurry them
 _PATIENCE_SECONDS = 30.0
@@ -102,16 +102,16 @@ class Service:
         Raises ``ServiceError`` with the end of the log when the process ends or the seconds are over.
         """
         begun = time.monotonic()
-        told = begun
+        last_progress = begun
         while not is_healthy():
             waited = time.monotonic() - begun
             if self.process() is None:
                 raise ServiceError(f"{self.name} ended while it started{self._log_end()}")
             if waited > seconds:
                 raise ServiceError(f"{self.name} is not healthy after {seconds:.0f} s{self._log_end()}")
-            if time.monotonic() - told > 5:
+            if time.monotonic() - last_progress > 5:
                 progress(f"waiting for {self.name}, {waited:.0f} s")
-                told = time.monotonic()
+                last_progress = time.monotonic()
             time.sleep(_POLL_SECONDS)
 
     def stop(self, patience_seconds: float = _PATIENCE_SECONDS) -> bool:
@@ -133,7 +133,7 @@ class Service:
         return True
 
     def _log_end(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_TOLD:] if self.log.exists() else []
+        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:] if self.log.exists() else []
         return f"; the end of {self.log}:\n" + "\n".join(lines) if lines else f"; its log {self.log} is empty"
 
 

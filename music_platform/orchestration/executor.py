@@ -84,9 +84,9 @@ class MultithreadExecutor(dg.Executor):
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
-        told = EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute)
+        process = EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute)
         yield dg.DagsterEvent.engine_event(
-            plan_context, f"Executing at most {self._max_concurrent} steps at once (pid: {os.getpid()})", told
+            plan_context, f"Executing at most {self._max_concurrent} steps at once (pid: {os.getpid()})", process
         )
         yield from ExecuteRunWithPlanIterable(
             execution_plan=plan_context.execution_plan,
@@ -103,7 +103,7 @@ class MultithreadExecutor(dg.Executor):
                 step_dependency_config=self.step_dependency_config,
             ),
         )
-        yield dg.DagsterEvent.engine_event(plan_context, f"Finished steps (pid: {os.getpid()})", told)
+        yield dg.DagsterEvent.engine_event(plan_context, f"Finished steps (pid: {os.getpid()})", process)
 
     def _execute_steps(
         self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
@@ -128,13 +128,13 @@ class MultithreadExecutor(dg.Executor):
                 for step in active.get_steps_to_execute():
                     steps.begin(job_context.for_step(step, active.get_known_state()))
                 yield from active.concurrency_event_iterator(job_context)
-                for told in steps.news():
-                    if isinstance(told, dg.DagsterEvent):
-                        yield told
-                        active.handle_event(told)
+                for news in steps.news():
+                    if isinstance(news, dg.DagsterEvent):
+                        yield news
+                        active.handle_event(news)
                     else:
-                        steps.end(told)
-                        active.verify_complete(job_context, told.step_key)
+                        steps.end(news)
+                        active.verify_complete(job_context, news.step_key)
                 yield from active.plan_events_iterator(job_context)
             try:
                 capture.close()
@@ -223,12 +223,12 @@ class _RunningSteps:
             raise ended.error
 
     def interrupt(self) -> Iterator[dg.DagsterEvent]:
-        """Raise ``DagsterExecutionInterruptedError`` in each step that runs; what they tell until the last has ended."""
+        """Raise ``DagsterExecutionInterruptedError`` in each step that runs; yields their events until the last has ended."""
         self._raise_interrupts()
         while any(thread.is_alive() for thread in self._threads.values()):
             if pop_captured_interrupt():
                 self._raise_interrupts()
-            yield from (told for told in self.news() if isinstance(told, dg.DagsterEvent))
+            yield from (news for news in self.news() if isinstance(news, dg.DagsterEvent))
 
     def _raise_interrupts(self) -> None:
         for thread in self._threads.values():

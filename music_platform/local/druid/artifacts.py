@@ -65,10 +65,10 @@ def bring_jars(
     files = {jar: cache / jar.path for jar in jars}
     try:
         with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
-            is_there = dict(zip(jars, pool.map(lambda jar: _is_verified(files[jar], jar), jars), strict=True))
-        done = sum(jar.size for jar in jars if is_there[jar])
+            is_downloaded = dict(zip(jars, pool.map(lambda jar: _is_verified(files[jar], jar), jars), strict=True))
+        done = sum(jar.size for jar in jars if is_downloaded[jar])
         progress(done, total)
-        missing = [jar for jar in jars if not is_there[jar]]
+        missing = [jar for jar in jars if not is_downloaded[jar]]
         if missing:
             with _alone(cache):
                 _download_all(missing, files, repository, lambda size: progress(done + size, total))

@@ -52,7 +52,7 @@ class _Objects(ObjectStore):
         return self.contents.get(key)
 
 
-def test_what_is_kept_of_an_object_that_is_not_gzip_is_told() -> None:
+def test_what_is_kept_of_an_object_that_is_not_gzip_is_reported() -> None:
     [row] = _rows(b"not gzip, " * 45_000)
     assert row["line"] == (b"not gzip, " * 45_000)[:65_536] + b"\n"
     assert row["_fault_detail"].endswith("; the first 65536 of 450000 bytes are kept")

@@ -72,7 +72,7 @@ def changed(files: dict[str, str], name: str, change: Callable[[dict[str, Any]],
         (_LISTENING, lambda board: board.update(uuid=yaml.safe_load(bundle_files(_URI)[_SONGS])["uuid"]), "has the UUID of"),
     ],
 )  # fmt: skip
-def test_a_fault_is_told(
+def test_a_fault_is_reported(
     files: dict[str, str], name: str, change: Callable[[dict[str, Any]], object], told: str
 ) -> None:
     problems = problems_of_bundle(changed(files, name, change), DATASOURCES)
@@ -94,12 +94,12 @@ def test_no_chart_draws_the_html_of_events(files: dict[str, str]) -> None:
             assert f"{name} draws the HTML that stands in events: set allow_render_html to false" in problems
 
 
-def test_a_chart_on_no_dashboard_is_told(files: dict[str, str]) -> None:
+def test_a_chart_on_no_dashboard_is_reported(files: dict[str, str]) -> None:
     del files[_LISTENING]
     assert f"{_SONGS} is on no dashboard" in problems_of_bundle(files, DATASOURCES)
 
 
-def test_a_column_that_the_datasource_loses_is_told(files: dict[str, str]) -> None:
+def test_a_column_that_the_datasource_loses_is_reported(files: dict[str, str]) -> None:
     without = {name: [column for column in columns if column != "artist"] for name, columns in DATASOURCES.items()}
     assert any("the column artist" in problem for problem in problems_of_bundle(files, without))
 
