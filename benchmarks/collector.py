@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -160,7 +160,7 @@ def _cost(configuration: Path, endpoint: str, send: Callable[[_Collector], None]
 
 
 @contextmanager
-def _running(configuration: Path, endpoint: str) -> Iterator[_Collector]:
+def _running(configuration: Path, endpoint: str) -> Generator[_Collector]:
     with tempfile.TemporaryDirectory(prefix="music-platform-benchmark-") as folder:
         events = Path(folder, "events")
         events.mkdir()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ _START_SECONDS = 120.0
 
 
 @contextmanager
-def spark_connect_server() -> Iterator[tuple[str, float]]:
+def spark_connect_server() -> Generator[tuple[str, float]]:
     """The url of a server on ``local[<cores>]`` and the seconds that it took to start; ends it afterwards."""
     home = Path(pyspark.__file__).parent
     with socket.socket() as probe, tempfile.TemporaryDirectory(prefix="music-platform-spark-") as folder:

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -199,7 +199,7 @@ def _rows(lake: Lake, table: TableContract, partition: str) -> int:
 
 
 @contextmanager
-def _daemon(log: Path) -> Iterator[None]:
+def _daemon(log: Path) -> Generator[None]:
     command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "music_platform.definitions"]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=log.parent, stdout=output, stderr=subprocess.STDOUT)

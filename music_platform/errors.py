@@ -62,7 +62,7 @@ class DruidIngestionError(MusicPlatformError):
     """A datasource does not hold what its gold table does although its task succeeded."""
 
 
-def told_by_engine(error: Exception) -> Exception:
+def platform_error_of(error: Exception) -> Exception:
     """The platform's own error behind an engine's: a worker's errors reach the caller only as text in a traceback.
 
     Any other error is returned as it is.

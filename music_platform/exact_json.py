@@ -17,7 +17,7 @@ _LONGEST_INTEGER_DIGITS = 400  # beyond the range of a double; Python refuses to
 _DIGITS_OF_LARGEST_EXACT = len(str(LARGEST_EXACT_FRACTION))
 
 
-class Pairs(list):
+class Pairs(list[tuple[str, Any]]):
     """An object's keys and values, repeated keys included."""
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +119,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @contextmanager
-def running_s3_server(log: Path, environment: Mapping[str, str] | None = None) -> Iterator[S3Server]:
+def running_s3_server(log: Path, environment: Mapping[str, str] | None = None) -> Generator[S3Server]:
     """An S3 server of its own, with further environment variables; ``log`` gets what it prints."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,7 +88,7 @@ def _music_platform(environment: Mapping[str, str], *arguments: str) -> None:
 
 
 @contextmanager
-def _dagster_ui(environment: Mapping[str, str]) -> Iterator[str]:
+def _dagster_ui(environment: Mapping[str, str]) -> Generator[str]:
     """The address of Dagster's UI on the demo's instance; it ends with the block, by Ctrl-C."""
     serving = {"MUSIC_PLATFORM_DRUID_ENABLED": "true", "MUSIC_PLATFORM_SUPERSET_ENABLED": "true"}
     process = subprocess.Popen(
@@ -117,7 +117,7 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def _page() -> Iterator[Page]:
+def _page() -> Generator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=_CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated
@@ -11,7 +11,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import console, fail, failures_told, partitions_asked_for, settings_of_command, warn
+from music_platform.cli.console import (
+    console,
+    errors_as_messages,
+    fail,
+    partitions_asked_for,
+    settings_of_command,
+    warn,
+)
 from music_platform.errors import PartitionMissingError
 from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
@@ -70,17 +77,21 @@ def check(
     ]
     if not steps:
         fail("the daily tables are not those of one event type; leave --event-type out", 2)
-    layers_there = list(dict.fromkeys(table.layer for step in steps for table in step.tables))
+    checked_layers = list(dict.fromkeys(table.layer for step in steps for table in step.tables))
     if cadence is Cadence.HOURLY:
-        layers_there.insert(0, Layer.LANDING)
-    without = [layer for layer in layers or () if layer not in layers_there]
+        checked_layers.insert(0, Layer.LANDING)
+    without = [layer for layer in layers or () if layer not in checked_layers]
     if without:
-        fail(f"no checks of {', '.join(without)} here; there are checks of {', '.join(layers_there)}", 2)
-    wanted = layers or layers_there
+        fail(f"no checks of {', '.join(without)} here; there are checks of {', '.join(checked_layers)}", 2)
+    wanted = layers or checked_layers
     lake, spark = Lake(settings), SparkEngine.from_settings(settings)
     outcomes: list[CheckOutcome] = []
     unmade: list[str] = []
-    with failures_told(), _of_partitions_since_start(partitions, settings.start), console.status("checking") as status:
+    with (
+        errors_as_messages(),
+        _of_partitions_since_start(partitions, settings.start),
+        console.status("checking") as status,
+    ):
         for step in steps:
             if not any(table.layer in wanted for table in step.tables):
                 continue
@@ -98,23 +109,23 @@ def check(
     if unmade:
         warn(f"not checked, because it was never made of these partitions: {', '.join(unmade)}")
     if not outcomes:
-        with failures_told(), _of_partitions_since_start(partitions, settings.start):
+        with errors_as_messages(), _of_partitions_since_start(partitions, settings.start):
             raise PartitionMissingError(
                 f"nothing was checked: no table was ever made of {describe_partitions(partitions)}"
             )
     print_outcomes(outcomes)
-    if cadence is Cadence.DAILY:  # the checks of hours tell it themselves
-        with failures_told():
+    if cadence is Cadence.DAILY:  # the checks of hours report it themselves
+        with errors_as_messages():
             hours = [hour for day in partitions for hour in hours_of_day(day)]
-            for told in entirely_quarantined(lake, hours).values():
-                warn(told)
+            for message in entirely_quarantined(lake, hours).values():
+                warn(message)
     failed = [outcome for outcome in outcomes if not outcome.passed and (outcome.is_blocking or strict)]
     if failed:
         fail(f"{len(failed)} of {len(outcomes)} checks failed: {', '.join(f'{o.table} {o.check}' for o in failed)}")
 
 
 @contextmanager
-def _of_partitions_since_start(partitions: Sequence[str], start: datetime) -> Iterator[None]:
+def _of_partitions_since_start(partitions: Sequence[str], start: datetime) -> Generator[None]:
     """Where a partition is missing because it lies before the first one, say so: it cannot be materialized."""
     try:
         yield

@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Annotated, Any, NoReturn
@@ -144,7 +144,7 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def failures_told() -> Iterator[None]:
+def errors_as_messages() -> Generator[None]:
     """The platform's own errors become the command's message and exit code 1; others stay tracebacks.
 
     An interrupt ends the process with exit code 130, as shells have it.
@@ -176,7 +176,7 @@ def settings_of_command() -> Settings:
         fail("; ".join(problems), 2)
 
 
-def duration_told(seconds: float) -> str:
+def readable_duration(seconds: float) -> str:
     """A length of time for people, in its two largest units: ``3 d 4 h``, ``12 min``, ``45 s``."""
     minutes, hours, days = int(seconds) // 60, int(seconds) // 3600, int(seconds) // 86_400
     if days:

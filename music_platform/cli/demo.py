@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,10 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import console, fail, failures_told, settings_of_command, warn
+from music_platform.cli.console import console, errors_as_messages, fail, settings_of_command, warn
 from music_platform.cli.demo_druid import druid_of_demo
 from music_platform.cli.demo_superset import require_superset_can_start, show_dashboards
-from music_platform.cli.land import inputs_told, tell_error_records
+from music_platform.cli.land import files_of_paths, warn_of_error_records
 from music_platform.cli.results import print_results
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import LANDING_PREFIX, parse_key
@@ -97,11 +97,11 @@ def demo(
         fail("--superset shows what Druid serves: leave out --no-druid")
     settings = settings_of_command()
     if superset:
-        with failures_told():
+        with errors_as_messages():
             require_superset_can_start(settings)
     lake = Lake(settings)
     phases: list[_Phase] = []
-    with failures_told(), druid_of_demo(settings, is_wanted=with_druid) as druid:
+    with errors_as_messages(), druid_of_demo(settings, is_wanted=with_druid) as druid:
         with tempfile.TemporaryDirectory(prefix="music-platform-demo-") as folder:
             if source is None:
                 source = Path(folder)
@@ -109,7 +109,7 @@ def demo(
                     _generate(source, users, days, seed)
             with _timed(phases, "land"):
                 summary = _land(lake, source)
-        tell_error_records(summary, lake.store)
+        warn_of_error_records(summary, lake.store)
         partitions = _hours_with_a_partition(lake, summary)
         dates = list(dict.fromkeys(map(day_of_key, partitions)))
         with _timed(phases, "hourly tables, checked"):
@@ -124,13 +124,13 @@ def demo(
     _show(lake, partitions, dates, phases)
     print_results(lake, dates)
     if druid is not None:
-        with failures_told():
+        with errors_as_messages():
             druid.show(dates)
     _end(lake, warnings)
     if superset:
         if druid is None:
             fail("no dashboards without Druid, which could not be started: see the warning above")
-        with failures_told():
+        with errors_as_messages():
             show_dashboards(settings)
 
 
@@ -148,7 +148,7 @@ def _generate(folder: Path, users: int, days: int, seed: int) -> None:
 
 
 def _land(lake: Lake, folder: Path) -> LandingSummary:
-    files = inputs_told([folder])
+    files = files_of_paths([folder])
     total = sum(file.path.stat().st_size for file in files if file.path is not None)
     read = lines = 0
     with _bar("land", "lines") as update:
@@ -260,14 +260,14 @@ def _end(lake: Lake, warnings: list[str]) -> None:
 
 
 @contextmanager
-def _timed(phases: list[_Phase], name: str) -> Iterator[None]:
+def _timed(phases: list[_Phase], name: str) -> Generator[None]:
     started = time.monotonic()
     yield
     phases.append(_Phase(name, time.monotonic() - started))
 
 
 @contextmanager
-def _bar(title: str, unit: str) -> Iterator[Callable[[int, float, float], None]]:
+def _bar(title: str, unit: str) -> Generator[Callable[[int, float, float], None]]:
     with Progress(
         TextColumn(title),
         BarColumn(),

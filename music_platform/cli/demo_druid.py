@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from rich.table import Table
@@ -49,7 +49,7 @@ class DruidOfDemo:
         self.was_started = False
         self._is_given_up = False
         self._problem: Exception | None = None
-        self._told = "Druid starts"
+        self._stage = "Druid starts"
         self._starting = threading.Thread(target=self._start, name="druid", daemon=True)
 
     def begin(self) -> None:
@@ -67,10 +67,10 @@ class DruidOfDemo:
         """Wait until Druid is up; False, and the reason on standard error, when it cannot be started here."""
         if self.settings.druid_url:
             return True
-        with console.status(Text(self._told)) as shown:
+        with console.status(Text(self._stage)) as shown:
             while self._starting.is_alive():
                 self._starting.join(0.5)
-                shown.update(Text(self._told))
+                shown.update(Text(self._stage))
         if isinstance(self._problem, LocalDruidError):
             warn(f"without Druid: {self._problem}")
             return False
@@ -108,13 +108,13 @@ class DruidOfDemo:
             console.print(stops, soft_wrap=True)
 
     def downloading(self, done: int, total: int) -> None:
-        self._tell(f"Druid's jars: {done // _MEBIBYTE:,} of {total // _MEBIBYTE:,} MiB")
+        self._show_stage(f"Druid's jars: {done // _MEBIBYTE:,} of {total // _MEBIBYTE:,} MiB")
 
-    def starting(self, told: str) -> None:
-        self._tell(f"Druid starts: {told}")
+    def starting(self, lacking: str) -> None:
+        self._show_stage(f"Druid starts: {lacking}")
 
-    def _tell(self, told: str) -> None:
-        self._told = told
+    def _show_stage(self, stage: str) -> None:
+        self._stage = stage
         if self._is_given_up:
             raise _GivenUpError
 
@@ -123,12 +123,12 @@ class DruidOfDemo:
             self.was_started = LocalDruid(self.settings).up(self)
         except _GivenUpError:
             return
-        except Exception as error:  # noqa: BLE001 - told in the main thread, by wait
+        except Exception as error:  # noqa: BLE001 - raised in the main thread, by wait
             self._problem = error
 
 
 @contextmanager
-def druid_of_demo(settings: Settings, *, is_wanted: bool) -> Iterator[DruidOfDemo | None]:
+def druid_of_demo(settings: Settings, *, is_wanted: bool) -> Generator[DruidOfDemo | None]:
     """A Druid that starts in the background, None when none is wanted; a start is stopped when the demo fails."""
     if not is_wanted:
         yield None

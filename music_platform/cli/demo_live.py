@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import console, duration_told, fail, failures_told, settings_of_command
+from music_platform.cli.console import console, errors_as_messages, fail, readable_duration, settings_of_command
 from music_platform.lake.lake import Lake
 from music_platform.local.dagster import local_dagster
 from music_platform.local.freshness import FACTS, Debounce, FreshnessWatch, LandedObject
@@ -44,7 +44,7 @@ def demo_live(seconds: float, users: int, seed: int, taste: float) -> None:
     if home is None:
         fail("--live needs Dagster's instance: set DAGSTER_HOME, or call it by ./run", 2)
     lake = Lake(settings)
-    with failures_told(), open_instance() as instance:
+    with errors_as_messages(), open_instance() as instance:
         began = datetime.now(UTC)
         environment = {
             "MUSIC_PLATFORM_LANDING_QUIET_SECONDS": str(_DEBOUNCE.quiet_seconds),
@@ -63,7 +63,7 @@ def demo_live(seconds: float, users: int, seed: int, taste: float) -> None:
             with producer:
                 _follow(watch, producer, instance, began, seconds)
         problems = _problems(watch, producer, RunCounts.of(instance, began))
-    _tell(watch, producer, RunCounts.of(instance, began))
+    _print_freshness(watch, producer, RunCounts.of(instance, began))
     if problems:
         fail("; ".join(problems))
 
@@ -82,7 +82,7 @@ def _follow(watch: FreshnessWatch, producer: LiveProducer, instance: Instance, b
 
         while (left := seconds - (time.monotonic() - started)) > 0:
             producer.raise_failure()
-            show(f"producing, {duration_told(left)} left")
+            show(f"producing, {readable_duration(left)} left")
         producer.stop()
         stopped = busy_at = time.monotonic()
         while time.monotonic() - busy_at < _IDLE_SECONDS and time.monotonic() - stopped < _DRAIN_SECONDS:
@@ -131,7 +131,7 @@ def _problems(watch: FreshnessWatch, producer: LiveProducer, runs: RunCounts) ->
     return problems
 
 
-def _tell(watch: FreshnessWatch, producer: LiveProducer, runs: RunCounts) -> None:
+def _print_freshness(watch: FreshnessWatch, producer: LiveProducer, runs: RunCounts) -> None:
     facts = ", ".join(f"{watch.rows([contract]):,} in {contract.path}" for contract in FACTS.values())
     quarantined = watch.rows(QUARANTINE.values())
     console.print(

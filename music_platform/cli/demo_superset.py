@@ -8,7 +8,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from music_platform.cli.console import console
-from music_platform.cli.superset import tell_running
+from music_platform.cli.superset import print_running
 from music_platform.local.superset.server import LocalSuperset
 from music_platform.serving.superset.bundle import DASHBOARDS
 from music_platform.settings import Settings
@@ -22,7 +22,7 @@ def require_superset_can_start(settings: Settings) -> None:
 
 
 def show_dashboards(settings: Settings) -> None:
-    """Start Superset, import the dashboards by their asset, have every chart answer, and tell the address and the logins.
+    """Start Superset, import the dashboards by their asset, have every chart answer, and print the address and the logins.
 
     Raises ``MusicPlatformError`` where Superset cannot be started, or Druid does not answer a chart.
     """
@@ -35,6 +35,6 @@ def show_dashboards(settings: Settings) -> None:
     try:
         materialize(open_instance(), serving, [_ASSET], [], "dashboards")
     finally:
-        tell_running(running, local)  # also when that fails: generated passwords are shown this once
+        print_running(running, local)  # also when that fails: generated passwords are shown this once
     for dashboard in DASHBOARDS:
         console.print(Text(f"  {dashboard.title}: {running.url}/superset/dashboard/{dashboard.slug}/"), soft_wrap=True)

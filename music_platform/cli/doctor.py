@@ -39,8 +39,8 @@ def doctor(
             _print(finding)
     counts = Counter(finding.state for finding in findings)
     if as_json:
-        told = {"healthy": not counts[State.FAILURE], "findings": [asdict(finding) for finding in findings]}
-        echo_json(told, indent=1)
+        report = {"healthy": not counts[State.FAILURE], "findings": [asdict(finding) for finding in findings]}
+        echo_json(report, indent=1)
     else:
         console.print(f"{counts[State.FAILURE]} failures, {counts[State.WARNING]} warnings, {counts[State.OK]} ok")
     if counts[State.FAILURE]:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import console, echo, fail, failures_told, settings_of_command
+from music_platform.cli.console import console, echo, errors_as_messages, fail, settings_of_command
 from music_platform.local.druid.configuration import SERVICES, LocalConfiguration
 from music_platform.local.druid.local_druid import LocalDruid, Status
 
@@ -31,17 +31,17 @@ def up() -> None:
     """Start Druid and wait until it answers queries; its jars are downloaded at the first start."""
     settings = settings_of_command()
     begun = time.monotonic()
-    with failures_told(), _ShownProgress() as progress:
+    with errors_as_messages(), _ShownProgress() as progress:
         was_started = LocalDruid(settings).up(progress)
-    told = f"Druid is up after {time.monotonic() - begun:.0f} s" if was_started else "Druid was up already"
-    console.print(f"{told}: {settings.local_druid_router}; SQL is asked at /druid/v2/sql", soft_wrap=True)
+    state = f"Druid is up after {time.monotonic() - begun:.0f} s" if was_started else "Druid was up already"
+    console.print(f"{state}: {settings.local_druid_router}; SQL is asked at /druid/v2/sql", soft_wrap=True)
 
 
 @app.command()
 def down() -> None:
     """Stop Druid; what it holds stays."""
     settings = settings_of_command()
-    with failures_told(), console.status("stopping Druid"):
+    with errors_as_messages(), console.status("stopping Druid"):
         was_running = LocalDruid(settings).down()
     console.print("Druid is down" if was_running else "Druid was not running")
 
@@ -50,7 +50,7 @@ def down() -> None:
 def status() -> None:
     """Show services, memory and datasources; exit code 1 when Druid does not run or lacks something."""
     settings = settings_of_command()
-    with failures_told():
+    with errors_as_messages():
         found = LocalDruid(settings).status()
     if found is None:
         fail("Druid is not running; music-platform druid up starts it")
@@ -81,7 +81,7 @@ def logs(
     if service and service not in SERVICES:
         fail(f"Druid has no service '{service}'; there are {', '.join(SERVICES)}", 2)
     settings = settings_of_command()
-    with failures_told():
+    with errors_as_messages():
         configuration = LocalConfiguration(settings)
         file = configuration.log_of(service) if service else configuration.java_log
         if not file.exists():
@@ -101,7 +101,7 @@ class _ShownProgress(Progress):
             console=console,
         )
         self._jars: TaskID | None = None
-        self._told = ""
+        self._lacking = ""
 
     def downloading(self, done: int, total: int) -> None:
         if self._jars is None and done < total:
@@ -109,10 +109,10 @@ class _ShownProgress(Progress):
         if self._jars is not None:
             self.update(self._jars, completed=done)
 
-    def starting(self, told: str) -> None:
-        if told != self._told:
-            self._told = told
-            console.print(Text(told, style="dim"), soft_wrap=True)
+    def starting(self, lacking: str) -> None:
+        if lacking != self._lacking:
+            self._lacking = lacking
+            console.print(Text(lacking, style="dim"), soft_wrap=True)
 
 
 def _show(status: Status, folder: str) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from music_platform.cli.console import console, fail, failures_told
+from music_platform.cli.console import console, errors_as_messages, fail
 from music_platform.collector import RULES, lint, parse_configuration
 
 app = typer.Typer(help="The collector's configuration.", no_args_is_help=True)
@@ -41,7 +41,7 @@ def lint_configuration(
         if not separator or not name:
             fail(f"--set '{variable}' is not NAME=VALUE", 2)
         environment[name] = value
-    with failures_told():
+    with errors_as_messages():
         findings = lint(parse_configuration(file, environment))
     for finding in findings:
         console.print(Text(str(finding)), soft_wrap=True)

@@ -5,7 +5,7 @@ Options, progress, signals and exit codes belong here; what is generated, and ho
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -172,7 +172,7 @@ def _stream(wanted: GeneratorOptions, options: GenerateOptions, progress: Progre
 
 
 @contextmanager
-def _on_signals(handler: Callable[..., None], *numbers: signal.Signals) -> Iterator[None]:
+def _on_signals(handler: Callable[..., None], *numbers: signal.Signals) -> Generator[None]:
     """Let the handler take these signals for a while; only the main thread can, elsewhere nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -190,7 +190,7 @@ def _interrupt(*_: object) -> None:
 
 
 @contextmanager
-def _shown_progress(console: VisibleConsole, quiet: bool) -> Iterator[ProgressCallback | None]:
+def _shown_progress(console: VisibleConsole, quiet: bool) -> Generator[ProgressCallback | None]:
     if quiet or not console.is_terminal:
         yield None
         return

@@ -34,7 +34,7 @@ def problems_of_lake(lake: LakeStatus, settings: Settings, now: datetime) -> Ite
             yield f"{layer_name(layer)}: {layer.held_back_by} lags, its last complete partition is {last}"
     late = [hour for hour in lake.unprocessed if now - hour.waiting_since > limit]
     if late:
-        yield f"landed and not in bronze for more than {settings.lag_limit_hours:g} h: {hours_told(late)}"
+        yield f"landed and not in bronze for more than {settings.lag_limit_hours:g} h: {describe_waiting_hours(late)}"
     for gone in lake.gone:
         yield (
             f"{gone.event_type} {gone.hour}: {len(gone.objects)} landed objects are gone that bronze was made from, such as "
@@ -96,7 +96,7 @@ def layer_name(layer: LayerStatus) -> str:
     return f"{layer.layer}, {layer.cadence}" if layer.layer is Layer.GOLD else str(layer.layer)
 
 
-def hours_told(hours: Sequence[UnprocessedHour]) -> str:
+def describe_waiting_hours(hours: Sequence[UnprocessedHour]) -> str:
     """How many objects wait, and of which hours: the first few by name."""
     keys = list(dict.fromkeys(hour.hour for hour in hours))
     more = f" and {len(keys) - _MOST_NAMED} more hours" if len(keys) > _MOST_NAMED else ""

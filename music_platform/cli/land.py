@@ -6,7 +6,7 @@ Options, progress, messages and exit codes belong here; how lines become objects
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Display
 
-from music_platform.cli.console import console, error_console, failures_told, settings_of_command, warn
+from music_platform.cli.console import console, error_console, errors_as_messages, settings_of_command, warn
 from music_platform.inert_text import inert
 from music_platform.lake.landing_layout import ERRORS_PREFIX
 from music_platform.lake.object_store import ObjectStore
@@ -25,7 +25,7 @@ from music_platform.landing.examination import examined
 from music_platform.landing.unread_messages import describe_lines_without_partition, describe_unread_error_records
 from music_platform.landing.writer import LandingSummary, Progress, land_files
 
-_MOST_NAMES_TOLD = 10
+_MOST_NAMES = 10
 
 
 def land(
@@ -43,7 +43,7 @@ def land(
         str | None,
         typer.Option(
             "--event-type",
-            help="Type of all these files; without it their names tell. A file named after another type is an error.",
+            help="Type of all these files; without it their names say. A file named after another type is an error.",
             show_default=False,
         ),
     ] = None,
@@ -55,23 +55,23 @@ def land(
     """
     began = time.monotonic()
     settings = settings_of_command()
-    with failures_told():
-        inputs = inputs_told(files, event_type)
+    with errors_as_messages():
+        inputs = files_of_paths(files, event_type)
         store = ObjectStore.from_settings(settings)
         with examined(inputs) as files_to_land, _shown_progress(inputs) as progress:
             summary = land_files(store, files_to_land, progress)
-    _tell(summary, store, time.monotonic() - began)
+    _print_summary(summary, store, time.monotonic() - began)
     now = datetime.now(UTC)
     for message in (
         *describe_lines_without_partition(summary.lines_by_hour, settings.start, now),
         *describe_unread_error_records(summary.error_keys_unchanged, settings.start, now),
     ):
         warn(message)
-    with failures_told():
+    with errors_as_messages():
         _require_events(summary)
 
 
-def inputs_told(paths: list[Path], event_type: str | None = None) -> list[EventFile]:
+def files_of_paths(paths: list[Path], event_type: str | None = None) -> list[EventFile]:
     """The event files that paths name; what a folder holds beside them is named.
 
     Raises LandingInputError as ``event_files``.
@@ -98,11 +98,11 @@ def _require_events(summary: LandingSummary) -> None:
 
 
 def _names(files: Sequence[str | Path]) -> str:
-    names = ", ".join(f"'{inert(str(file))}'" for file in files[:_MOST_NAMES_TOLD])
-    return names + (f" and {len(files) - _MOST_NAMES_TOLD:,} more" if len(files) > _MOST_NAMES_TOLD else "")
+    names = ", ".join(f"'{inert(str(file))}'" for file in files[:_MOST_NAMES])
+    return names + (f" and {len(files) - _MOST_NAMES:,} more" if len(files) > _MOST_NAMES else "")
 
 
-def tell_error_records(summary: LandingSummary, store: ObjectStore) -> None:
+def warn_of_error_records(summary: LandingSummary, store: ObjectStore) -> None:
     """Say how many lines were no events, and where they lie."""
     if summary.error_records:
         warn(
@@ -112,7 +112,7 @@ def tell_error_records(summary: LandingSummary, store: ObjectStore) -> None:
 
 
 @contextmanager
-def _shown_progress(inputs: list[EventFile]) -> Iterator[Progress | None]:
+def _shown_progress(inputs: list[EventFile]) -> Generator[Progress | None]:
     """A bar of the bytes of input with lines a second, on a terminal only."""
     if not error_console.is_terminal:
         yield None
@@ -137,7 +137,7 @@ def _shown_progress(inputs: list[EventFile]) -> Iterator[Progress | None]:
         yield show
 
 
-def _tell(summary: LandingSummary, store: ObjectStore, seconds: float) -> None:
+def _print_summary(summary: LandingSummary, store: ObjectStore, seconds: float) -> None:
     hours = ""
     if summary.first_hour and summary.last_hour:
         hours = f", events of {summary.first_hour:%Y-%m-%d %H:00} to {summary.last_hour:%Y-%m-%d %H:00} UTC"
@@ -147,4 +147,4 @@ def _tell(summary: LandingSummary, store: ObjectStore, seconds: float) -> None:
         f"{summary.error_records:,} error records, in {seconds:.1f} s ({summary.lines / max(seconds, 1e-3):,.0f} lines/s)",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
-    tell_error_records(summary, store)
+    warn_of_error_records(summary, store)

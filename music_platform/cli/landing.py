@@ -16,8 +16,8 @@ from music_platform.cli.console import (
     RangeOption,
     console,
     echo_json,
+    errors_as_messages,
     fail,
-    failures_told,
     partitions_asked_for,
     settings_of_command,
     warn,
@@ -48,13 +48,13 @@ def unread(
 ) -> None:
     """Every object that no table reads and why; exit code 1 when there is one. Looks into all folders."""
     lake = _lake(settings_of_command())
-    with failures_told():
+    with errors_as_messages():
         found = find_unread(lake).objects
     table = Table("object", "bytes", "kind", "why it is not read")
     for one in found:
         if as_json:
-            told = {"key": one.stored.key, "bytes": one.stored.size, **asdict(one.place)}
-            echo_json(told)
+            place = {"key": one.stored.key, "bytes": one.stored.size, **asdict(one.place)}
+            echo_json(place)
         table.add_row(Text(one.stored.key), f"{one.stored.size:,}", one.place.kind, str(one.place.reason))
     if not as_json:
         if found:
@@ -87,7 +87,7 @@ def refile_unread(
     """Land the lines of misplaced objects, each event in its own hour, and then remove the objects. Twice changes nothing.
 
     Error records go to the current hour. Events before MUSIC_PLATFORM_START stay: set it earlier to have them read. An object
-    that cannot be read, or holds no event, stays too; exit code 1 tells of one.
+    that cannot be read, or holds no event, stays too; then the exit code is 1.
     """
     if event_type is not None and event_type not in EVENT_TYPES:
         fail(f"no event type '{event_type}'; there are {', '.join(EVENT_TYPES)}", 2)
@@ -95,7 +95,7 @@ def refile_unread(
         fail("--event-type needs a PREFIX that says which objects are of that type, such as landing/skip_events/", 2)
     settings = settings_of_command()
     lake = _lake(settings)
-    with failures_told():
+    with errors_as_messages():
         found = [one for one in find_unread(lake).objects if one.stored.key.startswith(tuple(prefixes or ("",)))]
         planned = [(one, kind) for one in found if (kind := _kind_of(one, event_type)) is not None]
         _print_plan(found, event_type)
@@ -128,7 +128,7 @@ def set_aside_objects(
     before.
     """
     lake = _lake(settings_of_command())
-    with failures_told():
+    with errors_as_messages():
         keys = [one.stored.key for one in find_unread(lake).objects]
         keys += [held.key for held in find_held(lake, datetime.now(UTC))]
         keys = sorted(key for key in keys if key.startswith(tuple(prefixes)))
@@ -141,8 +141,10 @@ def set_aside_objects(
             moved = f"'{key}' is now '{set_aside(lake.store, key)}'" if is_meant else f"'{key}'"
             console.print(Text(moved), soft_wrap=True)
         if not is_meant:
-            told = f"{len(movable):,} objects would be moved to {SET_ASIDE_PREFIX}/; nothing was changed. --yes does it"
-            console.print(told)
+            message = (
+                f"{len(movable):,} objects would be moved to {SET_ASIDE_PREFIX}/; nothing was changed. --yes does it"
+            )
+            console.print(message)
 
 
 @app.command("expire")
@@ -165,7 +167,7 @@ def expire(
         fail(f"there are no landed objects of '{kind}'; there are {', '.join(LANDED_KINDS)}", 2)
     lake = _lake(settings_of_command())
     table = Table("landed", "partition", "objects expired", "rows kept")
-    with failures_told():
+    with errors_as_messages():
         asked = [(name, hour) for name in (LANDED_KINDS if kind is None else (kind,)) for hour in hours]
         for (name, hour), sources in zip(
             asked, lake.map_parallel(lambda pair: declare_expired(lake, *pair), asked), strict=True
@@ -247,8 +249,8 @@ def _refile(lake: Lake, planned: Sequence[tuple[UnreadObject, str]], settings: S
             for hour, count in refiled.summary.lines_by_hour.items():
                 lines[hour] = lines.get(hour, 0) + count
     if lines:
-        told = f"to be materialized, where the landing sensor does not: {describe_ranges(map(key_of_hour, lines))}"
-        console.print(told, highlight=False, soft_wrap=True)
+        message = f"to be materialized, where the landing sensor does not: {describe_ranges(map(key_of_hour, lines))}"
+        console.print(message, highlight=False, soft_wrap=True)
     for message in describe_lines_without_partition(lines, settings.start, now):
         warn(message)
     if failed:

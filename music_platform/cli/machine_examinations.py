@@ -39,17 +39,17 @@ def clock(settings: Settings) -> list[Finding]:
     began = datetime.now(UTC)
     try:
         with urlopen(Request(endpoint, method="HEAD"), timeout=_ANSWER_SECONDS) as answer:
-            told = answer.headers.get("Date")
+            date = answer.headers.get("Date")
     except HTTPError as error:  # an answer as well: most servers refuse a request without a signature
-        told = error.headers.get("Date")
+        date = error.headers.get("Date")
     except (OSError, HTTPException) as error:
         return [Finding(subject, State.WARNING, f"not compared: {endpoint} does not answer: {error}", "See the lake.")]
     here = began + (datetime.now(UTC) - began) / 2
     try:
-        there = parsedate_to_datetime(told or "")
+        store_time = parsedate_to_datetime(date or "")
     except ValueError:
-        return [Finding(subject, State.WARNING, f"not compared: {endpoint} tells no date", "Compare by hand.")]
-    skew = (here - there).total_seconds()
+        return [Finding(subject, State.WARNING, f"not compared: {endpoint} sends no date", "Compare by hand.")]
+    skew = (here - store_time).total_seconds()
     if abs(skew) <= _SKEW_WARNING_SECONDS:
         return [Finding(subject, State.OK, f"within {_SKEW_WARNING_SECONDS:g} s of {endpoint}")]
     return [
@@ -84,10 +84,10 @@ def java() -> list[Finding]:
         return [Finding("java", State.WARNING, f"{command} does not run: {error}", advice)]
     version = re.search(r'version "(?:1\.)?(\d+)[^"]*"', ended.stderr + ended.stdout)
     if version is None:
-        return [Finding("java", State.WARNING, f"{command} does not tell its version", advice)]
+        return [Finding("java", State.WARNING, f"{command} does not print its version", advice)]
     state = State.OK if int(version[1]) >= _OLDEST_JAVA else State.WARNING
-    told = f"{version[0].removeprefix('version ')} at {command}; {needed}"
-    return [Finding("java", state, told, "" if state is State.OK else advice)]
+    found = f"{version[0].removeprefix('version ')} at {command}; {needed}"
+    return [Finding("java", state, found, "" if state is State.OK else advice)]
 
 
 def disk(settings: Settings) -> list[Finding]:
@@ -109,9 +109,9 @@ def memory() -> list[Finding]:
     """Memory that a run could take, of the machine and of the container."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     available = total
-    with suppress(OSError):  # macOS tells only the total
-        told = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-        available = int(told[1]) * 1024 if told else total
+    with suppress(OSError):  # macOS reports only the total
+        match = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        available = int(match[1]) * 1024 if match else total
     with suppress(OSError, ValueError):  # no limit reads "max"
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
         used = int(Path("/sys/fs/cgroup/memory.current").read_text())

@@ -27,7 +27,7 @@ _RETRY_SECONDS = 5.0  # of requests to S3: a person waits
 _LOAD_SECONDS = 120.0
 _DISTRIBUTION = "music-platform"
 _AGREEING = re.compile(r"dagster|pyspark|pysail|pyarrow|pandas")  # their own requirements are looked at, too
-_TOLD = ("dagster", "dagster-aws", "dagster-pyspark", "dagster-webserver", "pyspark", "pysail", "pyarrow")
+_SHOWN_PACKAGES = ("dagster", "dagster-aws", "dagster-pyspark", "dagster-webserver", "pyspark", "pysail", "pyarrow")
 _LOAD_CODE_LOCATION = (
     "from music_platform.definitions import defs\n"
     "repository = defs.get_repository_def()\n"
@@ -61,8 +61,8 @@ def packages() -> list[Finding]:
             Finding("packages", State.FAILURE, problem, "Start by ./run, which installs the locked packages.")
             for problem in dict.fromkeys(problems)
         ]
-    told = ", ".join(f"{name} {_version(name)}" for name in _TOLD)
-    return [Finding("packages", State.OK, f"{told} and what they need agree")]
+    versions = ", ".join(f"{name} {_version(name)}" for name in _SHOWN_PACKAGES)
+    return [Finding("packages", State.OK, f"{versions} and what they need agree")]
 
 
 def _requirements(distribution: str) -> list[tuple[str, Requirement]]:
@@ -170,8 +170,8 @@ def code_location() -> list[Finding]:
         lines = ended.stderr.strip().splitlines() or [f"its process ended with {ended.returncode}"]
         advice = "./run dagster definitions validate -m music_platform.definitions shows the whole error."
         return [Finding(subject, State.FAILURE, f"music_platform.definitions does not load: {lines[-1]}", advice)]
-    told = ended.stdout.strip().splitlines()[-1]
-    return [Finding(subject, State.OK, f"{told}, loaded in {time.monotonic() - began:.1f} s")]
+    loaded = ended.stdout.strip().splitlines()[-1]
+    return [Finding(subject, State.OK, f"{loaded}, loaded in {time.monotonic() - began:.1f} s")]
 
 
 def dagster_instance() -> list[Finding]:
@@ -186,11 +186,13 @@ def dagster_instance() -> list[Finding]:
         return [Finding(subject, State.WARNING, "DAGSTER_HOME is not set", advice)]
     outdated = []
     with instance:
-        storages = {"runs": instance.run_storage, "events": instance.event_log_storage}
+        schemas = {
+            "runs": instance.run_storage.alembic_version(),
+            "events": instance.event_log_storage.alembic_version(),
+        }
         if instance.schedule_storage is not None:
-            storages["schedules"] = instance.schedule_storage
-        for name, storage in storages.items():
-            versions = storage.alembic_version()
+            schemas["schedules"] = instance.schedule_storage.alembic_version()
+        for name, versions in schemas.items():
             if versions is not None and versions[0] != versions[1]:
                 outdated.append(f"{name}: {versions[0]} instead of {versions[1]}")
     if outdated:

@@ -17,8 +17,8 @@ from music_platform.cli.console import (
     RangeOption,
     console,
     echo_json,
+    errors_as_messages,
     fail,
-    failures_told,
     one_line,
     partitions_asked_for,
     settings_of_command,
@@ -67,7 +67,7 @@ def list_quarantine(
     lake = Lake(settings_of_command())
     table = Table("event type", "partition", "rule", "rows", "for example")
     total = 0
-    with failures_told():
+    with errors_as_messages():
         for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range)):
             rows = list(_rows_of(lake, manifest))
             total += len(rows)
@@ -119,7 +119,7 @@ def show_quarantine(
     """Quarantined rows one by one: rules, what exactly is wrong, where the line was landed, its raw form."""
     lake = Lake(settings_of_command())
     shown = 0
-    with failures_told():
+    with errors_as_messages():
         rows = (
             row
             for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range))
@@ -169,7 +169,7 @@ def replay_quarantine(
     from music_platform.orchestration.runs import open_instance
 
     lake = Lake(settings)
-    with failures_told():
+    with errors_as_messages():
         hours: dict[str, list[str]] = {}
         for manifest in _quarantined(lake, event_type, partitions_asked_for(partition, partition_range)):
             if rule is None or any(rule in _broken_rules(row) for row in _rows_of(lake, manifest)):
@@ -203,7 +203,7 @@ def replay_quarantine(
 
 
 def _land_events_among_errors(lake: Lake, partitions: Sequence[str]) -> None:
-    """Land what the collector refused and the platform takes, and tell which hours have new objects."""
+    """Land what the collector refused and the platform takes, and print which hours have new objects."""
     keys = [found.key for folder in list_errors(lake.store, partitions).values() for found in folder.objects]
     summary = replay_error_records(lake.store, keys)
     console.print(
@@ -213,8 +213,8 @@ def _land_events_among_errors(lake: Lake, partitions: Sequence[str]) -> None:
         soft_wrap=True,
     )
     for event_type, hours in summary.hours.items():
-        told = describe_partitions(sorted(map(key_of_hour, hours)))
-        console.print(f"  {event_type}: {told}; to be materialized", highlight=False, soft_wrap=True)
+        ranges = describe_partitions(sorted(map(key_of_hour, hours)))
+        console.print(f"  {event_type}: {ranges}; to be materialized", highlight=False, soft_wrap=True)
 
 
 def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] | None) -> Iterator[Manifest]:

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import console, echo_json, fail, failures_told, settings_of_command
+from music_platform.cli.console import console, echo_json, errors_as_messages, fail, settings_of_command
 from music_platform.lake.lake import Lake
 from music_platform.partitions import is_day
 from music_platform.recommendation.lookup import (
@@ -37,7 +37,7 @@ def recommend(
     if day is not None and not is_day(day):
         fail(f"'{day}' is not a day; write it as 2026-11-01", 2)
     lake = Lake(settings_of_command())
-    with failures_told():
+    with errors_as_messages():
         chosen = day or latest_day(lake)
         found = (
             offers_to(lake, user, chosen, limit) if user is not None else neighbours_of(lake, str(song), chosen, limit)

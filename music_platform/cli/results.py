@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import console, fail, failures_told, settings_of_command, warn
+from music_platform.cli.console import console, errors_as_messages, fail, settings_of_command, warn
 from music_platform.lake.lake import Lake
 from music_platform.lake.manifest import Manifest, read_manifest
 from music_platform.lake.parquet_reader import read_object
@@ -45,19 +45,19 @@ def results(
     except ValueError as error:
         fail(str(error), 2)
     lake = Lake(settings_of_command())
-    with failures_told():
+    with errors_as_messages():
         quarantined = entirely_quarantined(lake, [hour for day in partitions for hour in hours_of_day(day)])
         if not _rows(lake, FACT_PLAYS, partitions, ["song_key"]).num_rows:
-            _tell_why_there_are_no_plays(lake, partitions, quarantined)
-        for told in quarantined.values():
-            warn(told)
+            _explain_missing_plays(lake, partitions, quarantined)
+        for message in quarantined.values():
+            warn(message)
         print_results(lake, partitions)
 
 
-def _tell_why_there_are_no_plays(lake: Lake, days: Sequence[str], quarantined: Mapping[str, str]) -> None:
+def _explain_missing_plays(lake: Lake, days: Sequence[str], quarantined: Mapping[str, str]) -> None:
     """Ends the command, unless the tables are made and nobody listened."""
-    if told := quarantined.get("listen_events"):
-        fail(told)
+    if message := quarantined.get("listen_events"):
+        fail(message)
     hours = [hour for day in days for hour in hours_of_day(day)]
     asked = describe_partitions(days)
     silver = _published(lake, SILVER["listen_events"], hours)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -33,7 +33,7 @@ def materialize(
 
 
 @contextmanager
-def progress_shown(instance: Instance, title: str, run_id: str) -> Iterator[None]:
+def progress_shown(instance: Instance, title: str, run_id: str) -> Generator[None]:
     """Draw the run's progress in a thread that cannot keep the process from ending."""
     ended = threading.Event()
     drawing = threading.Thread(

@@ -15,10 +15,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from music_platform.cli.console import console, duration_told, echo_json, failures_told, settings_of_command
+from music_platform.cli.console import console, echo_json, errors_as_messages, readable_duration, settings_of_command
 from music_platform.cli.health import (
+    describe_waiting_hours,
     first_line,
-    hours_told,
     layer_name,
     problems_of_instance,
     problems_of_lake,
@@ -74,7 +74,7 @@ def status(
     each such problem is named.
     """
     settings = settings_of_command()
-    with failures_told():
+    with errors_as_messages():
         report = _look(settings, look_back_hours)
     if as_json:
         echo_json(_as_json(report), indent=1, default=datetime.isoformat)
@@ -104,7 +104,7 @@ def _look(settings: Settings, look_back_hours: int) -> _Report:
     problems += [describe_unread(group, settings.start) for group in unread.groups]
     if unread.left:
         warnings.append(describe_left(unread.left))
-    told = None
+    dagster = None
     try:
         instance = open_recorded_instance()
     except MusicPlatformError as error:
@@ -114,12 +114,12 @@ def _look(settings: Settings, look_back_hours: int) -> _Report:
             warnings.append("DAGSTER_HOME is not set: nothing is known of runs, failed partitions and sensors")
         else:
             with instance:
-                told = instance_status(instance, settings)
-    if told is not None:
-        problems += problems_of_instance(told)
-        if not told.daemon.is_running:
+                dagster = instance_status(instance, settings)
+    if dagster is not None:
+        problems += problems_of_instance(dagster)
+        if not dagster.daemon.is_running:
             warnings.append("Dagster's daemon is not running: no sensor, schedule or queue works. ./run dev starts it")
-    return _Report(now, lake.location, found, unread, told, problems, warnings)
+    return _Report(now, lake.location, found, unread, dagster, problems, warnings)
 
 
 def _as_json(report: _Report) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _print(report: _Report, by_table: bool) -> None:
         failed = {} if report.instance is None else report.instance.failed_partitions
         console.print(_tables(report.lake, failed) if by_table else _layers(report.lake, failed))
         if report.lake.unprocessed:
-            console.print(Text(f"Landed and not in bronze: {hours_told(report.lake.unprocessed)}"))
+            console.print(Text(f"Landed and not in bronze: {describe_waiting_hours(report.lake.unprocessed)}"))
     if report.instance is not None:
         _print_instance(report.instance, report.at)
     for warning in report.warnings:
@@ -182,7 +182,7 @@ def _cells(found: LayerStatus | TableStatus, failed: int) -> list[str]:
     amount = f"{found.objects:,} objects" if found.objects is not None else _number(found.rows)
     return [
         found.last_complete or "none",
-        "" if found.lag_seconds is None else duration_told(found.lag_seconds),
+        "" if found.lag_seconds is None else readable_duration(found.lag_seconds),
         amount,
         _number(found.bytes),
         "" if found.quarantine_rate is None else f"{found.quarantine_rate:.2%}",
@@ -192,10 +192,10 @@ def _cells(found: LayerStatus | TableStatus, failed: int) -> list[str]:
 
 def _print_instance(instance: InstanceStatus, now: datetime) -> None:
     heartbeat = instance.daemon.last_heartbeat
-    told = "running" if instance.daemon.is_running else "not running"
+    state = "running" if instance.daemon.is_running else "not running"
     if heartbeat is not None:
-        told += f", last heartbeat {_ago(heartbeat, now)}"
-    console.print(Text(f"Dagster in {instance.home}: daemon {told}"))
+        state += f", last heartbeat {_ago(heartbeat, now)}"
+    console.print(Text(f"Dagster in {instance.home}: daemon {state}"))
     console.print(f"Runs: {instance.in_progress} in progress, {instance.queued} queued")
     for run in instance.runs[:_MOST_ROWS_SHOWN]:
         console.print(Text(f"  {run.state} {_ago(run.since, now)}: {run.job} {run.partitions} ({run.run_id})"))
@@ -215,7 +215,7 @@ def _automation(found: Sequence[AutomationStatus], now: datetime) -> Table:
 
 
 def _ago(moment: datetime, now: datetime) -> str:
-    return f"{duration_told(max((now - moment).total_seconds(), 0.0))} ago"
+    return f"{readable_duration(max((now - moment).total_seconds(), 0.0))} ago"
 
 
 def _number(value: int | None) -> str:

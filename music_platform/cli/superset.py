@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from music_platform.cli.console import console, fail, failures_told, settings_of_command
+from music_platform.cli.console import console, errors_as_messages, fail, settings_of_command
 from music_platform.local.superset.secrets import Login
 from music_platform.local.superset.server import LocalSuperset, RunningSuperset
 
@@ -19,15 +19,15 @@ app = typer.Typer(help="Superset on this machine, with the dashboards on Druid."
 def up() -> None:
     """Install Superset where it is not, and start it on loopback; whatever is there already stays as it is."""
     local = LocalSuperset(settings_of_command())
-    with failures_told():
+    with errors_as_messages():
         running = local.up(_progress)
-    tell_running(running, local)
+    print_running(running, local)
 
 
 @app.command("down")
 def down() -> None:
     """Stop Superset; its state stays."""
-    with failures_told():
+    with errors_as_messages():
         stopped = LocalSuperset(settings_of_command()).down()
     console.print("Superset has stopped" if stopped else "Superset was not running")
 
@@ -36,7 +36,7 @@ def down() -> None:
 def status() -> None:
     """Tell whether Superset runs and answers; exit code 1 when it does not."""
     local = LocalSuperset(settings_of_command())
-    with failures_told():
+    with errors_as_messages():
         process = local.service.process()
         if process is None:
             fail(f"Superset is not running; its state lies in {local.home}")
@@ -49,7 +49,7 @@ def status() -> None:
 def logs(lines: Annotated[int, typer.Option("--lines", min=1, help="How many of the last lines.")] = 30) -> None:
     """Print the end of the server's log."""
     local = LocalSuperset(settings_of_command())
-    with failures_told():
+    with errors_as_messages():
         console.print(Text(local.log_end(lines)), soft_wrap=True)
     console.print(Text(f"whole: {local.service.log}", style="dim"), soft_wrap=True)
 
@@ -70,7 +70,7 @@ def bundle(
     console.print(Text(f"{len(files)} files in {folder}"), soft_wrap=True)
 
 
-def tell_running(running: RunningSuperset, local: LocalSuperset) -> None:
+def print_running(running: RunningSuperset, local: LocalSuperset) -> None:
     """The address and the logins; a generated password is shown once."""
     console.print(
         Text(f"Superset {'is running' if running.was_running else 'has started'}: {running.url}"), soft_wrap=True

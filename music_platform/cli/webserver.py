@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from music_platform.cli.console import fail, failures_told, settings_of_command
+from music_platform.cli.console import errors_as_messages, fail, settings_of_command
 from music_platform.settings import dagster_home
 
 
@@ -58,7 +58,7 @@ def webserver(
     from music_platform.orchestration.runs import open_instance
     from music_platform.orchestration.ui.webserver import serve  # Dagster's web application takes a second to import
 
-    with failures_told(), open_instance() as instance:
+    with errors_as_messages(), open_instance() as instance:
         serve(
             instance,
             host,

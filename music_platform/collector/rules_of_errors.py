@@ -85,7 +85,7 @@ def _sets_the_present(step: Element) -> bool:
     return step.is_true("enable_ruby", False) and any(_PRESENT.fullmatch(value) for value in values)
 
 
-def _error_records_tell(configuration: Configuration) -> Broken:
+def _error_records_complete(configuration: Configuration) -> Broken:
     for _, _, way in error_ways(configuration):
         for step in way.filters:
             if "message" in removed_keys(step):
@@ -106,5 +106,5 @@ ERROR_RULES: tuple[Rule, ...] = (
     Rule("error_path_ends", "What fails on the way of an error record does not come back to it.", _error_path_ends),
     Rule("errors_are_filed_by_the_clock", "Error records are filed by the clock of the collector.",
          _errors_are_filed_by_the_collectors_clock),
-    Rule("error_records_tell", "Error records hold their tag and time.", _error_records_tell),
+    Rule("error_records_complete", "Error records hold their tag and time.", _error_records_complete),
 )  # fmt: skip

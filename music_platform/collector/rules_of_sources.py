@@ -39,7 +39,7 @@ def _state_lasts(configuration: Configuration) -> Broken:
                 )
 
 
-def _lines_come_raw(configuration: Configuration) -> Broken:
+def _lines_stay_raw(configuration: Configuration) -> Broken:
     for source in event_sources(configuration):
         if source.get("@type") in _LINES and not _gives_lines(source):
             place = next((parser.place_of("@type") for parser in source.children("parse")), source.place)
@@ -126,7 +126,7 @@ def _nothing_is_shared(configuration: Configuration) -> Broken:
 SOURCE_RULES: tuple[Rule, ...] = (
     Rule("includes_find_files", "Every @include matches a file.", _includes_find_files),
     Rule("state_lasts", "Buffers, positions and what cannot be written lie in lasting folders.", _state_lasts),
-    Rule("lines_come_raw", "Sources pass lines on unparsed.", _lines_come_raw),
+    Rule("lines_stay_raw", "Sources pass lines on unparsed.", _lines_stay_raw),
     Rule("lines_are_parsed", "Lines pass one parser of JSON, and records none.", _lines_are_parsed),
     Rule("files_are_read_once", "No file is read twice.", _files_are_read_once),
     Rule("starts_once", "Sources that cannot run twice run once; TLS has a certificate.", _starts_once),

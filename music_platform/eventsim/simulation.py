@@ -4,6 +4,7 @@ Rules as in Eventsim (github.com/viirya/eventsim, Session.scala and User.scala);
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -252,7 +253,7 @@ class Simulation:
             return EventBatch(nothing, nothing, nothing, nothing, nothing, nothing, np.empty(0, dtype=np.bool_))
         order = self._order(seen, first_draws)
 
-        def ordered(name: str) -> npt.NDArray:
+        def ordered(name: str) -> npt.NDArray[Any]:
             return np.concatenate([getattr(part, name) for part in seen]).take(order)
 
         session = ordered("session")

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from music_platform.errors import ManifestCorruptError
 from music_platform.lake.landing_layout import ERRORS_PREFIX, LANDING_PREFIX
@@ -101,7 +102,8 @@ class Manifest:
         return Source(self.folder, self.data_version, self.rows, tuple(file.name for file in self.files))
 
     def to_json(self) -> bytes:
-        content = asdict(self) | {"rows": self.rows, "bytes": self.bytes, "data_version": self.data_version}
+        content: dict[str, Any] = asdict(self)
+        content |= {"rows": self.rows, "bytes": self.bytes, "data_version": self.data_version}
         for source in content["sources"]:
             del source["file_names"]
             for name in ("size", "sha256", "is_expired"):

@@ -8,7 +8,7 @@ s3_bucket.py.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -113,7 +113,7 @@ class ObjectStore:
         return _opened(self)
 
     @contextmanager
-    def _failures(self, operation: str, key: str) -> Iterator[None]:
+    def _failures(self, operation: str, key: str) -> Generator[None]:
         try:
             yield
         except (obstore.exceptions.BaseError, OSError) as error:

@@ -66,8 +66,10 @@ class StoredPartitions:
         Raises ``PartitionMissingError`` for one that is missing between published ones.
         """
         found = list(_read_manifests(contract, partitions, lake).items())
-        there = [index for index, (_, manifest) in enumerate(found) if manifest is not None]
-        return cls._open_found(contract, dict(found[there[0] : there[-1] + 1] if there else []), lake, spark)
+        published = [index for index, (_, manifest) in enumerate(found) if manifest is not None]
+        return cls._open_found(
+            contract, dict(found[published[0] : published[-1] + 1] if published else []), lake, spark
+        )
 
     @classmethod
     def _open_found(
@@ -99,7 +101,7 @@ class StoredPartitions:
         """The rows of a partition as Arrow, a bounded number at a time: for what is computed without an engine."""
         return _batches_of_files(self.manifests[partition].keys, columns, self.lake)
 
-    def come_whole(self, partitions: Sequence[str]) -> bool:
+    def are_read_in_order(self, partitions: Sequence[str]) -> bool:
         """Whether an engine reads the rows of each of these partitions one after the other in one task.
 
         It divides work by Parquet row groups, so it does where a partition is one file that has one of them.

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,7 @@ def _require_listener(url: str) -> None:
 
 
 @contextmanager
-def _interrupts_kept() -> Iterator[None]:
+def _interrupts_kept() -> Generator[None]:
     """What the process does at SIGINT stays as it was: Sail takes the signal, and would end the engine and not the run.
 
     By Python's C interface, because ``signal.signal`` can only be called in the main thread, and steps run in others.

@@ -42,7 +42,7 @@ class StoreBackend(ABC):
     def get_with_etag(self, key: str) -> tuple[bytes, str] | None:
         try:
             result = obstore.get(self.store, key)
-        except (FileNotFoundError, obstore.exceptions.NotFoundError) as error:
+        except FileNotFoundError as error:
             if NO_BUCKET in str(error):
                 raise
             return None

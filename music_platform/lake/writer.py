@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from music_platform.errors import ContractError, told_by_engine
+from music_platform.errors import ContractError, platform_error_of
 from music_platform.lake.manifest import DataFile, partition_folder
 from music_platform.lake.object_store import ObjectStore
 from music_platform.partitions import DAILY_KEY_FORMAT, HOURLY_KEY_FORMAT
@@ -99,8 +99,8 @@ def write_partitions(frame: DataFrame, wanted: WritePass) -> dict[str, dict[str,
     try:
         results = _map_in_arrow(frame, wanted.columns, write_batches, _RESULT_SCHEMA).toArrow().to_pylist()
     except PySparkException as error:
-        told = told_by_engine(error)
-        raise told from (None if told is error else error)
+        cause = platform_error_of(error)
+        raise cause from (None if cause is error else error)
     for row in results:
         partition = written[row["destination"]].setdefault(row["partition"], WrittenPartition())
         if row["name"] is None:
@@ -266,7 +266,7 @@ def encode(table: pa.Table, contract: TableContract, name: str) -> tuple[bytes, 
 
 
 def _column_encodings(contract: TableContract) -> dict[str, Any]:
-    """The column that tells rows apart has no value twice: a dictionary of it only costs time and room."""
+    """The column that identifies rows has no value twice: a dictionary of it only costs time and room."""
     if not contract.unique_columns:
         return {}
     distinct = contract.column(contract.unique_columns[-1])

@@ -33,7 +33,7 @@ _ORIGIN = re.compile(
     % (_TEXT, _SIZE, _TEXT, _TEXT)
 )
 _ONLY_MESSAGE = re.compile(rb'\s*\{"message":(?P<message>%b)\}' % _TEXT, re.DOTALL)
-_LONGEST_VALUE_TOLD = 80
+_LONGEST_VALUE = 80
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # of error records that are thrown away
 
 
@@ -130,12 +130,12 @@ def judge(record: ErrorRecord) -> Judgement:
 
 def _about_ts(elements: list[dict[str, Any]]) -> str:
     found = [f"ts: {_shorten(element['ts'])}" if "ts" in element else "no ts" for element in elements]
-    return ", ".join(found)[:_LONGEST_VALUE_TOLD]
+    return ", ".join(found)[:_LONGEST_VALUE]
 
 
 def _shorten(value: Any) -> str:
     text = json_text(value)
-    return text if len(text) <= _LONGEST_VALUE_TOLD else f"{text[:_LONGEST_VALUE_TOLD]}…"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
 def _text_of(literal: bytes) -> str:

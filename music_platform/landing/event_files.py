@@ -1,4 +1,4 @@
-"""Files of event lines, plain or compressed: finding them, telling their type, reading them in blocks of whole lines.
+"""Files of event lines, plain or compressed: finding them, knowing their type, reading them in blocks of whole lines.
 
 What a file is by its content stands in formats.py, what a line means in event_lines.py.
 """
@@ -10,7 +10,7 @@ import lzma
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ _NAME_OF_TYPE = re.compile(rf"({'|'.join(EVENT_TYPES)})(?![a-z])")  # such as li
 
 
 OpenedFile = tuple[ByteStream, Callable[[], int]]
-"""A file's content as UTF-8, and a function that tells how far it is read as stored."""
+"""A file's content as UTF-8, and a function that returns how far it is read as stored."""
 
 
 @dataclass(frozen=True)
@@ -108,22 +108,22 @@ def _is_event_file(path: Path) -> bool:
 
 def _known_type(path: Path, event_type: str | None) -> str:
     if event_type is not None:
-        told = _NAME_OF_TYPE.match(path.name)
-        if told is not None and told[1] != event_type:
+        named = _NAME_OF_TYPE.match(path.name)
+        if named is not None and named[1] != event_type:
             raise LandingInputError(
-                f"'{path}' is named after {told[1]}, and --event-type says {event_type}; rename the file if its name is wrong"
+                f"'{path}' is named after {named[1]}, and --event-type says {event_type}; rename the file if its name is wrong"
             )
         return event_type
     match = _FILE_NAME.fullmatch(path.name)
     if match is None:
         raise LandingInputError(
-            f"the event type of '{path}' cannot be told by its name; give --event-type, one of {', '.join(EVENT_TYPES)}"
+            f"the event type of '{path}' cannot be read from its name; give --event-type, one of {', '.join(EVENT_TYPES)}"
         )
     return match[1]
 
 
 @contextmanager
-def opened(file: EventFile) -> Iterator[OpenedFile]:
+def opened(file: EventFile) -> Generator[OpenedFile]:
     """A file opened and, by what its content says, decompressed and as UTF-8.
 
     Raises LandingInputError for a file that cannot be read, and for a format that is not read.
@@ -148,7 +148,7 @@ def opened(file: EventFile) -> Iterator[OpenedFile]:
 
 
 class _CountedStream(io.RawIOBase):
-    """Counts what is read of a stream; standard input cannot tell its position."""
+    """Counts what is read of a stream; standard input has no position."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

@@ -5,7 +5,7 @@ formats.py and foreign_formats.py recognise the formats.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # of error records that are thrown
 
 
 @contextmanager
-def examined(files: Iterable[EventFile]) -> Iterator[list[EventFile]]:
+def examined(files: Iterable[EventFile]) -> Generator[list[EventFile]]:
     """The files, each looked at; standard input and pipes, which can be read once only, stay open until the end.
 
     Raises LandingInputError for a file that cannot be read, whose format is not read, or of whose first lines not one is an

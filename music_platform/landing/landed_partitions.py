@@ -43,7 +43,7 @@ from music_platform.tables.schemas import fingerprint
 from music_platform.tables.silver import SILVER
 
 _ATTEMPTS = 5
-_MOST_OBJECTS_TOLD = 5
+_MOST_NAMED = 5
 _LANDED_BYTES_OF_A_LINE = 48  # compressed; only decides how a range is cut into batches
 
 
@@ -105,7 +105,7 @@ class LandedPartitions:
             if (found := [source for source in sources if not has_expired(source, self.lake, now)])
         }
         if missing and gone_objects is GoneInputs.REFUSE:
-            raise RowsWouldBeRemovedError(_told_of_gone_objects(self.contract, missing))
+            raise RowsWouldBeRemovedError(_describe_gone_objects(self.contract, missing))
         kept: dict[str, list[Source]] = {}
         removed: dict[str, list[Source]] = {}
         for partition, sources in self.gone.items():
@@ -274,10 +274,10 @@ def _require_rows_of_silver(
     lake.map_requests(require, list(partitions.items()))
 
 
-def _told_of_gone_objects(contract: TableContract, missing: Mapping[str, Sequence[Source]]) -> str:
+def _describe_gone_objects(contract: TableContract, missing: Mapping[str, Sequence[Source]]) -> str:
     keys = [source.key for sources in missing.values() for source in sources]
-    named = ", ".join(f"'{key}'" for key in keys[:_MOST_OBJECTS_TOLD])
-    more = f" and {len(keys) - _MOST_OBJECTS_TOLD} more" if len(keys) > _MOST_OBJECTS_TOLD else ""
+    named = ", ".join(f"'{key}'" for key in keys[:_MOST_NAMED])
+    more = f" and {len(keys) - _MOST_NAMED} more" if len(keys) > _MOST_NAMED else ""
     return (
         f"{contract.path} partition {describe_partitions(list(missing))} was made from landed objects that are gone: "
         f"{named}{more}. A run would remove their rows, so nothing was changed. Restore the objects. Or keep the rows and "

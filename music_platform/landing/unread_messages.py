@@ -74,16 +74,16 @@ def describe_left(left: Sequence[str]) -> str:
 
 def describe_lines_without_partition(lines_by_hour: dict[datetime, int], start: datetime, now: datetime) -> list[str]:
     """What is to be said of lines that were landed into hours that have no partition: before the first, or yet to come."""
-    told = []
+    messages = []
     if before := {hour: lines for hour, lines in lines_by_hour.items() if hour < start}:
-        told.append(
+        messages.append(
             f"{sum(before.values()):,} lines lie before MUSIC_PLATFORM_START ({start:%Y-%m-%dT%H:%M}) and will not be read: "
             f"{describe_ranges(map(key_of_hour, before))}. If their time is right, set "
             f"{start_setting(key_of_hour(min(before)))}; if a clock was wrong, {_WAY_OUT}"
         )
     if future := {hour: lines for hour, lines in lines_by_hour.items() if hour > now}:
-        told.append(
+        messages.append(
             f"{sum(future.values()):,} lines are of hours that have not begun, and are held until then: "
             f"{describe_ranges(map(key_of_hour, future))}. If a clock was wrong, {_WAY_OUT}"
         )
-    return told
+    return messages

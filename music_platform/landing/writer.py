@@ -161,10 +161,10 @@ class _Landing:
         chunk_id = name.hexdigest()[:32]  # as long as Fluentd's
         if chunk.of_errors:
             key = errors_key(chunk.hour, chunk_id)
-            there = self._existing.add_error_records(chunk_id, key)
-            is_new = there is None
-            if there is not None:
-                self.error_keys_unchanged.add(there)
+            existing = self._existing.add_error_records(chunk_id, key)
+            is_new = existing is None
+            if existing is not None:
+                self.error_keys_unchanged.add(existing)
         else:
             key = landed_key(event_type, chunk.hour, chunk_id)
             is_new = self._existing.add(day_prefix(event_type, chunk.hour), key)
@@ -232,9 +232,9 @@ class _ExistingObjects:
         with self._lock:
             if self._error_keys is None:
                 self._error_keys = error_objects(self._store)
-            there = self._error_keys.get(chunk_id)
+            existing = self._error_keys.get(chunk_id)
             self._error_keys.setdefault(chunk_id, key)
-            return there
+            return existing
 
 
 def _with_block(summary: LandingSummary, block: SortedBlock, size: int) -> LandingSummary:

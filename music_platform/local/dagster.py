@@ -9,7 +9,7 @@ How a code server is asked, and whether the daemon works, only Dagster's code ca
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class DevOptions:
 @contextmanager
 def dagster_in_foreground(
     home: Path, options: DevOptions, code_server_at: Callable[[Path], CodeServer]
-) -> Iterator[tuple[str, Foreground]]:
+) -> Generator[tuple[str, Foreground]]:
     """UI, daemon and code server on the instance in ``home``, until the block ends, however it does.
 
     Gives the UI's address, and the processes to wait for. They hold the instance's lock as long as one of them lives. Raises
@@ -97,7 +97,7 @@ def dagster_in_foreground(
 @contextmanager
 def local_dagster(
     home: Path, serves: Callable[[], bool], progress: Callable[[str], None], **settings: str
-) -> Iterator[str]:
+) -> Generator[str]:
     """`./run dev` in the background, on the instance in ``home``, until the block ends, however it does.
 
     Gives the UI's address. ``serves`` says whether the daemon works by now. ``settings`` are environment variables for the

@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ import psutil
 from music_platform.errors import MusicPlatformError
 
 _POLL_SECONDS = 0.2
-_LOG_LINES_TOLD = 15
+_LOG_LINES_SHOWN = 15
 _SAME_PROCESS_SECONDS = 1.0  # a process's start is known to the hundredth, and moves with the clock
 _OWN_ACCORD_SECONDS = 3.0  # a terminal's Ctrl-C reaches the processes as well: a second signal would hurry them
 _PATIENCE_SECONDS = 30.0
@@ -102,16 +102,16 @@ class Service:
         Raises ``ServiceError`` with the end of the log when the process ends or the seconds are over.
         """
         begun = time.monotonic()
-        told = begun
+        last_progress = begun
         while not is_healthy():
             waited = time.monotonic() - begun
             if self.process() is None:
                 raise ServiceError(f"{self.name} ended while it started{self._log_end()}")
             if waited > seconds:
                 raise ServiceError(f"{self.name} is not healthy after {seconds:.0f} s{self._log_end()}")
-            if time.monotonic() - told > 5:
+            if time.monotonic() - last_progress > 5:
                 progress(f"waiting for {self.name}, {waited:.0f} s")
-                told = time.monotonic()
+                last_progress = time.monotonic()
             time.sleep(_POLL_SECONDS)
 
     def stop(self, patience_seconds: float = _PATIENCE_SECONDS) -> bool:
@@ -133,7 +133,7 @@ class Service:
         return True
 
     def _log_end(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_TOLD:] if self.log.exists() else []
+        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:] if self.log.exists() else []
         return f"; the end of {self.log}:\n" + "\n".join(lines) if lines else f"; its log {self.log} is empty"
 
 
@@ -185,7 +185,7 @@ class Foreground:
 
 
 @contextmanager
-def foreground(kept_open: Sequence[int] = ()) -> Iterator[Foreground]:
+def foreground(kept_open: Sequence[int] = ()) -> Generator[Foreground]:
     """Processes that end with the block, however it ends; SIGTERM interrupts it as Ctrl-C does. For the main thread."""
     processes = Foreground(kept_open)
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -214,7 +214,7 @@ def is_port_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 @contextmanager
-def exclusively(folder: Path, busy: MusicPlatformError, name: str = "lock") -> Iterator[TextIO]:
+def exclusively(folder: Path, busy: MusicPlatformError, name: str = "lock") -> Generator[TextIO]:
     """Let one process at a time start or stop what lies in the folder; ``busy`` is raised for another.
 
     Gives the open file ``name``, which is the lock: it is held as long as any process has it open, and keeps its text.

@@ -15,12 +15,8 @@ from dagster._core.execution.api import ExecuteRunWithPlanIterable
 from dagster._core.execution.compute_logs import create_compute_log_file_key
 from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext, StepExecutionContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
-from dagster._core.execution.plan.execute_plan import (
-    _handle_compute_log_setup_error,
-    _handle_compute_log_teardown_error,
-    _trigger_hook,
-    dagster_event_sequence_for_step,
-)
+from dagster._core.execution.plan import execute_plan
+from dagster._core.execution.plan.execute_plan import dagster_event_sequence_for_step
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode, get_retries_config
@@ -89,9 +85,6 @@ __all__ = [
     "WorkspaceFileTarget",
     "WorkspaceLoadTarget",
     "WorkspaceProcessContext",
-    "_handle_compute_log_setup_error",
-    "_handle_compute_log_teardown_error",
-    "_trigger_hook",
     "capture_interrupts",
     "copy",
     "create_compute_log_file_key",
@@ -100,5 +93,13 @@ __all__ = [
     "get_current_datetime",
     "get_daemon_statuses",
     "get_retries_config",
+    "handle_compute_log_setup_error",
+    "handle_compute_log_teardown_error",
     "pop_captured_interrupt",
+    "trigger_hook",
 ]
+
+# What a step does beside its events; private by name as well, and without a public counterpart.
+handle_compute_log_setup_error = execute_plan._handle_compute_log_setup_error  # pyright: ignore[reportPrivateUsage]
+handle_compute_log_teardown_error = execute_plan._handle_compute_log_teardown_error  # pyright: ignore[reportPrivateUsage]
+trigger_hook = execute_plan._trigger_hook  # pyright: ignore[reportPrivateUsage]

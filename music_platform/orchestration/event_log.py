@@ -8,7 +8,7 @@ and files are Dagster's; an instance can go back to its own storage at any time.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ class KeptConnectionsEventLogStorage(SqliteEventLogStorage):
         return cls(inst_data=inst_data, **config_value)
 
     @contextmanager
-    def _connect(self, shard: str) -> Iterator[Connection]:
+    def _connect(self, shard: str) -> Generator[Connection]:
         with self._db_lock:
             engine = self._kept_engine(shard)
             if shard not in self._initialized_dbs:

@@ -29,13 +29,13 @@ from music_platform.orchestration.dagster_internals import (
     PlanOrchestrationContext,
     RetryMode,
     StepExecutionContext,
-    _handle_compute_log_setup_error,
-    _handle_compute_log_teardown_error,
-    _trigger_hook,
     create_compute_log_file_key,
     dagster_event_sequence_for_step,
     get_retries_config,
+    handle_compute_log_setup_error,
+    handle_compute_log_teardown_error,
     pop_captured_interrupt,
+    trigger_hook,
 )
 from music_platform.settings import Settings
 
@@ -84,9 +84,9 @@ class MultithreadExecutor(dg.Executor):
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
-        told = EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute)
+        process = EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute)
         yield dg.DagsterEvent.engine_event(
-            plan_context, f"Executing at most {self._max_concurrent} steps at once (pid: {os.getpid()})", told
+            plan_context, f"Executing at most {self._max_concurrent} steps at once (pid: {os.getpid()})", process
         )
         yield from ExecuteRunWithPlanIterable(
             execution_plan=plan_context.execution_plan,
@@ -103,7 +103,7 @@ class MultithreadExecutor(dg.Executor):
                 step_dependency_config=self.step_dependency_config,
             ),
         )
-        yield dg.DagsterEvent.engine_event(plan_context, f"Finished steps (pid: {os.getpid()})", told)
+        yield dg.DagsterEvent.engine_event(plan_context, f"Finished steps (pid: {os.getpid()})", process)
 
     def _execute_steps(
         self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
@@ -128,18 +128,18 @@ class MultithreadExecutor(dg.Executor):
                 for step in active.get_steps_to_execute():
                     steps.begin(job_context.for_step(step, active.get_known_state()))
                 yield from active.concurrency_event_iterator(job_context)
-                for told in steps.news():
-                    if isinstance(told, dg.DagsterEvent):
-                        yield told
-                        active.handle_event(told)
+                for news in steps.news():
+                    if isinstance(news, dg.DagsterEvent):
+                        yield news
+                        active.handle_event(news)
                     else:
-                        steps.end(told)
-                        active.verify_complete(job_context, told.step_key)
+                        steps.end(news)
+                        active.verify_complete(job_context, news.step_key)
                 yield from active.plan_events_iterator(job_context)
             try:
                 capture.close()
             except Exception:  # noqa: BLE001 - as in _capture_output
-                yield from _handle_compute_log_teardown_error(job_context, sys.exc_info())
+                yield from handle_compute_log_teardown_error(job_context, sys.exc_info())
 
 
 def _capture_output(
@@ -152,7 +152,7 @@ def _capture_output(
     try:
         captured = capture.enter_context(manager.capture_logs(log_key))
     except Exception:  # noqa: BLE001 - a run does not fail because its log cannot be kept
-        yield from _handle_compute_log_setup_error(job_context, sys.exc_info())
+        yield from handle_compute_log_setup_error(job_context, sys.exc_info())
     else:
         yield dg.DagsterEvent.capture_logs(job_context, steps, log_key, captured)
 
@@ -201,7 +201,7 @@ class _RunningSteps:
             for event in dagster_event_sequence_for_step(step):
                 events.append(event)
                 self._news.put(event)
-            for event in _trigger_hook(step, events):
+            for event in trigger_hook(step, events):
                 self._news.put(event)
         except BaseException as raised:  # noqa: BLE001 - the thread of the run raises it again
             error = raised
@@ -223,12 +223,12 @@ class _RunningSteps:
             raise ended.error
 
     def interrupt(self) -> Iterator[dg.DagsterEvent]:
-        """Raise ``DagsterExecutionInterruptedError`` in each step that runs; what they tell until the last has ended."""
+        """Raise ``DagsterExecutionInterruptedError`` in each step that runs; yields their events until the last has ended."""
         self._raise_interrupts()
         while any(thread.is_alive() for thread in self._threads.values()):
             if pop_captured_interrupt():
                 self._raise_interrupts()
-            yield from (told for told in self.news() if isinstance(told, dg.DagsterEvent))
+            yield from (news for news in self.news() if isinstance(news, dg.DagsterEvent))
 
     def _raise_interrupts(self) -> None:
         for thread in self._threads.values():

@@ -66,7 +66,7 @@ def materialize(
     """
     job = definitions.resolve_implicit_global_asset_job_def()
     run_id = str(uuid.uuid4())
-    told = f"run {run_id} of {describe_partitions(partitions) if partitions else ', '.join(tables)}"
+    subject = f"run {run_id} of {describe_partitions(partitions) if partitions else ', '.join(tables)}"
     # Dagster turns an interrupt into the end of the step and of the run, in the main thread and once it executes. Taken from
     # here on, none breaks into what the instance records of the run before that.
     with progress(run_id), capture_interrupts():
@@ -84,17 +84,17 @@ def materialize(
             run = instance.get_run_by_id(run_id)
             if run is not None and not run.is_finished:
                 instance.report_run_canceled(run, "Interrupted.")
-            raise KeyboardInterrupt(f"{told} was interrupted{_AFTER_INTERRUPT}") from error
+            raise KeyboardInterrupt(f"{subject} was interrupted{_AFTER_INTERRUPT}") from error
     if _was_interrupted(result):
-        raise KeyboardInterrupt(f"{told} was interrupted{_AFTER_INTERRUPT}")
+        raise KeyboardInterrupt(f"{subject} was interrupted{_AFTER_INTERRUPT}")
     if not result.success:
-        raise MusicPlatformError(f"{told} failed: {_failures(result)}")
+        raise MusicPlatformError(f"{subject} failed: {_failures(result)}")
     return result
 
 
 def warnings_of(result: dg.ExecuteInProcessResult) -> list[str]:
     """What the checks that did not pass have found, in a run that succeeded: none of them blocks."""
-    return [_told(evaluation) for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
+    return [_describe(evaluation) for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
 
 
 def _partition_arguments(partitions: Sequence[str], tags: Mapping[str, str]) -> dict[str, Any]:
@@ -146,21 +146,21 @@ def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> str:
-    told = []
+    failures: list[str] = []
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
         while error is not None and error.cause is not None:
             error = error.cause
-        told.append(f"step {event.step_key}: {error.message.strip() if error is not None else 'unknown'}")
-    told += [
-        _told(evaluation)
+        failures.append(f"step {event.step_key}: {error.message.strip() if error is not None else 'unknown'}")
+    failures += [
+        _describe(evaluation)
         for evaluation in result.get_asset_check_evaluations()
         if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
     ]
-    return "; ".join(told)
+    return "; ".join(failures)
 
 
-def _told(evaluation: dg.AssetCheckEvaluation) -> str:
+def _describe(evaluation: dg.AssetCheckEvaluation) -> str:
     return f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()}: {evaluation.description}"
 
 

@@ -121,7 +121,9 @@ def offers_to(lake: Lake, user_id: int, day: str, limit: int) -> ListenerOffers:
     ) if users else []  # fmt: skip
     played.sort(key=lambda row: (row["last_played_at"], row["song_key"]), reverse=True)
     columns = ["rank", "song_key", "source"]
-    offered = _rows(lake, RECOMMENDATIONS, day, columns, user_key=_is(key), rank=_up_to(limit)) if users else []
+    offered: list[dict[str, Any]] = []
+    if users:
+        offered = _rows(lake, RECOMMENDATIONS, day, columns, user_key=_is(key), rank=_up_to(limit))
     has_list = bool(offered)
     if not has_list:
         known = {row["song_key"] for row in played}

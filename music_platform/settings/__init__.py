@@ -38,7 +38,7 @@ class Settings(
     """
 
     @model_validator(mode="after")
-    def _queue_tells_of_a_bucket(self) -> Self:
+    def _queue_needs_a_bucket(self) -> Self:
         if self.landing_queue_url and self.lake_location.is_local:
             raise ValueError("landing_queue_url tells of objects in a bucket, and the lake is a local folder")
         return self

@@ -5,7 +5,7 @@ The endpoint and, with an access key, the credentials are those of the settings 
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -96,7 +96,7 @@ class ObjectStoreSettings(LakeSettings):
 
 
 @contextmanager
-def without_foreign_s3_endpoint(endpoint: str) -> Iterator[None]:
+def without_foreign_s3_endpoint(endpoint: str) -> Generator[None]:
     """Hide a shell's AWS_ENDPOINT_URL_S3 while a store is opened: obstore heeds it above the endpoint that it is given."""
     with _ENVIRONMENT_LOCK:
         found = os.environ.get(_S3_ENDPOINT_VARIABLE)

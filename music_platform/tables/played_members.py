@@ -43,7 +43,7 @@ PLAYED_RULES = (
     ),
 )
 
-_TOLD_BY_CATALOGUE = ("track_id", "release", "year", "artist_id", "location", "latitude", "longitude")
+_FROM_CATALOGUE = ("track_id", "release", "year", "artist_id", "location", "latitude", "longitude")
 NEVER_PLAYED = {"is_in_catalogue": False, "plays": 0}
 
 
@@ -78,9 +78,7 @@ def with_earlier_plays(
 def outside_catalogue(played: DataFrame, contract: TableContract) -> DataFrame:
     """Played members where there is no catalogue: null in what it alone would tell."""
     untold = {
-        column.name: F.lit(None).cast(str(column.type))
-        for column in contract.columns
-        if column.name in _TOLD_BY_CATALOGUE
+        column.name: F.lit(None).cast(str(column.type)) for column in contract.columns if column.name in _FROM_CATALOGUE
     }
     return played.withColumns({**untold, "is_in_catalogue": F.lit(False)})
 

@@ -297,7 +297,7 @@ def test_silver_of_another_bronze_is_found(made_anew: LocalPlatform) -> None:
         assert f"partition {HOUR}: {table} was made from another version of bronze" in description
 
 
-def test_many_problems_are_told_in_part(made: LocalPlatform) -> None:
+def test_many_problems_are_reported_in_part(made: LocalPlatform) -> None:
     hours = [f"2026-11-02-{hour:02}:00" for hour in range(24)]
     nothing = WrittenPartition()
     for partition in hours:

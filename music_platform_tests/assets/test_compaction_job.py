@@ -56,7 +56,7 @@ def compact(platform: LocalPlatform, day: str) -> bool:
         ("2999-01-01", "2999-01-01 is not closed yet"),
     ],
 )
-def test_a_day_that_there_is_not_and_one_that_is_not_over_are_told_apart(
+def test_a_day_that_there_is_not_and_one_that_is_not_over_are_reported_apart(
     platform: LocalPlatform, day: str, told: str
 ) -> None:
     job = platform.definitions.resolve_job_def("compaction")

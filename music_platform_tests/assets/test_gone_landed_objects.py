@@ -109,7 +109,7 @@ def test_a_run_refuses_when_every_object_is_gone(platform: LocalPlatform) -> Non
     "choice",
     ["tag", "configuration"],
 )
-def test_a_run_that_is_told_to_removes_the_rows_and_says_so(platform: LocalPlatform, choice: str) -> None:
+def test_a_run_that_is_reported_to_removes_the_rows_and_says_so(platform: LocalPlatform, choice: str) -> None:
     key = remove_object(platform)
     removed = len([row for row in platform.rows(BRONZE, HOUR) if row["_object"] == key])
     if choice == "tag":

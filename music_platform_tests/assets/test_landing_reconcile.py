@@ -174,7 +174,7 @@ def test_hours_with_a_run_in_progress_are_left_to_it(reconciled: Reconciled) -> 
     assert reconciled.reconcile()[0] == []
 
 
-def test_hours_that_have_not_begun_are_told(reconciled: Reconciled) -> None:
+def test_hours_that_have_not_begun_are_reported(reconciled: Reconciled) -> None:
     future = f"{reconciled.now + timedelta(days=9):%Y-%m-%d-%H}:00"
     reconciled.land(future)
     assert reconciled.reconcile() == ([], f"1 objects in 24 hours compared; held until their hour comes: {future}")

@@ -91,7 +91,7 @@ class Sensed:
         os.utime(path, (written, written))
 
 
-def _told(request: dg.RunRequest) -> tuple[str, str]:
+def _range_of(request: dg.RunRequest) -> tuple[str, str]:
     partition = request.partition_key or ""
     return request.tags.get(RANGE_START, partition), request.tags.get(RANGE_END, partition)
 
@@ -114,7 +114,7 @@ def test_hours_in_a_row_are_one_range_run_and_a_single_one_a_partition(sensed: S
     sensed.land("2026-11-01-05:00", 1)
     requests = sensed.evaluate().run_requests or []
     # The hours between were never handled and are empty: they are run as well.
-    assert [_told(request) for request in requests] == [
+    assert [_range_of(request) for request in requests] == [
         ("2026-11-01-05:00", "2026-11-02-04:00"),
         ("2026-11-02-05:00", "2026-11-03-04:00"),
         ("2026-11-03-05:00", "2026-11-03-06:00"),
@@ -126,7 +126,7 @@ def test_the_current_hour_passes_what_waits_in_the_queue(sensed: Sensed) -> None
         sensed.land(hour, 1)
     current, backlog = sensed.evaluate().run_requests or []
     assert (current.partition_key, current.tags[PRIORITY_TAG]) == ("2026-11-03-09:00", "1")
-    assert _told(backlog) == (_HOURS[0], "2026-11-03-08:00")
+    assert _range_of(backlog) == (_HOURS[0], "2026-11-03-08:00")
     assert PRIORITY_TAG not in backlog.tags
 
 
@@ -182,13 +182,13 @@ def test_where_nothing_changed_there_is_no_run_and_the_reason_says_what_was_seen
     assert "nothing changed; 1 objects in 120 hours listed" in str(result.skip_reason.skip_message)
 
 
-def test_an_object_of_a_future_hour_is_told_until_its_hour_comes(sensed: Sensed) -> None:
+def test_an_object_of_a_future_hour_is_reported_until_its_hour_comes(sensed: Sensed) -> None:
     sensed.land("2026-11-03-11:00", 1)
     result = sensed.evaluate()
     assert result.skip_reason is not None
     assert "held until their hour comes: 2026-11-03-11:00" in str(result.skip_reason.skip_message)
     sensed.now += timedelta(hours=2)
-    assert [_told(request) for request in sensed.evaluate().run_requests or []] == [("2026-11-03-11:00",) * 2]
+    assert [_range_of(request) for request in sensed.evaluate().run_requests or []] == [("2026-11-03-11:00",) * 2]
 
 
 def test_a_tick_that_was_killed_before_it_was_recorded_is_repeated_with_the_same_key(sensed: Sensed) -> None:
@@ -221,7 +221,7 @@ def test_a_sensor_without_a_memory_runs_only_what_was_not_made(sensed: Sensed) -
     assert sensed.tick() == []
     assert set(LandingCursor.from_json(sensed.cursor or "").handled) == set(_HOURS)
     sensed.land(_HOURS[0], 2, sessionId=2)
-    assert [_told(request) for request in sensed.tick()] == [(_HOURS[0], _HOURS[0])]
+    assert [_range_of(request) for request in sensed.tick()] == [(_HOURS[0], _HOURS[0])]
 
 
 @pytest.mark.parametrize("hour", [_HOURS[0], _HOURS[1]], ids=["with objects", "empty"])
@@ -232,14 +232,14 @@ def test_a_sensor_without_a_memory_runs_an_hour_that_is_half_made(sensed: Sensed
     sensed.platform.run(_HOURS[0], _HOURS[2])
     date, time = hour[:10], hour[11:13]
     Path(sensed.platform.settings.lake, table, f"date={date}", f"hour={time}", "_SUCCESS").unlink()
-    assert [_told(request) for request in sensed.tick()] == [(hour, hour)]
+    assert [_range_of(request) for request in sensed.tick()] == [(hour, hour)]
 
 
 def test_a_sensor_without_a_memory_runs_an_hour_whose_objects_changed(sensed: Sensed) -> None:
     sensed.land(_HOURS[0], 1)
     sensed.platform.run(_HOURS[0])
     sensed.land(_HOURS[0], 1, sessionId=2)
-    assert [_told(request) for request in sensed.tick()] == [(_HOURS[0], _HOURS[0])]
+    assert [_range_of(request) for request in sensed.tick()] == [(_HOURS[0], _HOURS[0])]
 
 
 def test_a_store_that_does_not_answer_fails_the_tick_soon(local_settings: Callable[..., Settings]) -> None:

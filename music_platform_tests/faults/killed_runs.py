@@ -57,7 +57,7 @@ def run_hour(settings: Settings) -> list[str]:
     return [f"{event.step_key}: {event.step_failure_data.error_display_string}" for event in failures]
 
 
-def run_hour_when_told(settings: Settings, parent: Connection) -> None:
+def run_hour_on_signal(settings: Settings, parent: Connection) -> None:
     """For a process of its own: tells when it begins and how it ended."""
     parent.send("begins")
     parent.send(run_hour(settings))

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -104,7 +104,7 @@ class LivePlatform:
         self.lake = Lake(self.settings)
 
     @contextmanager
-    def instance(self) -> Iterator[dg.DagsterInstance]:
+    def instance(self) -> Generator[dg.DagsterInstance]:
         with dg.DagsterInstance.from_config(str(self.home)) as instance:
             yield instance
 
@@ -124,7 +124,7 @@ class LivePlatform:
         self.objects |= objects
 
     @contextmanager
-    def process(self, name: str, command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    def process(self, name: str, command: Sequence[str]) -> Generator[subprocess.Popen[bytes]]:
         """A process that ends with the block; what it started goes on until ``close``, as after a kill."""
         with (self.home / f"{name}.txt").open("ab") as log:
             process = subprocess.Popen(

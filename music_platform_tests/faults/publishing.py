@@ -210,7 +210,7 @@ def _die_within_local_writes(store: DyingStore) -> None:
     pathlib.Path.replace = rename_after_point  # type: ignore[method-assign, assignment]
 
 
-def publish_when_told(settings: Settings, generation: int, partition: str, parent: Connection) -> None:
+def publish_on_signal(settings: Settings, generation: int, partition: str, parent: Connection) -> None:
     """For a process of its own: tells when it begins and when it is done, and is killed at any time between."""
     store = ObjectStore.from_settings(settings)
     store.get("warm")  # the first request opens the store

@@ -18,7 +18,7 @@ from music_platform_tests.faults.publishing import (
     keys_in_folder,
     keys_named,
     publish_and_die,
-    publish_when_told,
+    publish_on_signal,
     rows_by_glob,
     rows_by_manifest,
     rows_of,
@@ -69,7 +69,7 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_partition(
     for generation in range(2, 10 * KILLS, 2):
         before = rows_by_manifest(store)
         ours, theirs = processes.Pipe()
-        process = processes.Process(target=publish_when_told, args=(settings, generation, PARTITION, theirs))
+        process = processes.Process(target=publish_on_signal, args=(settings, generation, PARTITION, theirs))
         process.start()
         assert ours.recv() == "begins"
         time.sleep(chance.uniform(0, seconds))
@@ -91,7 +91,7 @@ def _seconds_of_a_publish(settings: Settings, processes: ForkServerContext) -> f
     taken = []
     for _ in range(3):
         ours, theirs = processes.Pipe()
-        process = processes.Process(target=publish_when_told, args=(settings, 1, PARTITION, theirs))
+        process = processes.Process(target=publish_on_signal, args=(settings, 1, PARTITION, theirs))
         process.start()
         assert ours.recv() == "begins"
         begun = time.monotonic()

@@ -18,7 +18,7 @@ from music_platform.lake.spark import SparkEngine
 from music_platform.settings import Settings
 from music_platform.tables.contract import TableContract
 from music_platform_tests.faults.faulty_proxy import Fault, FaultyProxy, Request, passes
-from music_platform_tests.faults.killed_runs import HOUR, LINES_OF_AN_OBJECT, TABLES, land, run_hour_when_told
+from music_platform_tests.faults.killed_runs import HOUR, LINES_OF_AN_OBJECT, TABLES, land, run_hour_on_signal
 
 KILLS = 4
 
@@ -86,7 +86,7 @@ def test_a_run_survives_an_s3_that_fails_for_a_while_and_fails_clearly_when_it_f
 def _run(settings: Settings, processes: ForkServerContext, killed_after: float | None = None) -> list[str] | None:
     """What failed in a run in a process of its own; None where it was killed."""
     ours, theirs = processes.Pipe()
-    process = processes.Process(target=run_hour_when_told, args=(settings, theirs))
+    process = processes.Process(target=run_hour_on_signal, args=(settings, theirs))
     process.start()
     assert ours.recv() == "begins"
     if killed_after is not None:

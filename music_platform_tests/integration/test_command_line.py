@@ -150,7 +150,7 @@ def test_a_partition_written_unusually_is_the_same_partition(commands: CliRunner
     ],
     ids=" ".join,
 )
-def test_a_wrong_setting_is_told_by_its_variable(
+def test_a_wrong_setting_is_reported_by_its_variable(
     commands: CliRunner, monkeypatch: pytest.MonkeyPatch, arguments: list[str], name: str, value: str, told: str
 ) -> None:
     monkeypatch.setenv(f"MUSIC_PLATFORM_{name}", value)
@@ -172,7 +172,7 @@ def test_a_wrong_setting_is_no_traceback_in_a_process_of_its_own(
         assert "Traceback" not in ended.stderr
 
 
-def test_wrong_options_are_told_with_exit_code_2(commands: CliRunner) -> None:
+def test_wrong_options_are_reported_with_exit_code_2(commands: CliRunner) -> None:
     for arguments, told in (
         (["check"], "--partition"),
         (["check", "--partition", "2026-11"], "write it as 2026-11-01-05:00"),

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -107,7 +107,7 @@ class Served:
 
 
 @contextmanager
-def dev(folder: Path) -> Iterator[Served]:
+def dev(folder: Path) -> Generator[Served]:
     """`./run dev` on the instance in a folder; its processes end with the block, by Ctrl-C."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

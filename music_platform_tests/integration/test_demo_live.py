@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 
 
 @contextmanager
-def live(seconds: int) -> Iterator[subprocess.Popen[str]]:
+def live(seconds: int) -> Generator[subprocess.Popen[str]]:
     """The command in a process of its own; whatever it started is ended with the test."""
     process = subprocess.Popen(
         [*COMMAND, "demo", "--live", str(seconds), "--users", "50000"],

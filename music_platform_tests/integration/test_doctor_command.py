@@ -128,7 +128,7 @@ def test_a_lake_on_s3_is_well_and_left_as_it_was(s3_settings: Callable[..., Sett
 
 
 @pytest.mark.integration
-def test_refused_credentials_are_told_and_not_shown(
+def test_refused_credentials_are_reported_and_not_shown(
     commands: CliRunner, monkeypatch: pytest.MonkeyPatch, strict_s3_server: Any
 ) -> None:
     for name, value in {
@@ -154,7 +154,7 @@ def test_a_bucket_that_does_not_exist_is_named(s3_settings: Callable[..., Settin
     assert "there is no bucket 'no-such-bucket'" in finding.found
 
 
-def test_a_server_that_is_not_there_is_told() -> None:
+def test_a_server_that_is_not_there_is_reported() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{probe.getsockname()[1]}"
@@ -198,7 +198,7 @@ def test_half_a_key_pair_is_a_failure(given: dict[str, Any], told: str) -> None:
         ({"AWS_ACCESS_KEY_ID": "shell-key", "AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}, "AWS_ACCESS_KEY_ID"),
     ],
 )
-def test_the_source_of_credentials_is_told(
+def test_the_source_of_credentials_is_reported(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], source: str
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(variables))
@@ -206,7 +206,7 @@ def test_the_source_of_credentials_is_told(
     assert (finding.state, finding.found) == (State.OK, f"from {source}")
 
 
-def test_a_code_location_that_does_not_load_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_code_location_that_does_not_load_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "pyspark.py").write_text("raise ImportError('pyspark is broken here')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     finding = only(platform_examinations.code_location())
@@ -227,7 +227,7 @@ def test_packages_that_do_not_agree_are_named(monkeypatch: pytest.MonkeyPatch, t
     assert "installed is 3.0.0" in told
 
 
-def test_an_instance_of_an_older_dagster_is_told(commands: CliRunner, tmp_path: Path) -> None:
+def test_an_instance_of_an_older_dagster_is_reported(commands: CliRunner, tmp_path: Path) -> None:
     with open_instance():
         pass
     assert only(platform_examinations.dagster_instance()).state is State.OK
@@ -239,14 +239,14 @@ def test_an_instance_of_an_older_dagster_is_told(commands: CliRunner, tmp_path: 
     assert "./run dagster instance migrate" in finding.advice
 
 
-def test_an_instance_that_does_not_open_is_told(commands: CliRunner, tmp_path: Path) -> None:
+def test_an_instance_that_does_not_open_is_reported(commands: CliRunner, tmp_path: Path) -> None:
     (tmp_path / "dagster" / "dagster.yaml").write_text("storage: [")
     finding = only(platform_examinations.dagster_instance())
     assert finding.state is State.FAILURE
     assert f"DAGSTER_HOME={tmp_path / 'dagster'} cannot be opened" in finding.found
 
 
-def test_a_port_that_is_taken_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_taken_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -267,7 +267,7 @@ def test_a_port_that_is_taken_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         (None, State.WARNING, "does not run"),
     ],
 )
-def test_the_java_of_java_home_is_told(
+def test_the_java_of_java_home_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str | None, state: State, found: str
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
@@ -321,7 +321,7 @@ def server_with_clock() -> Iterator[Callable[[timedelta], Settings]]:
         (timedelta(minutes=-20), State.FAILURE, "s ahead of http"),
     ],
 )
-def test_a_clock_that_is_off_is_told(
+def test_a_clock_that_is_off_is_reported(
     server_with_clock: Callable[[timedelta], Settings], off: timedelta, state: State, found: str
 ) -> None:
     finding = only(machine_examinations.clock(server_with_clock(off)))

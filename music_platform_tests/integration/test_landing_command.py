@@ -102,7 +102,7 @@ def test_an_unknown_event_type_has_to_be_said(commands: CliRunner, lake: Lake) -
     assert landed_lines(lake.store) == {_PLACE: [auth_event(1).encode()]}
 
 
-def test_events_before_the_start_stay_and_the_setting_is_told(commands: CliRunner, lake: Lake) -> None:
+def test_events_before_the_start_stay_and_the_setting_is_reported(commands: CliRunner, lake: Lake) -> None:
     early = f"landing/auth_events/dt=2020-01-01/hour=00/2020010100_{'0' * 32}.json.gz"
     put_lines(lake.store, early, auth_event(1, ts=1_577_836_800_000))
     put_lines(lake.store, f"landing/auth_events/{_NAME}", auth_event(1, ts=1_577_840_400_000))

@@ -61,7 +61,7 @@ def test_replay_of_expired_objects_reads_bronze(commands: CliRunner, gone: str) 
 
 
 @pytest.mark.parametrize(("choice", "left"), [("keep", (6, 4)), ("remove", (2, 1))])
-def test_replay_does_what_it_is_told_about_gone_objects(
+def test_replay_does_what_it_is_reported_about_gone_objects(
     commands: CliRunner, gone: str, choice: str, left: tuple[int, int]
 ) -> None:
     replayed = commands.invoke(app, ["quarantine", "replay", "--partition", HOUR, "--gone-inputs", choice])
@@ -78,7 +78,7 @@ def test_replay_does_what_it_is_told_about_gone_objects(
         (["--partition-range", f"{HOUR}...2026-11-01-04:00"], "ends before it begins"),
     ],
 )
-def test_what_is_asked_wrongly_is_told(commands: CliRunner, options: list[str], message: str) -> None:
+def test_what_is_asked_wrongly_is_reported(commands: CliRunner, options: list[str], message: str) -> None:
     result = commands.invoke(app, ["landing", "expire", *options])
     assert result.exit_code == 2
     assert message in result.output

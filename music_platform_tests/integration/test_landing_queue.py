@@ -16,7 +16,7 @@ import pytest
 
 from music_platform.lake.landing_layout import errors_key, landed_key
 from music_platform.landing.watch import sqs
-from music_platform.landing.watch.notifications import told_strangers
+from music_platform.landing.watch.notifications import describe_strangers
 from music_platform.landing.watch.sqs import QueueUnreachableError, SqsNotifications
 from music_platform.orchestration.automation.landing_sensor import LandingWatch
 from music_platform.partitions import key_of_hour
@@ -186,7 +186,7 @@ def test_an_hour_still_filling_is_waited_for_without_its_messages(notifying: Not
     assert notifying.tick() == [key_of_hour(hour)]
 
 
-def test_messages_that_are_no_notifications_are_told_and_deleted(
+def test_messages_that_are_no_notifications_are_reported_and_deleted(
     notifying: Notifying, caplog: pytest.LogCaptureFixture
 ) -> None:
     notifying.tick()
@@ -196,7 +196,7 @@ def test_messages_that_are_no_notifications_are_told_and_deleted(
     batch = "batch"
     notified = notifying.queue.receive(batch, budget_seconds=10)
     assert (notified.messages, len(notified.strange), notified.hours) == (len(strange), len(strange), set())
-    assert "no JSON" in told_strangers(notified)
+    assert "no JSON" in describe_strangers(notified)
     notifying.queue.confirm(batch)
     assert notifying.messages() == 0
     assert caplog.records == [] or all(record.levelno < logging.ERROR for record in caplog.records)

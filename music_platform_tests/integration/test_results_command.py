@@ -77,7 +77,7 @@ def test_all_rows_in_quarantine_is_said_with_rules_and_the_command(commands: Cli
     assert strict.exit_code == 1
 
 
-def test_nothing_made_and_days_not_made_are_told_apart(commands: CliRunner, tmp_path: Path) -> None:
+def test_nothing_made_and_days_not_made_are_reported_apart(commands: CliRunner, tmp_path: Path) -> None:
     land_listens(commands, tmp_path)
     code, output = results(commands)
     assert code == 1
@@ -103,7 +103,7 @@ def test_days_on_which_no_one_listened_are_no_failure(commands: CliRunner) -> No
     )
 
 
-def test_gold_that_is_older_than_its_hours_is_told(commands: CliRunner, tmp_path: Path) -> None:
+def test_gold_that_is_older_than_its_hours_is_reported(commands: CliRunner, tmp_path: Path) -> None:
     materialize(HOURLY, HOURS)
     materialize(DAILY, [DAY])
     land_listens(commands, tmp_path)

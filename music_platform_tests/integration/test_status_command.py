@@ -89,7 +89,7 @@ def use_settings(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     current_settings.cache_clear()
 
 
-def test_a_missing_lake_is_told_and_not_made(commands: CliRunner, tmp_path: Path) -> None:
+def test_a_missing_lake_is_reported_and_not_made(commands: CliRunner, tmp_path: Path) -> None:
     result = commands.invoke(app, ["status"])
     assert result.exit_code == 1
     assert f"there is no lake: no folder {tmp_path / 'lake'}" in result.output
@@ -106,7 +106,7 @@ def test_an_empty_lake_says_that_nothing_has_landed(commands: CliRunner, tmp_pat
     assert layers_of(report)["silver hourly"]["last_complete"] is None
 
 
-def test_without_an_instance_the_lake_is_told(
+def test_without_an_instance_the_lake_is_reported(
     commands: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "lake").mkdir()
@@ -217,7 +217,7 @@ def test_landed_objects_that_no_table_reads_are_a_problem(
     assert told(commands)[0] == 0
 
 
-def test_a_failed_partition_is_told_until_it_is_made(commands: CliRunner, tmp_path: Path) -> None:
+def test_a_failed_partition_is_reported_until_it_is_made(commands: CliRunner, tmp_path: Path) -> None:
     hour = last_hour()
     key = key_of_hour(hour)
     land(commands, tmp_path, events_of(hour, range(3)))
@@ -235,7 +235,7 @@ def test_a_failed_partition_is_told_until_it_is_made(commands: CliRunner, tmp_pa
     assert code == 0, report["problems"]
 
 
-def test_a_lagging_layer_and_a_damaged_manifest_are_told(commands: CliRunner) -> None:
+def test_a_lagging_layer_and_a_damaged_manifest_are_reported(commands: CliRunner) -> None:
     lake = Lake(current_settings())
     day = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
     first, last = f"{day}-10:00", f"{day}-11:00"
@@ -257,7 +257,7 @@ def test_a_lagging_layer_and_a_damaged_manifest_are_told(commands: CliRunner) ->
 
 
 @pytest.mark.integration
-def test_a_lake_on_s3_is_told(
+def test_a_lake_on_s3_is_reported(
     commands: CliRunner, monkeypatch: pytest.MonkeyPatch, s3_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
     settings = s3_settings()
@@ -283,7 +283,7 @@ def test_a_lake_on_s3_is_told(
 
 
 @pytest.mark.integration
-def test_credentials_that_are_refused_are_told(
+def test_credentials_that_are_refused_are_reported(
     commands: CliRunner, monkeypatch: pytest.MonkeyPatch, strict_s3_server: Any, s3_settings: Callable[..., Settings]
 ) -> None:
     lake = f"s3://{strict_s3_server.new_bucket()}/lake"
@@ -347,7 +347,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.integration
-def test_sensors_are_told_by_what_they_last_said(commands: CliRunner, daemon: subprocess.Popen[bytes]) -> None:
+def test_sensors_are_reported_by_what_they_last_said(commands: CliRunner, daemon: subprocess.Popen[bytes]) -> None:
     def last_ticks() -> dict[str, dict[str, Any]]:
         found = told(commands)[1]["dagster"]["automation"]
         return {sensor["name"]: sensor["last_tick"] or {"state": "never"} for sensor in found}

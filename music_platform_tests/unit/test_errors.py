@@ -9,7 +9,7 @@ from music_platform.errors import (
     LandedObjectGoneError,
     MissingFileError,
     MusicPlatformError,
-    told_by_engine,
+    platform_error_of,
 )
 
 
@@ -27,8 +27,8 @@ from music_platform.errors import (
         ("[FAILED_READ_FILE] file:/a/part-2.parquet does not exist", MissingFileError, "part-2.parquet"),
     ],
 )
-def test_errors_are_told_by_what_is_wrong(text: str, error_type: type[Exception], told: str) -> None:
-    found = told_by_engine(RuntimeError(text))
+def test_errors_are_reported_by_what_is_wrong(text: str, error_type: type[Exception], told: str) -> None:
+    found = platform_error_of(RuntimeError(text))
     assert type(found) is error_type
     assert told in str(found)
 
@@ -38,4 +38,4 @@ def test_errors_are_told_by_what_is_wrong(text: str, error_type: type[Exception]
 )
 def test_other_errors_stay_as_they_are(text: str) -> None:
     error = RuntimeError(text)
-    assert told_by_engine(error) is error
+    assert platform_error_of(error) is error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-_MOST_STRANGERS_TOLD = 5
+_MOST_SHOWN = 5
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Notifications(Protocol):
         ...
 
 
-def told_strangers(notified: Notified) -> str:
+def describe_strangers(notified: Notified) -> str:
     """The messages that were not understood, for the log."""
-    told = "; ".join(notified.strange[:_MOST_STRANGERS_TOLD])
-    return f"{len(notified.strange)} messages of the queue are no notifications of S3 and are deleted: {told}"
+    shown = "; ".join(notified.strange[:_MOST_SHOWN])
+    return f"{len(notified.strange)} messages of the queue are no notifications of S3 and are deleted: {shown}"

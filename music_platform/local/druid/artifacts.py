@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,10 +65,10 @@ def bring_jars(
     files = {jar: cache / jar.path for jar in jars}
     try:
         with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
-            is_there = dict(zip(jars, pool.map(lambda jar: _is_verified(files[jar], jar), jars), strict=True))
-        done = sum(jar.size for jar in jars if is_there[jar])
+            is_downloaded = dict(zip(jars, pool.map(lambda jar: _is_verified(files[jar], jar), jars), strict=True))
+        done = sum(jar.size for jar in jars if is_downloaded[jar])
         progress(done, total)
-        missing = [jar for jar in jars if not is_there[jar]]
+        missing = [jar for jar in jars if not is_downloaded[jar]]
         if missing:
             with _alone(cache):
                 _download_all(missing, files, repository, lambda size: progress(done + size, total))
@@ -78,7 +78,7 @@ def bring_jars(
 
 
 @contextmanager
-def _alone(cache: Path) -> Iterator[None]:
+def _alone(cache: Path) -> Generator[None]:
     """Wait until no other command downloads into the cache: two would write into each other's files."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("a") as lock:

@@ -93,14 +93,14 @@ class Health:
         rows = self._query(_DATASOURCES)
         return None if rows is None else [Datasource(*row.values()) for row in rows]
 
-    def wait(self, process: psutil.Process, seconds: float, tell: Callable[[str], None]) -> None:
-        """Wait until nothing is lacking, and tell what is.
+    def wait(self, process: psutil.Process, seconds: float, report: Callable[[str], None]) -> None:
+        """Wait until nothing is lacking; ``report`` is called with what is.
 
         Raises ``LocalDruidError`` with the end of the logs when the JVM ended or the time is over.
         """
         deadline = time.monotonic() + seconds
         while lacking := self.lacking():
-            tell(lacking)
+            report(lacking)
             if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
                 raise LocalDruidError(f"Druid ended while it started; {self._end_of_logs()}")
             if time.monotonic() > deadline:

@@ -71,10 +71,10 @@ def _candidates(settings: Settings) -> Iterator[Path]:
 
 def _release_of(executable: Path) -> int | None:
     try:
-        told = subprocess.run(
+        answer = subprocess.run(
             [executable, "-version"], capture_output=True, text=True, timeout=_ASK_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.search(r'version "(?:1\.)?(\d+)', told.stderr)
+    found = re.search(r'version "(?:1\.)?(\d+)', answer.stderr)
     return int(found[1]) if found else None

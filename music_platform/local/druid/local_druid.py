@@ -27,23 +27,23 @@ _STOP_SECONDS = 30.0  # Druid ends by itself, so that a task can go on at the ne
 
 
 class Progress(Protocol):
-    """What ``up`` tells of itself while it goes on."""
+    """Receives the progress of ``up``."""
 
     def downloading(self, done: int, total: int) -> None:
-        """Bytes of the jars that are there, and of all of them."""
+        """Bytes of the jars downloaded so far, and of all of them."""
         ...
 
-    def starting(self, told: str) -> None:
+    def starting(self, lacking: str) -> None:
         """What the start waits for."""
         ...
 
 
 class Silent:
-    """Tells nobody."""
+    """Shows no progress."""
 
     def downloading(self, done: int, total: int) -> None: ...
 
-    def starting(self, told: str) -> None: ...
+    def starting(self, lacking: str) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _HEALTHY_SECONDS = 180.0
 _HEALTH_TIMEOUT_SECONDS = 5.0
 _CONFIG = DEPLOYMENT / "superset_config.py"
 _PREPARE = DEPLOYMENT / "prepare.py"
-_LOG_LINES_TOLD = 30
+_LOG_LINES_SHOWN = 30
 
 
 class SupersetSetUpError(MusicPlatformError):
@@ -118,7 +118,7 @@ class LocalSuperset:
             return False
         return answer.status_code == requests.codes.ok and answer.text.strip() == "OK"
 
-    def log_end(self, lines: int = _LOG_LINES_TOLD) -> str:
+    def log_end(self, lines: int = _LOG_LINES_SHOWN) -> str:
         """The last lines of the server's log; ``ServiceError`` when it has never been started."""
         if not self.service.log.exists():
             raise ServiceError(f"there is no log {self.service.log}: this Superset has never been started")

@@ -3,6 +3,8 @@
 What a datasource holds and how a partition gets into it is decided in music_platform/druid; here it meets Dagster.
 """
 
+from typing import Any
+
 import dagster as dg
 
 from music_platform.lake.partition_sets import StoredPartitions
@@ -47,7 +49,7 @@ def _druid_asset(datasource: Datasource, partitions: dg.PartitionsDefinition) ->
     )
     def replace(
         context: dg.AssetExecutionContext, gold: StoredPartitions, druid: dg.ResourceParam[DruidResource]
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[Any]:
         done = replace_partitions(
             datasource, gold, druid, _origin(context), load_seconds=_LOAD_SECONDS, tell=context.log.info
         )

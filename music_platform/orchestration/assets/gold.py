@@ -149,7 +149,7 @@ def stage_gold(
         }
         previous = _previous(table, batch[0], staged, lake, spark) if table.carries_forward else None
         made = table.transform(Frames(frames, previous, batch, spark.session_for(lake), catalogue))
-        if table.is_row_by_row and all(stored.come_whole(batch) for stored in inputs.values()):
+        if table.is_row_by_row and all(stored.are_read_in_order(batch) for stored in inputs.values()):
             staged.write(made, batch, lake)
         else:
             staged.write(gathered(made, table.contract, len(batch)), batch, lake, rows_are_scattered=True)

@@ -4,6 +4,7 @@ What they show and how they get into Superset is decided in music_platform/dashb
 """
 
 import time
+from typing import Any
 
 import dagster as dg
 
@@ -38,7 +39,7 @@ def dashboards_asset(settings: Settings) -> dg.AssetsDefinition:
     )
     def import_dashboards(
         context: dg.AssetExecutionContext, superset: dg.ResourceParam[SupersetResource]
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[Any]:
         files = bundle_files(database_uri(settings))
         started = time.monotonic()
         without_rows = publish(superset, files)

@@ -90,19 +90,19 @@ def _check_failure_sensor(url: str) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         now = datetime.now(UTC).timestamp()
-        # Records keep their ids from when the check was planned, so times say what is new, and ids what was told already.
-        cursor = json.loads(context.cursor) if context.cursor else {"since": now, "told": {}}
-        told: dict[str, float] = dict(cursor["told"])
+        # Records keep their ids from when the check was planned: times show what is new, ids what was reported already.
+        cursor: dict[str, Any] = json.loads(context.cursor) if context.cursor else {"since": now, "told": {}}
+        reported: dict[str, float] = dict(cursor["told"])
         graph = context.repository_def.asset_graph if context.repository_def is not None else None
         keys = [] if graph is None else sorted(graph.asset_check_keys)
         failures = sorted(_failures(context.instance, keys, cursor["since"]), key=_time_of)
-        new = [record for record in failures if str(record.id) not in told]
+        new = [record for record in failures if str(record.id) not in reported]
         for record in new:
             notify(url, _payload_of_check(record), context.log)
-            told[str(record.id)] = _time_of(record)
+            reported[str(record.id)] = _time_of(record)
         since = max(cursor["since"], now - _OVERLAP_SECONDS)
         context.update_cursor(
-            json.dumps({"since": since, "told": {key: time for key, time in told.items() if time >= since}})
+            json.dumps({"since": since, "told": {key: time for key, time in reported.items() if time >= since}})
         )
         return dg.SkipReason(f"{len(new)} failed checks were reported")
 

@@ -28,7 +28,7 @@ class InputsUpdated(dg.AutomationCondition[dg.AssetKey]):
     def description(self) -> str:
         return "An input was updated since the last tick, by a run that does not make this day"
 
-    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+    def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
         updated = context.get_empty_subset()
         if context.previous_max_storage_id is not None:
             for key in sorted(context.asset_graph.get(context.key).parent_keys):
@@ -63,7 +63,7 @@ class QuietMoment(dg.AutomationCondition[dg.AssetKey]):
             "have passed"
         )
 
-    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+    def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
         now, before = context.evaluation_time.timestamp(), context.previous_evaluation_time
         waited = (
             before is not None and now // self._longest_wait_seconds != before.timestamp() // self._longest_wait_seconds
@@ -90,7 +90,7 @@ class AttemptsLeft(dg.AutomationCondition[dg.AssetKey]):
     def description(self) -> str:
         return f"Not requested {self._attempts} times in vain"
 
-    async def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:  # pyright: ignore[reportIncompatibleMethodOverride]
+    async def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:  # pyright: ignore[reportIncompatibleMethodOverride]
         everything = context.asset_graph_view.get_full_subset(key=context.key)
         requested, updated = [
             await context.for_child_condition(condition, [index], everything).evaluate_async()
@@ -119,7 +119,9 @@ class AttemptsLeft(dg.AutomationCondition[dg.AssetKey]):
         )
 
 
-def _updates_by_run(context: dg.AutomationContext, key: dg.AssetKey) -> dict[str | None, EntitySubset]:
+def _updates_by_run(
+    context: dg.AutomationContext[dg.AssetKey], key: dg.AssetKey
+) -> dict[str | None, EntitySubset[dg.AssetKey]]:
     """The partitions of an asset that changed since the last tick, by the run that materialized them."""
     queryer = context.asset_graph_view.get_inner_queryer_for_back_compat()
     by_run: dict[str | None, set[str]] = {}
@@ -133,7 +135,9 @@ def _updates_by_run(context: dg.AutomationContext, key: dg.AssetKey) -> dict[str
     }
 
 
-def _changed_by_run(context: dg.AutomationContext, key: dg.AssetKey, run_id: str | None, made: set[str]) -> set[str]:
+def _changed_by_run(
+    context: dg.AutomationContext[dg.AssetKey], key: dg.AssetKey, run_id: str | None, made: set[str]
+) -> set[str]:
     """Of the days that a run made of a table, those that changed.
 
     A range run of this tier makes days that were not stale too, which are what they were before. Where the table carries forward
@@ -147,7 +151,7 @@ def _changed_by_run(context: dg.AutomationContext, key: dg.AssetKey, run_id: str
     return {day for day in made if first <= day <= last}
 
 
-def _days_made_by(context: dg.AutomationContext, run_id: str | None, days: Iterable[str]) -> set[str]:
+def _days_made_by(context: dg.AutomationContext[dg.AssetKey], run_id: str | None, days: Iterable[str]) -> set[str]:
     """Those of the days that a run makes, or has made, of the asset that is looked at."""
     run = _run(context, run_id)
     if run is None:
@@ -165,12 +169,12 @@ def _days_made_by(context: dg.AutomationContext, run_id: str | None, days: Itera
     return set()
 
 
-def _run(context: dg.AutomationContext, run_id: str | None) -> dg.DagsterRun | None:
+def _run(context: dg.AutomationContext[dg.AssetKey], run_id: str | None) -> dg.DagsterRun | None:
     """The run that made a materialization; None for one that was reported from elsewhere, and for a deleted run."""
     return context.asset_graph_view.instance.get_run_by_id(run_id) if run_id else None
 
 
-def _latest_hourly_update(context: dg.AutomationContext) -> float:
+def _latest_hourly_update(context: dg.AutomationContext[dg.AssetKey]) -> float:
     """When any hourly table was materialized last, in seconds since 1970; 0 if none ever was."""
     queryer = context.asset_graph_view.get_inner_queryer_for_back_compat()
     latest = 0.0
@@ -182,6 +186,6 @@ def _latest_hourly_update(context: dg.AutomationContext) -> float:
     return latest
 
 
-def _days_from(context: dg.AutomationContext, first: str) -> set[str]:
+def _days_from(context: dg.AutomationContext[dg.AssetKey], first: str) -> set[str]:
     everything = context.asset_graph_view.get_full_subset(key=context.key)
     return {day for day in everything.expensively_compute_partition_keys() if day >= first}

@@ -25,7 +25,7 @@ SENSOR = "daily_tier_follows_the_hours"
 _TICK_SECONDS = 15
 
 
-def follows_the_hours(settings: Settings) -> dg.AutomationCondition:
+def follows_the_hours(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
     """Makes a day again when one of its inputs changed, however far back, at a quiet moment.
 
     A day becomes stale when an input is updated or when its first input comes (edges), and stays so until it is requested

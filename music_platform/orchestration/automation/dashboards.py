@@ -7,19 +7,19 @@ CONDITION = "follows_the_bundle"
 _TICK_SECONDS = 60
 
 
-def follows_the_bundle() -> dg.AutomationCondition:
+def follows_the_bundle() -> dg.AutomationCondition[dg.AssetKey]:
     """Imports the dashboards when the bundle changed or was never imported, once every datasource is there.
 
     New rows are no reason: a chart asks Druid whenever somebody looks. A datasource's columns stand in the bundle, so a change
     of them is one of the bundle. An import that failed is not tried for ever: it is a failed run, and waits for a person.
     """
     condition = dg.AutomationCondition
-    is_there = condition.all_deps_match(~condition.missing()).with_label("every_datasource_holds_something")
+    has_datasources = condition.all_deps_match(~condition.missing()).with_label("every_datasource_holds_something")
     changed = condition.code_version_changed().since(condition.newly_requested()).with_label("bundle_changed")
-    first = (condition.missing() & is_there).newly_true().since(condition.newly_requested())
-    return (((changed & is_there) | first.with_label("has_its_datasources")) & ~condition.in_progress()).with_label(
-        CONDITION
-    )
+    first = (condition.missing() & has_datasources).newly_true().since(condition.newly_requested())
+    return (
+        ((changed & has_datasources) | first.with_label("has_its_datasources")) & ~condition.in_progress()
+    ).with_label(CONDITION)
 
 
 def dashboards_sensor(dashboards: dg.AssetKey) -> dg.AutomationConditionSensorDefinition:

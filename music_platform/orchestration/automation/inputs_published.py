@@ -28,7 +28,7 @@ class InputsArePublished(dg.AutomationCondition[dg.AssetKey]):
     def description(self) -> str:
         return "Of every input the same day is materialized, without a hole, and the day before of the table itself"
 
-    async def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:  # pyright: ignore[reportIncompatibleMethodOverride]
+    async def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:  # pyright: ignore[reportIncompatibleMethodOverride]
         table = context.key
         days = set(context.candidate_subset.expensively_compute_partition_keys())
         days = await _covered_by_all_inputs(context, table, days)
@@ -40,7 +40,9 @@ class InputsArePublished(dg.AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, subset_of(context, table, days))
 
 
-async def _covered_by_all_inputs(context: dg.AutomationContext, table: dg.AssetKey, days: set[str]) -> set[str]:
+async def _covered_by_all_inputs(
+    context: dg.AutomationContext[dg.AssetKey], table: dg.AssetKey, days: set[str]
+) -> set[str]:
     """Those of a table's days that each of its inputs covers; the table itself is left out."""
     for source in sorted(context.asset_graph.get(table).parent_keys - {table}):
         if not days:
@@ -50,7 +52,7 @@ async def _covered_by_all_inputs(context: dg.AutomationContext, table: dg.AssetK
     return days
 
 
-async def _available(context: dg.AutomationContext, table: dg.AssetKey) -> EntitySubset[dg.AssetKey]:
+async def _available(context: dg.AutomationContext[dg.AssetKey], table: dg.AssetKey) -> EntitySubset[dg.AssetKey]:
     """The partitions of a table that are published, or requested by this tick."""
     published = await context.asset_graph_view.compute_materialized_asset_subset(key=table)
     requested = context.request_subsets_by_key.get(table)
@@ -58,7 +60,7 @@ async def _available(context: dg.AutomationContext, table: dg.AssetKey) -> Entit
 
 
 def _covers_day(
-    context: dg.AutomationContext,
+    context: dg.AutomationContext[dg.AssetKey],
     table: dg.AssetKey,
     source: dg.AssetKey,
     day: str,
@@ -92,16 +94,18 @@ def _with_day_before(days: set[str], available: set[str]) -> set[str]:
     return can_be_made
 
 
-def _compared_by_checks(context: dg.AutomationContext) -> set[dg.AssetKey]:
+def _compared_by_checks(context: dg.AutomationContext[dg.AssetKey]) -> set[dg.AssetKey]:
     """The daily tables that the asset's checks compare it with, and that it is not made from."""
     graph = context.asset_graph
     checks = graph.get_check_keys_for_assets({context.key})
-    compared = {key for check in checks for key in graph.get(check).parent_entity_keys if isinstance(key, dg.AssetKey)}
+    compared = {key for check in checks for key in graph.get(check).parent_entity_keys}
     daily = {key for key in compared if graph.get(key).tags.get("cadence") == "daily"}
     return daily - graph.get(context.key).parent_keys - {context.key}
 
 
-async def _published_or_can_be_made(context: dg.AutomationContext, table: dg.AssetKey, days: set[str]) -> set[str]:
+async def _published_or_can_be_made(
+    context: dg.AutomationContext[dg.AssetKey], table: dg.AssetKey, days: set[str]
+) -> set[str]:
     """Those of the days of which another table is published, or has its inputs and so is made by the same run.
 
     Without it the asset would be made and its check fail: an hour's silver is published before the hour's facts.

@@ -66,7 +66,7 @@ class Findings:
     resume_day: str | None = None
 
 
-@dataclass(frozen=True, eq=False)  # one look, told from another by itself
+@dataclass(frozen=True, eq=False)  # one look, equal to itself alone
 class Reconciliation:
     """One comparison of landing with bronze, day by day within a time budget."""
 
@@ -184,7 +184,7 @@ def landing_reconcile(settings: Settings) -> dg.ScheduleDefinition:
         resume_day = instance.run_storage.get_cursor_values({_RESUME_KEY}).get(_RESUME_KEY)
         found = reconciliation.run(resume_day or None)
         unread = _describe_unread(lake)
-        # In order, so that they are not compared again tomorrow. What is requested is told once it is seen in order.
+        # These are in order and are not compared again tomorrow. What is requested is reported once it is seen in order.
         for event in found.verified:
             instance.report_runless_asset_event(event)
         ranges = [
@@ -203,23 +203,23 @@ def landing_reconcile(settings: Settings) -> dg.ScheduleDefinition:
 
 
 def _message(found: Findings, left: int) -> str:
-    told = [f"{found.objects:,} objects in {found.hours:,} hours compared"]
+    parts = [f"{found.objects:,} objects in {found.hours:,} hours compared"]
     if found.lost:
-        told.append(f"{len(found.lost)} hours hold objects that their tables were not made from: {_some(found.lost)}")
+        parts.append(f"{len(found.lost)} hours hold objects that their tables were not made from: {_some(found.lost)}")
     if left > 0:
-        told.append(f"{left} ranges of them are left for tomorrow")
+        parts.append(f"{left} ranges of them are left for tomorrow")
     if found.gone:
         keys = [key for keys in found.gone.values() for key in keys]
-        told.append(
+        parts.append(
             f"NOT RUN: {len(found.gone)} hours lack {len(keys)} landed objects that their tables were made from, such as "
             f"'{keys[0]}'; restore the objects, or declare them expired by ./run music-platform landing expire: "
             f"{_some(sorted(found.gone))}"
         )
     if found.future:
-        told.append(f"held until their hour comes: {_some(found.future)}")
+        parts.append(f"held until their hour comes: {_some(found.future)}")
     if found.resume_day is not None:
-        told.append(f"out of time, goes on tomorrow with {found.resume_day}")
-    return "; ".join(told)
+        parts.append(f"out of time, goes on tomorrow with {found.resume_day}")
+    return "; ".join(parts)
 
 
 def _describe_unread(lake: Lake) -> list[str]:

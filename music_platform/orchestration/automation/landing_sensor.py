@@ -12,7 +12,7 @@ import dagster as dg
 from music_platform.lake.lake import Lake
 from music_platform.landing.watch.cursor import LandingCursor
 from music_platform.landing.watch.landed_hours import Listing, days_between, list_days, list_hours
-from music_platform.landing.watch.notifications import Notifications, Notified, told_strangers
+from music_platform.landing.watch.notifications import Notifications, Notified, describe_strangers
 from music_platform.landing.watch.plan import Plan, Rules, plan
 from music_platform.landing.watch.sqs import SqsNotifications
 from music_platform.orchestration.automation.jobs import HOURLY_SPINE
@@ -116,7 +116,7 @@ class LandingWatch:
             named = notified.hours
             cursor = replace(cursor, batch=batch)
             if notified.strange:
-                context.log.warning(told_strangers(notified))
+                context.log.warning(describe_strangers(notified))
             if cursor.window_was_listed:
                 return self._list_hours({*named, *cursor.waiting}), cursor, notified
         # Tomorrow as well: the clock of a producer may be ahead, and its objects are to be seen.
@@ -171,7 +171,7 @@ def _description(settings: Settings) -> str:
         "Runs the hourly tables of every hour whose landed objects changed. "
         f"Looks at {looks_at}. An hour is run after {settings.landing_quiet_seconds:g} s without a new object, or when objects "
         f"have been coming for {settings.landing_longest_wait_seconds:g} s; up to {settings.landing_range_hours} hours in a row "
-        "share a run. A tick's result tells what was requested, what waits and for what, what failed and what is held."
+        "share a run. A tick's result says what was requested, what waits and for what, what failed and what is held."
     )
 
 
@@ -189,10 +189,10 @@ def _message(decided: Plan, listing: Listing, notified: Notified | None) -> str:
         ("held until their hour comes", decided.future),
         ("before MUSIC_PLATFORM_START, not run", decided.before_start),
     ]
-    told = [f"{name}: {describe_ranges(hours)}" for name, hours in parts if hours]
+    seen = [f"{name}: {describe_ranges(hours)}" for name, hours in parts if hours]
     looked = f"{listing.objects:,} objects in {len(listing.hours)} hours listed"
     if notified is not None:
         looked = f"{notified.messages:,} messages read, {looked}"
     if listing.resume_day is not None:
         looked += f", the next tick goes on with {listing.resume_day}"
-    return "; ".join([*(told or ["nothing changed"]), looked])
+    return "; ".join([*(seen or ["nothing changed"]), looked])

@@ -13,7 +13,7 @@ from music_platform.lake.landed_sources import compare
 from music_platform.lake.landing_layout import LandingFolder, list_landing
 from music_platform.lake.manifest import Manifest, read_manifest
 from music_platform.lake.parquet_reader import open_parquet
-from music_platform.orchestration.checks.outcome import CheckOutcome, tell
+from music_platform.orchestration.checks.outcome import CheckOutcome, first_problems
 from music_platform.partitions import describe_partitions, key_of_hour
 from music_platform.tables.bronze import BRONZE
 from music_platform.tables.contract import Layer, TableContract
@@ -73,13 +73,13 @@ def check_closed_hours(event_type: str, now: datetime, lake: Lake) -> CheckOutco
         numbers["watermark"] = watermark.timestamp()
         numbers["lag_seconds"] = round((now - watermark).total_seconds(), 1)
         reached = f"events up to {watermark:%Y-%m-%d %H:%M:%S} UTC are in silver"
-    told = tell([f"partition {hour}: {'; '.join(found)}" for hour, found in problems.items()])
+    incomplete = first_problems([f"partition {hour}: {'; '.join(found)}" for hour, found in problems.items()])
     return CheckOutcome(
         table=f"{Layer.LANDING}/{event_type}",
         check=COMPLETENESS_CHECK,
         passed=not problems,
         description=(
-            f"{told}. Materialize these hours: ./run dagster asset materialize --select 'tag:cadence=hourly and not "
+            f"{incomplete}. Materialize these hours: ./run dagster asset materialize --select 'tag:cadence=hourly and not "
             f"group:landing' --partition HOUR; {reached}"
             if problems
             else f"{len(looked_at)} closed hours are complete ({describe_partitions(looked_at) if looked_at else 'none'}); "

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
 from music_platform.lake.parquet_reader import open_parquet
 from music_platform.lake.partition_sets import StoredPartitions
-from music_platform.orchestration.checks.outcome import CheckOutcome, tell
+from music_platform.orchestration.checks.outcome import CheckOutcome, first_problems
 from music_platform.partitions import DAILY_KEY_FORMAT, describe_partitions, key_of_hour
 from music_platform.tables.contract import Cadence, Rule, TableContract, column_rules
 from music_platform.tables.schemas import arrow_schema
@@ -33,7 +33,7 @@ def check_contract(stored: StoredPartitions) -> CheckOutcome:
         table=stored.contract.path,
         check=CONTRACT_CHECK,
         passed=not problems,
-        description=tell(problems) or f"{rows:,} rows keep the contract",
+        description=first_problems(problems) or f"{rows:,} rows keep the contract",
         numbers={"rows": rows, "problems": len(problems)},
     )
 

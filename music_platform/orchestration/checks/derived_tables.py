@@ -11,7 +11,7 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.checks.contract import CONTRACT_CHECK, check_contract
-from music_platform.orchestration.checks.outcome import CheckOutcome, tell
+from music_platform.orchestration.checks.outcome import CheckOutcome, first_problems
 from music_platform.orchestration.checks.step import CheckStep, check_spec
 from music_platform.orchestration.checks.whole_days import WHOLE_DAYS_CHECK, check_made_of_all_hours
 from music_platform.partitions import days_around, hours_of_day
@@ -77,7 +77,7 @@ def _reconcile(reconciliation: Reconciliation, stored: Stored) -> CheckOutcome:
         table=stored.own.contract.path,
         check=reconciliation.name,
         passed=not problems,
-        description=f"{reconciliation.description} {tell(problems) or f'{total:,} found as expected'}",
+        description=f"{reconciliation.description} {first_problems(problems) or f'{total:,} found as expected'}",
         is_blocking=reconciliation.is_blocking,
         numbers={"expected": total, "found": sum(found.get(partition, 0) for partition in stored.own.rows)},
     )

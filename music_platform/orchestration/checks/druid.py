@@ -11,7 +11,7 @@ from music_platform.errors import DruidRequestRefusedError
 from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
-from music_platform.orchestration.checks.outcome import CheckOutcome, tell
+from music_platform.orchestration.checks.outcome import CheckOutcome, first_problems
 from music_platform.orchestration.checks.step import partitions_of_run
 from music_platform.orchestration.spark_resource import SparkResource
 from music_platform.serving.druid.client import DruidResource, Origin
@@ -85,7 +85,7 @@ def _check_rows_and_sums(
         table=datasource.path,
         check=ROWS_CHECK,
         passed=not problems,
-        description=tell(problems) or what,
+        description=first_problems(problems) or what,
         numbers={"expected": sum(gold.rows.values()), "found": sum(found.values())},
     )
 
@@ -144,7 +144,7 @@ def _check_columns(
         table=datasource.path,
         check=COLUMNS_CHECK,
         passed=not problems,
-        description=tell(problems) or f"{len(wanted)} columns, with the contract's names and types",
+        description=first_problems(problems) or f"{len(wanted)} columns, with the contract's names and types",
         numbers={"columns": len(found)},
     )
 
@@ -171,7 +171,7 @@ def _check_queries(
         table=datasource.path,
         check=QUERIES_CHECK,
         passed=not problems,
-        description=tell(problems) or f"{len(queries)} queries of the dashboards answer, with {rows:,} rows",
+        description=first_problems(problems) or f"{len(queries)} queries of the dashboards answer, with {rows:,} rows",
         numbers={"queries": len(queries), "rows": rows},
     )
 

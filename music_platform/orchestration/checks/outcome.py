@@ -8,7 +8,7 @@ import dagster as dg
 
 from music_platform.inert_text import in_markdown
 
-_MOST_PROBLEMS_TOLD = 20
+_MOST_PROBLEMS = 20
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CheckOutcome:
         )
 
 
-def tell(problems: list[str]) -> str:
+def first_problems(problems: list[str]) -> str:
     """The first problems in one line, and how many more there are; empty when there is none."""
-    told = "; ".join(problems[:_MOST_PROBLEMS_TOLD])
-    return told if len(problems) <= _MOST_PROBLEMS_TOLD else f"{told}; and {len(problems) - _MOST_PROBLEMS_TOLD} more"
+    text = "; ".join(problems[:_MOST_PROBLEMS])
+    return text if len(problems) <= _MOST_PROBLEMS else f"{text}; and {len(problems) - _MOST_PROBLEMS} more"

@@ -15,7 +15,7 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import LANDED_KINDS
 from music_platform.landing.unread import NO_KIND
 from music_platform.orchestration.checks.completeness import COMPLETENESS_CHECK, check_closed_hours
-from music_platform.orchestration.checks.outcome import CheckOutcome, tell
+from music_platform.orchestration.checks.outcome import CheckOutcome, first_problems
 from music_platform.orchestration.checks.unread import UNREAD_CHECK, check_objects_are_read
 from music_platform.tables.contract import Layer, TableContract
 from music_platform.tables.events import EVENT_TYPES
@@ -71,7 +71,7 @@ def find_failed_partitions(instance: dg.DagsterInstance, assets: Sequence[dg.Ass
         table=OPERATIONS.to_user_string(),
         check=FAILED_CHECK,
         passed=not problems,
-        description=f"{tell(problems)}. See why in the run, mend it and materialize them again"
+        description=f"{first_problems(problems)}. See why in the run, mend it and materialize them again"
         if problems
         else "no partition is left failed",
         numbers={"failed_partitions": len(problems)},
@@ -80,11 +80,11 @@ def find_failed_partitions(instance: dg.DagsterInstance, assets: Sequence[dg.Ass
 
 def _unsuccessful(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> dict[str, str]:
     """How those of the runs ended that did not succeed: 'failed' or 'was cancelled'."""
-    told = {dg.DagsterRunStatus.FAILURE: "failed", dg.DagsterRunStatus.CANCELED: "was cancelled"}
+    ends = {dg.DagsterRunStatus.FAILURE: "failed", dg.DagsterRunStatus.CANCELED: "was cancelled"}
     ended = {}
     for start in range(0, len(run_ids), _RUNS_AT_ONCE):
-        filters = dg.RunsFilter(run_ids=list(run_ids[start : start + _RUNS_AT_ONCE]), statuses=list(told))
-        ended |= {run.run_id: told[run.status] for run in instance.get_runs(filters)}
+        filters = dg.RunsFilter(run_ids=list(run_ids[start : start + _RUNS_AT_ONCE]), statuses=list(ends))
+        ended |= {run.run_id: ends[run.status] for run in instance.get_runs(filters)}
     return ended
 
 

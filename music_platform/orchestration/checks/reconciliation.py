@@ -18,7 +18,7 @@ from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.quarantined import describe_entirely_quarantined
 from music_platform.lake.spark import SparkEngine
 from music_platform.landing.gzip_lines import count_lines
-from music_platform.orchestration.checks.outcome import CheckOutcome, tell
+from music_platform.orchestration.checks.outcome import CheckOutcome, first_problems
 from music_platform.tables.bronze import BRONZE
 from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.silver import SILVER
@@ -90,7 +90,7 @@ def check_landing_reconciles(stored: StoredPartitions) -> CheckOutcome:
         table=stored.contract.path,
         check=LANDING_CHECK,
         passed=not problems,
-        description=tell(problems) or f"{lines:,} landed lines{of_expired} = {rows:,} {layer} rows",
+        description=first_problems(problems) or f"{lines:,} landed lines{of_expired} = {rows:,} {layer} rows",
         numbers={"landed_lines": lines, "expired_rows": expired, f"{layer}_rows": rows},
     )
 
@@ -121,7 +121,7 @@ def check_has_all_landed_objects(stored: StoredPartitions, listed: Mapping[str, 
         table=stored.contract.path,
         check=UP_TO_DATE_CHECK,
         passed=not problems,
-        description=tell(problems) or f"{layer} was made from all objects of its hours",
+        description=first_problems(problems) or f"{layer} was made from all objects of its hours",
         is_blocking=False,
         numbers={"newer_objects": newer, "unread_objects": unread},
     )
@@ -161,28 +161,32 @@ def check_silver_reconciles(
         "duplicates": sum(manifest.counts.get("duplicates", 0) for manifest in silver.values()),
         "quarantined_rows": sum(manifest.rows for manifest in quarantine.values()),
     }
-    told = "{bronze_rows:,} bronze rows = {silver_rows:,} silver + {duplicates:,} duplicates + {quarantined_rows:,} quarantined"
+    equation = (
+        "{bronze_rows:,} bronze rows = {silver_rows:,} silver + {duplicates:,} duplicates "
+        "+ {quarantined_rows:,} quarantined"
+    )
     rate = totals["quarantined_rows"] / totals["bronze_rows"] if totals["bronze_rows"] else 0.0
-    told_rate = f"{rate:.2%} of the rows, no hour above {limit:.2%}"
+    rate_found = f"{rate:.2%} of the rows, no hour above {limit:.2%}"
     if exceeded and not totals["silver_rows"]:
-        told_rate = describe_entirely_quarantined(lake, event_type, partitions, list(quarantine.values()))
+        rate_found = describe_entirely_quarantined(lake, event_type, partitions, list(quarantine.values()))
     elif exceeded:
-        told_rate = (
-            f"above {limit:.2%} of an hour's rows: {tell(exceeded)}. See why with: music-platform quarantine list"
+        rate_found = (
+            f"above {limit:.2%} of an hour's rows: {first_problems(exceeded)}. "
+            "See why with: music-platform quarantine list"
         )
     return (
         CheckOutcome(
             table=SILVER[event_type].path,
             check=BRONZE_CHECK,
             passed=not problems,
-            description=tell(problems) or told.format(**totals),
+            description=first_problems(problems) or equation.format(**totals),
             numbers=dict(totals),
         ),
         CheckOutcome(
             table=QUARANTINE[event_type].path,
             check=RATE_CHECK,
             passed=not exceeded,
-            description=told_rate,
+            description=rate_found,
             is_blocking=False,
             numbers={"quarantined_rows": totals["quarantined_rows"], "rate": rate},
         ),

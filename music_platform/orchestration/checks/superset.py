@@ -3,7 +3,7 @@
 import dagster as dg
 
 from music_platform.orchestration.assets.superset import DASHBOARDS_KEY
-from music_platform.orchestration.checks.outcome import CheckOutcome, tell
+from music_platform.orchestration.checks.outcome import CheckOutcome, first_problems
 from music_platform.serving.superset.client import SupersetResource
 from music_platform.serving.superset.publishing import ask_charts
 
@@ -19,7 +19,7 @@ def check_charts(superset: SupersetResource) -> CheckOutcome:
         table=DASHBOARDS_KEY.to_user_string(),
         check=CHARTS_CHECK,
         passed=not problems,
-        description=tell(problems) or f"{len(answers)} charts answer, with {rows:,} rows",
+        description=first_problems(problems) or f"{len(answers)} charts answer, with {rows:,} rows",
         numbers={
             "charts": len(answers),
             "rows": rows,

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from music_platform.lake.lake import Lake
 from music_platform.landing.unread import UnreadFindings, find_unread
 from music_platform.landing.unread_messages import describe_left, describe_unread
-from music_platform.orchestration.checks.outcome import CheckOutcome, tell
+from music_platform.orchestration.checks.outcome import CheckOutcome, first_problems
 from music_platform.tables.contract import Layer
 
 UNREAD_CHECK = "every_landed_object_is_read"
@@ -39,5 +39,7 @@ def check_objects_are_read(kind: str, lake: Lake, days: Collection[str] | None =
 
 def _describe(found: UnreadFindings, lake: Lake) -> str:
     problems = [describe_unread(group, lake.settings.start) for group in found.groups]
-    described = tell(problems) if problems else "every object is read by the partition of its hour, or will be"
+    described = (
+        first_problems(problems) if problems else "every object is read by the partition of its hour, or will be"
+    )
     return f"{described}; {describe_left(found.left)}" if found.left else described

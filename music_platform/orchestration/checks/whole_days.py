@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from music_platform.lake.manifest import Manifest
 from music_platform.lake.partition_sets import StoredPartitions
-from music_platform.orchestration.checks.outcome import CheckOutcome, tell
+from music_platform.orchestration.checks.outcome import CheckOutcome, first_problems
 from music_platform.partitions import (
     contiguous_ranges,
     describe_partitions,
@@ -34,14 +34,14 @@ def check_made_of_all_hours(stored: StoredPartitions, now: datetime) -> CheckOut
         looked_at += 1
         for table, lacking in _lacking_hours(day, manifest, settings).items():
             missing += len(lacking)
-            told = ", ".join(describe_partitions(hours) for hours in contiguous_ranges(lacking))
-            problems.append(f"partition {day}: made without {len(lacking)} hours of {table}: {told}")
+            missing_hours = ", ".join(describe_partitions(hours) for hours in contiguous_ranges(lacking))
+            problems.append(f"partition {day}: made without {len(lacking)} hours of {table}: {missing_hours}")
     advice = "Materialize these hours (one in which nothing happened becomes an empty partition), then the days again"
     return CheckOutcome(
         table=stored.contract.path,
         check=WHOLE_DAYS_CHECK,
         passed=not problems,
-        description=f"{tell(problems)}. {advice}"
+        description=f"{first_problems(problems)}. {advice}"
         if problems
         else f"{looked_at} days that are over have all their hours",
         is_blocking=False,

@@ -21,7 +21,8 @@ def add_partition_metadata(
     As ``add_asset_metadata`` of Dagster's contexts, called for each partition. That one lists all partitions of the run at
     every call to see whether the partition is among them: four milliseconds for a month of hours, so three seconds a table.
     """
-    accumulator = step._metadata_accumulator
+    # Dagster offers no way to replace the accumulator but this attribute.
+    accumulator = step._metadata_accumulator  # pyright: ignore[reportPrivateUsage]
     for partition, of_partition in metadata.items():
         accumulator = accumulator.with_additional_asset_metadata(asset_key, partition, of_partition)
-    step._metadata_accumulator = accumulator
+    step._metadata_accumulator = accumulator  # pyright: ignore[reportPrivateUsage]

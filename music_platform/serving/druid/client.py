@@ -102,7 +102,7 @@ class DruidResource:
         kind = spec.get("type", "task")
         task_id = f"{kind}_{origin.asset_key.replace('/', '_').replace(', ', '_')}_{uuid.uuid4().hex[:12]}"
         context = {**spec.get("context", {}), **origin.as_context()}
-        body = {**spec, "id": spec.get("id", task_id), "context": context}
+        body: dict[str, Any] = {**spec, "id": spec.get("id", task_id), "context": context}
         try:
             answer = self._requests.post("/druid/indexer/v1/task", body, key="task")
         except DruidRequestRefusedError as error:

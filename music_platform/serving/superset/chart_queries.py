@@ -92,7 +92,7 @@ def query_of(
 
 def pivoted(index: str, groups: Sequence[str], metrics: Sequence[str]) -> list[dict[str, Any]]:
     """As the browser pivots a time series: a column for each measure or, with one measure, for each group."""
-    pivot = {
+    pivot: dict[str, Any] = {
         "operation": "pivot",
         "options": {
             "index": [index],

@@ -67,16 +67,16 @@ def _with_part_of_day(sessions: DataFrame, parts: DataFrame, days_later: int) ->
     part = parts.select(
         "session_key",
         F.date_sub("day", days_later).alias("day"),
-        F.lit(True).alias("is_there"),
+        F.lit(True).alias("has_part"),
         *(F.col(name).alias(f"later_{name}") for name in _PUT_TOGETHER),
     )
     joined = sessions.join(part, ["session_key", "day"], "left")
-    joined = joined.withColumn("goes_on", F.col("goes_on") & F.col("is_there").isNotNull())
+    joined = joined.withColumn("goes_on", F.col("goes_on") & F.col("has_part").isNotNull())
     together = {
         name: F.when(F.col("goes_on"), put_together(F.col(name), F.col(f"later_{name}"))).otherwise(F.col(name))
         for name, put_together in _PUT_TOGETHER.items()
     }
-    return joined.withColumns(together).drop("is_there", *(f"later_{name}" for name in _PUT_TOGETHER))
+    return joined.withColumns(together).drop("has_part", *(f"later_{name}" for name in _PUT_TOGETHER))
 
 
 def _sessions_that_began(stored: Stored) -> Numbers:

@@ -36,7 +36,7 @@ def breaches(
     """A struct of ``broken_rules`` (names with commas between them) and ``detail``, what exactly a row broke; null for null.
 
     Of a line at fault the detail is the fault's, and of the rules those are left out that bind a value which could not be read:
-    it is not absent. Of other rows it is each rule with the values of the record (JSON text). ``is_as_landed`` tells whether the
+    it is not absent. Of other rows it is each rule with the values of the record (JSON text). ``is_as_landed`` says whether the
     record is the line itself, whose numbers are shown as they stand in it. In a record that was rebuilt they are written as
     the engine writes them, and are shown canonically.
     """
@@ -44,7 +44,7 @@ def breaches(
     texts = StructType([StructField(name, StringType()) for name in ("broken_rules", "detail")])
 
     def describe(broken_rules: pa.Array, *others: pa.Array) -> pa.Array:
-        told: list[str | None] = [None] * len(broken_rules)
+        names: list[str | None] = [None] * len(broken_rules)
         details: list[str | None] = [None] * len(broken_rules)
         for row in np.flatnonzero(broken_rules.is_valid().to_numpy(zero_copy_only=False)).tolist():
             record, is_as_landed, fault, fault_detail = (column[row].as_py() for column in others)
@@ -54,9 +54,9 @@ def breaches(
             else:
                 rules = [rule for rule in rules if _can_be_judged(rule, fields[rule], fault, fault_detail)]
                 detail = f"{fault}: {fault_detail}"
-            told[row], details[row] = ",".join(rules), detail
+            names[row], details[row] = ",".join(rules), detail
         # Without a null struct, of which engines would read the fields as empty texts.
-        return pa.StructArray.from_arrays([pa.array(told, pa.string()), pa.array(details, pa.string())], texts.names)
+        return pa.StructArray.from_arrays([pa.array(names, pa.string()), pa.array(details, pa.string())], texts.names)
 
     # PySpark's stub lacks this form.
     return cast("Any", F.arrow_udf)(describe, texts)(broken_rules, record, is_as_landed, fault, fault_detail)

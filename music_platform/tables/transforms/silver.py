@@ -47,10 +47,10 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
     judged = typed.withColumn("_obeys_all", obeys_all)
     judged = judged.withColumn("broken_rules", F.when(~F.col("_obeys_all"), names_of_broken))
     judged = judged.withColumn("raw", F.when(~F.col("_obeys_all"), F.coalesce("_raw", _rebuilt_record())))
-    told = breaches(
+    broken = breaches(
         event, F.col("broken_rules"), F.col("raw"), F.col("_raw").isNotNull(), F.col("_fault"), F.col("_fault_detail")
     )
-    judged = judged.withColumn("_breaches", told)
+    judged = judged.withColumn("_breaches", broken)
     judged = judged.select(
         *(column.name for column in contract.columns),
         F.substring_index("_breaches.broken_rules", ",", 1).alias("rule"),

@@ -72,7 +72,7 @@ def test_up_status_logs_and_down(running_druid: LocalDruid, tmp_path: Path) -> N
     assert command(settings, tmp_path, "druid", "status").returncode == 0
 
 
-def test_druid_that_does_not_run_is_told_by_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_druid_that_does_not_run_is_reported_by_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUSIC_PLATFORM_DRUID_FOLDER", str(tmp_path / "druid"))
     current_settings.cache_clear()
     try:

@@ -132,7 +132,7 @@ def test_an_interval_that_is_being_compacted_is_replaced_all_the_same(
     assert count(druid, "compacted", 2_400) == 2_400
 
 
-def test_a_spec_that_druid_does_not_take_is_told_in_its_words(
+def test_a_spec_that_druid_does_not_take_is_reported_in_its_words(
     druid: DruidResource, plays_file: Path, spec: SpecFactory
 ) -> None:
     wrong = spec("wrong", [plays_file])
@@ -141,7 +141,9 @@ def test_a_spec_that_druid_does_not_take_is_told_in_its_words(
         druid.run_task(wrong, ORIGIN)
 
 
-def test_a_task_that_fails_is_told_with_its_own_error(druid: DruidResource, tmp_path: Path, spec: SpecFactory) -> None:
+def test_a_task_that_fails_is_reported_with_its_own_error(
+    druid: DruidResource, tmp_path: Path, spec: SpecFactory
+) -> None:
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1 this is no Parquet file")
     with pytest.raises(DruidTaskFailedError, match=r"ended as FAILED: .*broken\.parquet"):
@@ -159,17 +161,17 @@ def test_a_task_out_of_time_is_cancelled(
     assert report.status == "FAILED"
 
 
-def test_a_query_that_druid_does_not_take_is_told_in_its_words(druid: DruidResource) -> None:
+def test_a_query_that_druid_does_not_take_is_reported_in_its_words(druid: DruidResource) -> None:
     with pytest.raises(DruidRequestRefusedError, match="no_such_datasource"):
         druid.sql("SELECT * FROM no_such_datasource")
 
 
-def test_an_unknown_task_is_told(druid: DruidResource) -> None:
+def test_an_unknown_task_is_reported(druid: DruidResource) -> None:
     with pytest.raises(DruidTaskFailedError, match="knows no task no_such_task"):
         druid.task_report("no_such_task")
 
 
-def test_a_router_that_does_not_answer_is_told_by_its_url() -> None:
+def test_a_router_that_does_not_answer_is_reported_by_its_url() -> None:
     settings = Settings(druid_url="http://127.0.0.1:9", druid_retry_seconds=1.0)
     with pytest.raises(
         DruidUnreachableError, match=r"Druid at http://127\.0\.0\.1:9 did not answer .* MUSIC_PLATFORM_DRUID_URL"

@@ -20,7 +20,7 @@ import requests
 from playwright.sync_api import ConsoleMessage, Page, Response, sync_playwright
 
 from music_platform.cli.demo_superset import require_superset_can_start, show_dashboards
-from music_platform.cli.superset import tell_running
+from music_platform.cli.superset import print_running
 from music_platform.definitions import build_definitions
 from music_platform.local.druid.local_druid import LocalDruid
 from music_platform.local.service import ServiceError
@@ -197,7 +197,7 @@ def test_the_demo_ends_with_the_address_and_who_may_log_in(
     for login in (shown.running.admin, shown.running.guest):
         assert f"{login.username}, password as in the settings or in {shown.local.home}" in told
         assert login.password not in told
-    tell_running(shown.running, shown.local)  # as it was told where Superset was started just now
+    print_running(shown.running, shown.local)  # as it was printed where Superset was started just now
     told = capsys.readouterr().out
     for login in (shown.running.admin, shown.running.guest):
         assert f"{login.username}, password {login.password} (shown this once" in told
@@ -209,13 +209,13 @@ def test_secrets_are_their_owners_alone(shown: Shown) -> None:
         assert stat.S_IMODE((shown.local.home / name).stat().st_mode) == 0o600, name
 
 
-def test_a_taken_port_is_told(shown: Shown, tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(shown: Shown, tmp_path: Path) -> None:
     other = LocalSuperset(Settings(superset_home=str(tmp_path), superset_url=shown.running.url))
     with pytest.raises(ServiceError, match=r"port \d+ of 127.0.0.1 is taken"):
         other.up(lambda _: None)
 
 
-def test_a_wrong_password_is_told(shown: Shown) -> None:
+def test_a_wrong_password_is_reported(shown: Shown) -> None:
     with pytest.raises(SupersetError, match="refuses the login of 'admin'"):
         replace(shown.admin, password="wrong").list_all("chart")
 
@@ -227,7 +227,7 @@ def test_a_bundle_that_is_not_whole_is_refused(shown: Shown) -> None:
         )
 
 
-def test_a_query_that_fails_is_told(shown: Shown) -> None:
+def test_a_query_that_fails_is_reported(shown: Shown) -> None:
     admin = shown.admin
     chart = next(chart for chart in admin.list_all("chart") if chart["slice_name"] == "Top songs")
     query = admin.saved_query(chart["id"])

@@ -81,8 +81,8 @@ _BROKEN = [
     ("events_are_landed", "events.conf", "page_view_events,status_change_events", "page_view_events"),
     ("events_are_landed", "sources.conf", "tag eventsim.auth_events", "tag eventsim.auth"),
     ("events_are_landed unknown_tags_are_kept", "sources.conf", "@label @EVENTS\n", "\n"),
-    ("lines_come_raw", "tail.conf", "@type none", "@type json"),
-    ("lines_come_raw", "sources.conf", "  <parse>\n    @type none\n  </parse>\n", ""),
+    ("lines_stay_raw", "tail.conf", "@type none", "@type json"),
+    ("lines_stay_raw", "sources.conf", "  <parse>\n    @type none\n  </parse>\n", ""),
     ("nothing_is_shared", "sources.conf", "/positions/auth_events", "/positions/listen_events"),
     ("positions_are_kept", "sources.conf", "pos_file", "# pos_file"),
     ("sources_take_all", "tail.conf", "read_from_head true", ""),
@@ -108,7 +108,7 @@ _BROKEN = [
     ("fields_are_kept", "events.conf", "remove_keys __event_time", "remove_keys __event_time,userId"),
     ("files_are_read_once", "sources.conf", "/auth_events.jsonl", "/auth_events*"),
     ("starts_once", "fluent.conf", "<system>", "<system>\n  workers 2"),
-    ("error_records_tell", "errors.conf", "tag_key __tag", ""),
+    ("error_records_complete", "errors.conf", "tag_key __tag", ""),
     ("errors_are_filed_by_the_clock", "errors.conf", "    enable_ruby true\n    renew_record", "    renew_record"),
 ]  # fmt: skip
 

@@ -76,7 +76,7 @@ def test_includes_go_into_the_section_that_they_stand_in(tmp_path: Path) -> None
     assert (pattern, place.line) == (f"{tmp_path}/no*.conf", 3)
 
 
-def test_the_variables_that_are_asked_for_are_told_with_their_defaults(tmp_path: Path) -> None:
+def test_the_variables_that_are_asked_for_are_reported_with_their_defaults(tmp_path: Path) -> None:
     text = "a \"#{ENV['A'] || 'x'}\"\nb \"#{ENV['B'] || use_nil}\"\nc \"#{ENV['C'] ? '1' : '2'}\"\n"
     variables = _parse(tmp_path, text, {"A": "set"}).variables
     assert {name: variable.default for name, variable in variables.items()} == {"A": "x", "B": None, "C": None}

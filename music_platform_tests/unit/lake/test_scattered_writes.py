@@ -157,10 +157,12 @@ def test_a_file_that_is_full_goes_on_in_another(spark: SparkSession, store: Obje
 
 
 @pytest.mark.parametrize(
-    ("files", "come_whole"),
+    ("files", "are_read_in_order"),
     [([], True), ([ROW_GROUP_ROWS], True), ([ROW_GROUP_ROWS + 1], False), ([1, 1], False)],
 )
-def test_partitions_of_one_row_group_come_whole(tmp_path: Path, files: list[int], come_whole: bool) -> None:
+def test_partitions_of_one_row_group_are_read_in_order(
+    tmp_path: Path, files: list[int], are_read_in_order: bool
+) -> None:
     manifest = Manifest(
         table=CONTRACT.path,
         partition=HOURS[0],
@@ -171,4 +173,4 @@ def test_partitions_of_one_row_group_come_whole(tmp_path: Path, files: list[int]
     )
     lake = Lake(Settings(lake=str(tmp_path / "lake")))
     stored = StoredPartitions(CONTRACT, {HOURS[0]: manifest}, lake, SparkEngine())
-    assert stored.come_whole(HOURS[:1]) is come_whole
+    assert stored.are_read_in_order(HOURS[:1]) is are_read_in_order

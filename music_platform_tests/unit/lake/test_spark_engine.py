@@ -25,7 +25,7 @@ def unused_port() -> int:
 @pytest.mark.parametrize(
     "form", ["sc://127.0.0.1:{}", "sc://127.0.0.1:{}/", "sc://localhost:{}/;user_id=a;use_ssl=true"]
 )
-def test_a_url_at_which_nobody_listens_is_told_at_once(unused_port: int, form: str) -> None:
+def test_a_url_at_which_nobody_listens_is_reported_at_once(unused_port: int, form: str) -> None:
     url = form.format(unused_port)
     begun = time.monotonic()
     with pytest.raises(MusicPlatformError) as raised:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +32,7 @@ HOUR = datetime(2026, 11, 1, 5, tzinfo=UTC)
 SOME_LINES = b"".join(b'{"ts":%d,"city":"place %d"}\n' % (number, number * 7919) for number in range(20_000))
 
 
-def _rows(*contents: bytes) -> list[dict]:
+def _rows(*contents: bytes) -> list[dict[str, Any]]:
     """The rows that objects of one hour become."""
     store = _Objects({f"object-{number}": content for number, content in enumerate(contents)})
     landed = [LandedObject(key, len(content), HOUR) for key, content in store.contents.items()]
@@ -51,7 +52,7 @@ class _Objects(ObjectStore):
         return self.contents.get(key)
 
 
-def test_what_is_kept_of_an_object_that_is_not_gzip_is_told() -> None:
+def test_what_is_kept_of_an_object_that_is_not_gzip_is_reported() -> None:
     [row] = _rows(b"not gzip, " * 45_000)
     assert row["line"] == (b"not gzip, " * 45_000)[:65_536] + b"\n"
     assert row["_fault_detail"].endswith("; the first 65536 of 450000 bytes are kept")

@@ -214,7 +214,7 @@ def test_messages_name_objects_and_the_way_in(lake: Lake) -> None:
     assert "'music-platform landing refile PREFIX --event-type TYPE'" in unknown  # refile alone leaves them
 
 
-def test_lines_without_a_partition_are_told_with_their_hours() -> None:
+def test_lines_without_a_partition_are_reported_with_their_hours() -> None:
     now = datetime(2026, 11, 3, 7, 30, tzinfo=UTC)
     lines = {
         datetime(2020, 1, 1, tzinfo=UTC): 1,

@@ -26,7 +26,7 @@ with exclusively(Path(sys.argv[1]), MusicPlatformError("held")):
 """
 
 
-def test_another_process_is_told_by_the_service_and_let_in_after_a_kill(tmp_path: Path) -> None:
+def test_another_process_is_reported_by_the_service_and_let_in_after_a_kill(tmp_path: Path) -> None:
     settings = Settings(druid_folder=str(tmp_path), superset_home=str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", _HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
         try:

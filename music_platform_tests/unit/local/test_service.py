@@ -137,7 +137,9 @@ def command(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
         process.communicate()
 
 
-def test_the_first_to_end_is_named_and_the_rest_ends_with_the_command(command: Callable) -> None:
+def test_the_first_to_end_is_named_and_the_rest_ends_with_the_command(
+    command: Callable[[str], subprocess.Popen[str]],
+) -> None:
     process = command(_ENDS)
     output, _ = process.communicate(timeout=_PATIENCE_SECONDS)
     assert (process.returncode, output) == (0, "the other 3\n")
@@ -146,7 +148,9 @@ def test_the_first_to_end_is_named_and_the_rest_ends_with_the_command(command: C
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("program", [_SLEEPS, _IGNORES_SIGTERM], ids=["heeds", "ignores SIGTERM"])
-def test_a_signal_to_the_command_alone_ends_all(command: Callable, number: signal.Signals, program: str) -> None:
+def test_a_signal_to_the_command_alone_ends_all(
+    command: Callable[[str], subprocess.Popen[str]], number: signal.Signals, program: str
+) -> None:
     process = command(program)
     assert len(supervisor._group(process.pid)) == 3
     process.send_signal(number)

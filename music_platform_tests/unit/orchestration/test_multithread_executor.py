@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
@@ -310,14 +310,14 @@ def test_an_interrupt_ends_every_step_that_runs(instance: dg.DagsterInstance) ->
 
 class LogsNotBegun(NoOpComputeLogManager):
     @contextmanager
-    def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
+    def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext]:
         raise OSError("no room for logs")
         yield CapturedLogContext(list(log_key))
 
 
 class LogsNotKept(NoOpComputeLogManager):
     @contextmanager
-    def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
+    def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext]:
         yield CapturedLogContext(list(log_key))
         raise OSError("no room for logs")
 

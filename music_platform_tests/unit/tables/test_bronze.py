@@ -349,7 +349,7 @@ def test_records_of_a_megabyte() -> None:
     assert broken["_raw"] == '{"city":"' + city
 
 
-def test_what_is_kept_of_a_longer_line_at_fault_is_told() -> None:
+def test_what_is_kept_of_a_longer_line_at_fault_is_reported() -> None:
     [row] = parse(AUTH_EVENTS, b"x" * 2_000_000)
     assert row["_raw"] == "x" * 1_048_576
     assert "the first 1048576 of its 2000000 characters are kept" in row["_fault_detail"]

@@ -121,7 +121,7 @@ def test_a_played_song_is_the_track_of_the_nearest_length(spark: SparkSession) -
     assert len(rows) == len(plays) + len(unplayed) + 1
 
 
-def test_equally_near_tracks_are_told_apart_by_track_id(spark: SparkSession) -> None:
+def test_equally_near_tracks_are_reported_apart_by_track_id(spark: SparkSession) -> None:
     catalogue = catalogue_of(
         spark,
         track("A", "Song", 101.0, "TRB"),

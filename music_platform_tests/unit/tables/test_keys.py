@@ -125,7 +125,7 @@ def test_a_song_s_length_counts_to_the_millisecond(spark: SparkSession) -> None:
     assert len({keys[0], keys[3], keys[4], keys[5], keys[7]}) == 5
 
 
-def test_places_are_told_apart_by_a_millionth_of_a_degree(spark: SparkSession) -> None:
+def test_places_are_reported_apart_by_a_millionth_of_a_degree(spark: SparkSession) -> None:
     places = [
         (30.2711, -97.7437), (30.27110000001, -97.7437), (30.271101, -97.7437), (30.2711, 97.7437), (0.0, -0.0), (-0.0, 0.0),
     ]  # fmt: skip

@@ -267,7 +267,7 @@ def test_an_hour_that_has_not_begun_is_held_until_it_does() -> None:
     assert (_hours(decided), decided.future) == ([(hour_key(32),)], [])
 
 
-def test_an_hour_before_all_partitions_is_told_and_not_run() -> None:
+def test_an_hour_before_all_partitions_is_reported_and_not_run() -> None:
     world = _world_with(-2)
     decided = world.tick()
     assert (decided.requests, decided.before_start) == ([], [hour_key(-2)])

@@ -75,7 +75,7 @@ def changed(files: dict[str, str], name: str, change: Callable[[dict[str, Any]],
         (_LISTENING, lambda board: board.update(uuid=yaml.safe_load(bundle_files(_URI)[_SONGS])["uuid"]), "has the UUID of"),
     ],
 )  # fmt: skip
-def test_a_fault_is_told(
+def test_a_fault_is_reported(
     files: dict[str, str], name: str, change: Callable[[dict[str, Any]], object], told: str
 ) -> None:
     problems = problems_of_bundle(changed(files, name, change), DATASOURCES)
@@ -115,12 +115,12 @@ def test_a_filter_of_one_chart_begins_with_the_first_value_and_acts_on_no_other_
     assert not any(each["controlValues"].get("defaultToFirstItem") for each in listening)
 
 
-def test_a_chart_on_no_dashboard_is_told(files: dict[str, str]) -> None:
+def test_a_chart_on_no_dashboard_is_reported(files: dict[str, str]) -> None:
     del files[_LISTENING]
     assert f"{_SONGS} is on no dashboard" in problems_of_bundle(files, DATASOURCES)
 
 
-def test_a_column_that_the_datasource_loses_is_told(files: dict[str, str]) -> None:
+def test_a_column_that_the_datasource_loses_is_reported(files: dict[str, str]) -> None:
     without = {name: [column for column in columns if column != "artist"] for name, columns in DATASOURCES.items()}
     assert any("the column artist" in problem for problem in problems_of_bundle(files, without))
 

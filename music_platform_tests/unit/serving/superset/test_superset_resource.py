@@ -67,7 +67,7 @@ def test_what_changes_more_each_time_is_not(superset: SupersetResource, seen: li
     assert seen == [*LOGIN, "POST"]
 
 
-def test_a_server_that_is_not_there_is_told_by_its_address() -> None:
+def test_a_server_that_is_not_there_is_reported_by_its_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(SupersetError, match=rf"{url} does not answer \(ConnectionError\).*superset up"):

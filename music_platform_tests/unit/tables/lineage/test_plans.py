@@ -121,6 +121,6 @@ def test_a_rank_comes_from_its_order_and_a_neighbour_from_its_column(plays: Data
     assert _sources(frame) == {"rank": {"plays.time"}, "next_seconds": {"plays.seconds"}}
 
 
-def test_a_relation_that_is_not_known_is_told(plays: DataFrame) -> None:
+def test_a_relation_that_is_not_known_is_reported(plays: DataFrame) -> None:
     with pytest.raises(LineageError, match="no lineage through 'sample' of a plan"):
         _sources(plays.sample(0.5))
