@@ -27,7 +27,7 @@ _WIDTH = max(map(len, State))
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, keys as in docs/operations.md.")] = False,
 ) -> None:
-    """Examine versions, lake, credentials, clock, code location, instance, ports, Java, disk and memory.
+    """Examine versions, libraries, lake, credentials, clock, code location, instance, ports, Java, disk and memory.
 
     Each finding says what was found and what to do next. Exit code 1 on a failure; warnings alone leave it 0.
     """
@@ -51,6 +51,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     looks: list[Callable[[], list[Finding]]] = [
         platform.python_version,
         platform.packages,
+        platform.recommendation_library,
         partial(platform.credentials, settings),
         partial(platform.lake, settings),
         partial(machine.clock, settings),

@@ -21,6 +21,7 @@ from music_platform.cli.lake_status import is_missing
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
 from music_platform.lake.lake import Lake
 from music_platform.orchestration.instance_status import open_recorded_instance
+from music_platform.recommendation.libraries import RecommendationLibraryError, als_class, top_k
 from music_platform.settings import Settings, dagster_home
 
 _RETRY_SECONDS = 5.0  # of requests to S3: a person waits
@@ -81,6 +82,18 @@ def _version(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
+
+
+def recommendation_library() -> list[Finding]:
+    """Loads the library that trains the recommendations' model: its wheels need the system's OpenMP."""
+    subject = "recommendations"
+    try:
+        als_class()
+        top_k()
+    except RecommendationLibraryError as error:
+        advice = f"{error.advice[0].upper()}{error.advice[1:]}; until then their tables are not made."
+        return [Finding(subject, State.FAILURE, f"implicit does not load: {error.reason}", advice)]
+    return [Finding(subject, State.OK, f"implicit {_version('implicit')} loads")]
 
 
 def credentials(settings: Settings) -> list[Finding]:

@@ -172,7 +172,7 @@ class AliasRows:
             above=np.concatenate([own[table.alias] for own, table in zip(numbers, tables, strict=True)]),
         )
 
-    def draw(self, rows: IntegerArray, half: UnsignedArray) -> IntegerArray:
+    def draw(self, rows: npt.NDArray[np.integer[Any]], half: UnsignedArray) -> IntegerArray:
         """One outcome's number for each pair of a row and a number below 2**32."""
         scaled = half * self.width.take(rows)
         cell = self.first.take(rows)

@@ -17,7 +17,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class RecommendationLibraryError(MusicPlatformError):
-    """The library that trains the model cannot be loaded; the text names what the machine lacks."""
+    """The library that trains the model cannot be loaded; ``reason`` is why, ``advice`` what the machine lacks."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"recommendations need the package implicit, which does not load: {reason}; {advice}")
+        self.reason, self.advice = reason, advice
 
 
 def als_class() -> Any:
@@ -39,9 +43,7 @@ def _loaded(module: str) -> Any:
             if "libgomp" in str(error)
             else "install this project's locked packages again"
         )
-        raise RecommendationLibraryError(
-            f"recommendations need the package implicit, which does not load: {error}; {advice}"
-        ) from error
+        raise RecommendationLibraryError(str(error), advice) from error
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:

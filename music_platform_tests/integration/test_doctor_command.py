@@ -32,6 +32,7 @@ from music_platform_tests.integration.command_line import in_its_own_process
 _SUBJECTS = {
     "python",
     "packages",
+    "recommendations",
     "credentials",
     "code location",
     "Dagster's instance",
@@ -225,6 +226,19 @@ def test_packages_that_do_not_agree_are_named(monkeypatch: pytest.MonkeyPatch, t
     told = "\n".join(finding.found for finding in findings)
     assert "music-platform needs dagster-aws==0.29.27, installed is 0.28.0" in told
     assert "installed is 3.0.0" in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the wheels for macOS hold no OpenMP")
+def test_an_openmp_that_cannot_be_loaded_is_named_with_its_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "libgomp.so.1").write_text("no library")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    report = json.loads(in_its_own_process("doctor", "--json").stdout)
+    [finding] = [found for found in report["findings"] if found["subject"] == "recommendations"]
+    assert finding["state"] == "failure"
+    assert "libgomp.so.1" in finding["found"]
+    assert "Debian: libgomp1" in finding["advice"]
 
 
 def test_an_instance_of_an_older_dagster_is_reported(commands: CliRunner, tmp_path: Path) -> None:

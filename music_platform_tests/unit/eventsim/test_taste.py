@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks.planted_taste import Truth
 from music_platform.eventsim import GeneratorError, GeneratorOptions, generate_files
 from music_platform.eventsim.catalogue import generated_catalogue, parse_catalogue
 from music_platform.eventsim.generator import Run
@@ -18,6 +17,7 @@ from music_platform.eventsim.randomness import FloatArray, IntegerArray
 from music_platform.eventsim.scenes import SCENES, Scenes
 from music_platform.eventsim.song_choice import SongsByTaste
 from music_platform.eventsim.tastes import Tastes, TasteStrength
+from music_platform_tests.planted_taste import Truth
 
 _START = datetime(2026, 11, 2, tzinfo=UTC)
 _OPTIONS = GeneratorOptions(users=3_000, start=_START, days=20, seed=11, taste=1.0)
