@@ -7,6 +7,7 @@ any number of threads. What is drawn, and what for, does not belong here.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
