@@ -19,8 +19,8 @@ class Parameters:
     """
 
     factors: int = 64
-    regularization: float = 10.0
-    confidence: float = 10.0
+    regularization: float = 3.0
+    confidence: float = 3.0
     iterations: int = 15
     warm_iterations: int = 2
     least_listeners: int = 2

@@ -10,10 +10,10 @@ class RecommendationSettings(SettingsGroup):
         default=64, gt=0, le=1024, description="Numbers that describe each song in the model of the recommendations."
     )
     recommendation_regularization: float = Field(
-        default=10.0, gt=0, description="How strongly these numbers are kept small: more means less detail."
+        default=3.0, gt=0, description="How strongly these numbers are kept small: more means less detail."
     )
     recommendation_confidence: float = Field(
-        default=10.0, gt=0, description="How much a play weighs against a song that was never played."
+        default=3.0, gt=0, description="How much a play weighs against a song that was never played."
     )
     recommendation_least_listeners: int = Field(
         default=2, gt=0, description="Listeners that a song must have for lists to hold it."

@@ -56,9 +56,9 @@ def test_a_model_is_carried_forward_by_few_iterations(world: PlantedWorld) -> No
 
 
 def test_other_parameters_begin_from_scratch(world: PlantedWorld) -> None:
-    yesterday = train(world.interactions(3), replace(_PARAMETERS, regularization=3)).model
+    yesterday = train(world.interactions(3), replace(_PARAMETERS, regularization=5)).model
     trained = train(world.interactions(4), _PARAMETERS, yesterday)
-    assert trained.start == "scratch, for the day before has other parameters: factors=8 regularization=3 confidence=10"
+    assert trained.start == "scratch, for the day before has other parameters: factors=8 regularization=5 confidence=3"
     assert trained.iterations == _PARAMETERS.iterations
 
 
