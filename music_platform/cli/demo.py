@@ -18,6 +18,7 @@ from rich.text import Text
 
 from music_platform.cli.console import console, errors_as_messages, fail, settings_of_command, warn
 from music_platform.cli.demo_druid import druid_of_demo
+from music_platform.cli.demo_recommendations import print_recommendations
 from music_platform.cli.demo_superset import require_superset_can_start, show_dashboards
 from music_platform.cli.land import files_of_paths, warn_of_error_records
 from music_platform.cli.results import print_results
@@ -123,6 +124,8 @@ def demo(
             druid = None
     _show(lake, partitions, dates, phases)
     print_results(lake, dates)
+    with errors_as_messages():
+        print_recommendations(lake, dates)
     if druid is not None:
         with errors_as_messages():
             druid.show(dates)

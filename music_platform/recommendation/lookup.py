@@ -8,10 +8,10 @@ Files are sorted by key, so a filter reads little of them; no engine is needed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from music_platform.tables.contract import TableContract
 from music_platform.tables.gold.dim_songs import DIM_SONGS
 from music_platform.tables.gold.dim_users import DIM_USERS
 from music_platform.tables.gold.user_song_interactions import USER_SONG_INTERACTIONS
+from music_platform.tables.recommendations.evaluation import EVALUATION
 from music_platform.tables.recommendations.popular_songs import POPULAR_SONGS
 from music_platform.tables.recommendations.recommendations import RECOMMENDATIONS
 from music_platform.tables.recommendations.similar_songs import SIMILAR_SONGS
@@ -149,6 +150,22 @@ def offers_to(lake: Lake, user_id: int, day: str, limit: int) -> ListenerOffers:
     )
 
 
+def most_active_listeners(lake: Lake, day: str, number: int) -> list[int]:
+    """The numbers of the listeners with a list on a day who know the most songs. Raises ``PartitionMissingError``."""
+    with_list = {row["user_key"] for row in _rows(lake, RECOMMENDATIONS, day, ["user_key"], rank=_is(1))}
+    songs = Counter(row["user_key"] for row in _rows(lake, USER_SONG_INTERACTIONS, day, ["user_key"]))
+    chosen = sorted(with_list, key=lambda key: (-songs[key], key))[:number]
+    users = _rows(lake, DIM_USERS, day, ["user_key", "user_id"], user_key=_is(*chosen))
+    by_key = {row["user_key"]: row["user_id"] for row in users}
+    return [by_key[key] for key in chosen]
+
+
+def judged_on(lake: Lake, day: str) -> dict[str, dict[str, Any]]:
+    """The rows of recommendations/evaluation of a day by what was judged; empty when nobody could be."""
+    columns = ["model", "judged_listeners", "ndcg_at_10", "gain_over_popularity", "gain_standard_error"]
+    return {row["model"]: row for row in _rows(lake, EVALUATION, day, columns)}
+
+
 def neighbours_of(lake: Lake, title: str, day: str, limit: int) -> Neighbours:
     """The songs nearest to the one of a title, whatever its case; of several the one with the most listeners.
 
@@ -203,8 +220,9 @@ def _rows(
     found: list[dict[str, Any]] = []
     for key in _manifest(lake, contract, day).keys:
         for batch in batches_of_object(lake.store, key, columns=list(dict.fromkeys([*columns, *wanted]))):
-            kept = reduce(pc.and_, [condition(batch.column(name)) for name, condition in wanted.items()])
-            found += batch.filter(kept).select(list(columns)).to_pylist()
+            for name, condition in wanted.items():
+                batch = batch.filter(condition(batch.column(name)))
+            found += batch.select(list(columns)).to_pylist()
     return found
 
 
