@@ -150,8 +150,8 @@ _QUERIES = (
     _query(
         "most_offered_songs",
         "recommendations",
-        "Which songs are offered to the most listeners?",
-        "title, artist, COUNT(DISTINCT user_key) AS listeners",
+        "Which songs stand in the most lists?",
+        "title, artist, COUNT(*) AS lists",
         "GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 10",
     ),
     _query(

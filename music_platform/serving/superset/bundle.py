@@ -292,6 +292,7 @@ def _value_filter(dashboard: Dashboard, value_filter: ValueFilter) -> dict[str, 
             "inverseSelection": False,
             "searchAllOptions": chooses_one,
         },
+        "requiredFirst": chooses_one,  # else the first value is shown, and charts are asked without it
         "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
         "cascadeParentIds": [],
         "description": value_filter.description,

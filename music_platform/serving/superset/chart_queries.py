@@ -86,7 +86,7 @@ def query_of(
         "group_others_when_limit_reached": False,
     }
     if row_limit:
-        asked |= {"orderby": [[metrics[0], False]], "row_limit": row_limit}
+        asked |= {"orderby": [[metric, False] for metric in metrics[:1]], "row_limit": row_limit}
     return asked
 
 

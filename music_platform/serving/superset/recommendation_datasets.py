@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from music_platform.serving.superset.axes import PERCENT
+from music_platform.serving.superset.datasources import TIME
 from music_platform.serving.superset.model import ComputedColumn, Dataset, Metric
 from music_platform.tables.recommendations.evaluation import MODEL, POPULARITY, SERVED
 
 _SCORE = ",.3f"
-_LONGEST_NAME = 1024  # bytes that Druid keeps of a text which it chooses by time
-
-
-def _latest(column: str) -> str:
-    return f'LATEST("{column}", {_LONGEST_NAME})'
-
+_DAY_MILLISECONDS = 86_400_000
 
 RECOMMENDATIONS = Dataset(
     datasource="recommendations",
     description="The first songs that each listener is offered, on the last days.",
     metrics=(
-        Metric(key="listeners", label="Listeners", expression='COUNT(DISTINCT "user_key")',
-               description="Listeners in whose lists the song stands."),
+        Metric(key="lists", label="Lists", expression="COUNT(*)",
+               description="Lists in which the song stands; each listener has one a day."),
+        Metric(key="listeners", label="Listeners", expression='COUNT(DISTINCT "user_key")'),
         Metric(key="songs", label="Songs", expression='COUNT(DISTINCT "song_key")'),
-        Metric(key="latest_title", label="Song", expression=_latest("title"), number_format="",
-               description="Of the last day in the chosen time."),
-        Metric(key="latest_artist", label="Artist", expression=_latest("artist"), number_format=""),
-        Metric(key="place", label="Place", expression='MIN("user_id") * 100 + MIN("rank")',
-               description="Orders by listener and, within a list, by rank."),
+        Metric(key="place", label="Place",
+               expression=f'MIN("rank") - 100 * TIMESTAMP_TO_MILLIS(MAX("{TIME}")) / {_DAY_MILLISECONDS}',
+               description="Orders lists by day, the last one first, and each by rank."),
     ),
-    labels={"user_id": "Listener", "rank": "Rank", "title": "Song", "artist": "Artist"},
+    # Listeners as texts: to search among numbers, Superset asks Druid for a type that it does not know.
+    computed=(
+        ComputedColumn(name="listener", label="Listener", expression='CAST("user_id" AS VARCHAR)'),
+        ComputedColumn(name="day", label="Day", expression=f"TIME_FORMAT(\"{TIME}\", 'MMM dd')"),
+    ),
+    labels={"rank": "Rank", "title": "Song", "artist": "Artist"},
 )  # fmt: skip
 
 SIMILAR_SONGS = Dataset(

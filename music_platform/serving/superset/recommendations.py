@@ -44,7 +44,7 @@ RECOMMENDATIONS = Dashboard(
     filters=(
         ValueFilter(
             name="Listener",
-            column="user_id",
+            column="listener",
             dataset=LISTS,
             description="Number of the listener whose list is shown.",
             of_chart="list_of_listener",
@@ -144,10 +144,10 @@ RECOMMENDATIONS = Dashboard(
             table(
                 "most_offered",
                 "Most offered songs",
-                "Which songs are offered to the most listeners?",
+                "Which songs stand in the most lists?",
                 LISTS,
                 ["title", "artist"],
-                ["listeners"],
+                ["lists"],
                 most=SHOWN_RANKS,
             ),
             table(
@@ -165,10 +165,10 @@ RECOMMENDATIONS = Dashboard(
             table(
                 "list_of_listener",
                 "A listener's list",
-                "What is the chosen listener offered, on the last day?",
+                "What is the chosen listener offered, on the last day of the chosen time?",
                 LISTS,
-                ["user_id", "rank"],
-                ["latest_title", "latest_artist"],
+                ["rank", "title", "artist", "day"],
+                [],
                 most=SHOWN_RANKS,
                 sort_by="place",
                 smallest_first=True,

@@ -23,6 +23,7 @@ from music_platform.landing.writer import land_files
 from music_platform.partitions import hours_of_day, keys_in_range
 from music_platform.serving.druid.client import DruidResource
 from music_platform.serving.druid.datasources import DATASOURCES
+from music_platform.serving.druid.kept_days import kept_of
 from music_platform.serving.druid.replacement import counts_by_partition
 from music_platform.settings import Settings
 from music_platform.tables.contract import Cadence
@@ -95,12 +96,17 @@ class Served:
     def rows(self, name: str, *partitions: str) -> dict[str, int]:
         return counts_by_partition(DATASOURCES[name], partitions, self.druid, ORIGIN)
 
+    def stored(self, name: str, *partitions: str) -> StoredPartitions:
+        """The lake's partitions that the datasource keeps, of these."""
+        datasource = DATASOURCES[name]
+        return kept_of(datasource, StoredPartitions.open(datasource.contract, partitions, self.lake, self.spark))
+
     def wait_until_served(self, seconds: float = 120.0) -> None:
         """Wait until Druid answers with gold's count of every partition; after a start, it knows its datasources late."""
         deadline = time.monotonic() + seconds
         for name, datasource in DATASOURCES.items():
             partitions = keys_in_range(*HOURS) if datasource.contract.cadence is Cadence.HOURLY else DAYS
-            gold = StoredPartitions.open(datasource.contract, partitions, self.lake, self.spark).rows
+            gold = self.stored(name, *partitions).rows
             while differing := self._differing_counts(name, gold):
                 assert time.monotonic() < deadline, (
                     f"{seconds:g} s after its start, Druid serves {name} so: {differing}"

@@ -107,7 +107,11 @@ def test_a_filter_of_one_chart_begins_with_the_first_value_and_acts_on_no_other_
     filters = {each["name"]: each for each in board["metadata"]["native_filter_configuration"]}
     for name, acts_on in (("Listener", {"list_of_listener"}), ("Song", {"similar_songs"})):
         controls = filters[name]["controlValues"]
-        assert (controls["multiSelect"], controls["defaultToFirstItem"]) == (False, True)
+        assert (controls["multiSelect"], controls["defaultToFirstItem"], filters[name]["requiredFirst"]) == (
+            False,
+            True,
+            True,
+        )
         assert controls["searchAllOptions"] is True  # of more values than are shown
         assert {key for key, number in numbers.items() if number not in filters[name]["scope"]["excluded"]} == acts_on
     assert all(dashboard.charts_of(each) for dashboard in DASHBOARDS for each in dashboard.filters)
