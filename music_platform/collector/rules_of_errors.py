@@ -1,4 +1,4 @@
-"""Rules of error records: what cannot be landed as an event is kept, with its tag and the time of its collection."""
+"""Rules of error records: records that cannot be landed as events are kept, with their tag and collection time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _errors_are_landed(configuration: Configuration) -> Broken:
 
 
 def _error_path_ends(configuration: Configuration) -> Broken:
-    """What a plugin of the label of errors refuses goes to the label of errors."""
+    """Records that a plugin of the label of errors refuses go to the label of errors again."""
     if ERROR_LABEL not in labels(configuration):
         return
     for element in labels(configuration)[ERROR_LABEL].walk():
