@@ -94,7 +94,7 @@ def _error_records_complete(configuration: Configuration) -> Broken:
         for inject in injects:
             for name, field in (("tag_key", "__tag"), ("time_key", "__time")):
                 if inject.get(name) != field:
-                    yield inject.place_of(name), f"error records do not tell {field}; set {name} {field} in <inject>"
+                    yield inject.place_of(name), f"error records lack {field}; set {name} {field} in <inject>"
             text = _MOMENT.strftime(inject.get("time_format", "?").replace("%3N", "000").replace("%L", "000"))
             if inject.get("time_type") != "string" or not re.fullmatch(r"2026-11-02T05:00:00(\.0+)?(Z|\+00:?00)", text):
                 yield inject.place_of("time_format"), "error records' time is read as %Y-%m-%dT%H:%M:%S.%3NZ alone"

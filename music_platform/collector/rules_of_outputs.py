@@ -164,7 +164,7 @@ def _placeholders_are_chunk_keys(output: Element) -> Broken:
     keys = [key for key in re.split(r"[\s,]+", buffer.argument) if key]
     named = {*re.findall(r"\$\{([^}\[]+)", output.get("path") + output.get("s3_object_key_format")), "time"}
     for name in sorted(named - {*keys, "chunk_id"}):
-        yield buffer.place, f"chunks must hold one {name} each, which the key tells; write <buffer {name},...>"
+        yield buffer.place, f"chunks must hold one {name} each, as the key shows; write <buffer {name},...>"
     for key in sorted(set(keys) - {"tag", "time"}):
         yield buffer.place, f"each value of {key} becomes an object an hour; write <buffer tag,time>"
 

@@ -41,7 +41,7 @@ class Settings(
     @model_validator(mode="after")
     def _queue_needs_a_bucket(self) -> Self:
         if self.landing_queue_url and self.lake_location.is_local:
-            raise ValueError("landing_queue_url tells of objects in a bucket, and the lake is a local folder")
+            raise ValueError("landing_queue_url is for a lake in a bucket, and this lake is a local folder")
         return self
 
     @model_validator(mode="after")
