@@ -1,4 +1,4 @@
-"""Everything put together: ``defs`` is what Dagster loads, ``build_definitions`` the seam that tests use.
+"""All definitions together: Dagster loads ``defs``, and tests call ``build_definitions``.
 
 No input or output happens here: a code location must load whether or not the lake can be reached.
 """
@@ -55,7 +55,7 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
     """The platform's definitions for these settings; ``resource_overrides`` replaces resources by their keys."""
     # Backfill policies are beta in Dagster 1.13; the pinned release is tested with them.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
-    # Freshness policies know an asset's last materialization, not whether a given hour's has come.
+    # Freshness policies know an asset's last materialization, but not whether a given hour was materialized.
     warnings.filterwarnings("ignore", category=dg.SupersessionWarning)
     lake = Lake(settings)
     spark = SparkResource.from_settings(settings)

@@ -1,6 +1,6 @@
 """The platform's own errors: each names the object, partition, column or rule, and what to do next.
 
-Only errors that callers tell apart belong here.
+Only errors that callers distinguish belong here.
 """
 
 import re
@@ -31,19 +31,19 @@ class ContractError(MusicPlatformError):
 
 
 class LandedObjectGoneError(MusicPlatformError):
-    """A landed object was listed and is gone when the engine came to read it."""
+    """A landed object was listed and was gone when the engine read it."""
 
 
 class RowsWouldBeRemovedError(MusicPlatformError):
-    """A run would remove rows of a partition only because what they were made from is gone."""
+    """A run would remove rows of a partition only because their source is gone."""
 
 
 class MissingFileError(MusicPlatformError):
-    """A file that a manifest names was gone when the engine came to read it."""
+    """A file that a manifest names was gone when the engine read it."""
 
 
 class LocalDruidError(MusicPlatformError):
-    """The local Druid cannot be brought, started or stopped."""
+    """The local Druid cannot be downloaded, started or stopped."""
 
 
 class DruidUnreachableError(MusicPlatformError):
@@ -63,7 +63,7 @@ class DruidIngestionError(MusicPlatformError):
 
 
 def platform_error_of(error: Exception) -> Exception:
-    """The platform's own error behind an engine's: a worker's errors reach the caller only as text in a traceback.
+    """The platform's own error behind an engine's: a worker's errors reach the caller only as a traceback's text.
 
     Any other error is returned as it is.
     """

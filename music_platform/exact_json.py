@@ -1,6 +1,6 @@
 """JSON whose numbers keep the text in which they are written, because a float would change some of them.
 
-Reading and writing values only; which of them a column takes does not belong here.
+Only reads and writes values; which of them a column accepts does not belong here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class WrittenNumber:
         return int(whole) if whole == number else None
 
     def whole_part(self, least: int, most: int) -> int | None:
-        """The number without its fraction, where that lies between two positive integers, both included; else None."""
+        """The number without its fraction if that is within two positive integers, both included; else None."""
         number = self._decimal()
         return None if number is None or not least <= number < most + 1 else int(number)
 

@@ -1,4 +1,4 @@
-"""Sessions of HTTP clients: whom they trust and what they try again. What is asked of whom does not belong here."""
+"""Sessions of HTTP clients: the certificates that they trust and the requests that they repeat."""
 
 from __future__ import annotations
 

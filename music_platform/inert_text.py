@@ -1,4 +1,4 @@
-"""Text of events and object names in forms that can be shown: no command to a terminal, no markup to a browser or a chat.
+"""Text of events and object names in harmless forms: no command to a terminal, no markup to a browser or a chat.
 
 Whoever shows text as plain text needs ``inert`` alone. Dagster shows descriptions of checks as Markdown: ``in_markdown``.
 """
@@ -19,7 +19,7 @@ _FOR_CHAT = str.maketrans({"<": "＜", ">": "＞", "[": "［", "]": "］", "@": 
 def inert(text: str, *, keep: str = "", longest: int | None = None) -> str:
     """The text with control and format characters by their code, as in ``\\x1b`` and ``\\u202e``, but for those to ``keep``.
 
-    Of more than ``longest`` characters the first so many and an ellipsis.
+    A text of more than ``longest`` characters is cut there and gets an ellipsis.
     """
     is_cut = longest is not None and len(text) > longest
     shown = text[:longest] if is_cut else text
@@ -51,7 +51,7 @@ def from_markdown(markdown: str) -> str:
 
 
 def in_chat(text: str) -> str:
-    """One line for a chat system: what such systems take for links, mentions or markup stands in full width."""
+    """One line for a chat system: characters of links, mentions or markup become full-width ones."""
     return inert(text).translate(_FOR_CHAT).replace("://", "：//")
 
 

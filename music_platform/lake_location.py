@@ -1,4 +1,4 @@
-"""Where the lake lies: a bucket of an object store, or a folder of this machine."""
+"""The lake's location: a bucket of an object store, or a folder of this machine."""
 
 from __future__ import annotations
 

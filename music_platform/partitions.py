@@ -1,7 +1,7 @@
 """Partitions of an hour and of a day: how their keys, times and paths relate.
 
-Keys are written as Dagster writes them (`2026-11-01-05:00`, `2026-11-01`); everything here is UTC. What is stored in a partition
-does not belong here.
+Keys are written as Dagster writes them (`2026-11-01-05:00`, `2026-11-01`); everything here is UTC. This module knows nothing of
+a partition's content.
 """
 
 import re
@@ -64,7 +64,7 @@ def partition_after(partition_key: str) -> str:
     return end.strftime(DAILY_KEY_FORMAT) if is_day(partition_key) else key_of_hour(end)
 
 
-@lru_cache(maxsize=4096)  # a range asks for each of its partitions many times
+@lru_cache(maxsize=4096)  # a range needs each of its partitions many times
 def partition_path(partition_key: str) -> str:
     """The Hive folder of an hourly or daily partition: ``date=2026-11-01/hour=05`` or ``date=2026-11-01``."""
     start = start_of_partition(partition_key)

@@ -1,1 +1,1 @@
-"""The music-platform command, one module a subcommand; the work itself stands in the other packages."""
+"""The music-platform command, one module per subcommand; the other packages do the work."""

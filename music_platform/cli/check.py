@@ -126,13 +126,13 @@ def check(
 
 @contextmanager
 def _of_partitions_since_start(partitions: Sequence[str], start: datetime) -> Generator[None]:
-    """Where a partition is missing because it lies before the first one, say so: it cannot be materialized."""
+    """If a missing partition lies before the first one, say so: it cannot be materialized."""
     try:
         yield
     except PartitionMissingError as error:
         first = partitions[0]
         first_hour = hours_of_day(first)[0] if is_day(first) else first
-        # Of the day in which the platform starts there is a partition.
+        # The day in which the platform starts has a partition.
         if first >= (f"{start:%Y-%m-%d}" if is_day(first) else key_of_hour(start)):
             raise
         raise PartitionMissingError(
@@ -142,7 +142,7 @@ def _of_partitions_since_start(partitions: Sequence[str], start: datetime) -> Ge
 
 
 def _checks_of_landing(partitions: Sequence[str], event_types: Sequence[str] | None, lake: Lake) -> list[CheckOutcome]:
-    """Whether all that lies in the folders of the partitions' days, and in no day's folder, is read."""
+    """Whether every object in the folders of the partitions' days, and in no day's folder, is read."""
     days = set(map(day_of_key, partitions))
     return [check_objects_are_read(kind, lake, days) for kind in event_types or KINDS]
 
@@ -152,7 +152,7 @@ def _is_made(step: CheckStep, partitions: Sequence[str], lake: Lake, spark: Spar
 
 
 def print_outcomes(outcomes: Sequence[CheckOutcome]) -> None:
-    """One line a check."""
+    """Print one line per check."""
     table = Table("table", "check", "result", "what was found")
     for outcome in outcomes:
         result = (

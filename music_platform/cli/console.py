@@ -3,8 +3,8 @@
 Text from data, files or settings is printed as ``rich.text.Text`` or with ``markup=False``: in a plain string rich takes
 square brackets for its markup.
 
-Text of events, names of files and errors may hold characters that a terminal obeys or that hide others. Whatever commands print,
-typer's own messages included, is printed here, where each such character becomes one that is seen; JSON has its escape.
+Text of events, names of files and errors may hold characters that a terminal obeys or that hide others. Commands print
+everything here, including typer's own messages; each such character becomes a visible one, and JSON escapes it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CONTROL_PICTURES, _DELETE = 0x2400, "\x7f"
 
 
 def visible(text: str) -> str:
-    """Text of the same length in which every control and format character but newline and tab is one that is seen.
+    """Text of the same length in which every control and format character but newline and tab is visible.
 
     Those below 0x20 and DEL become their control picture (ESC is ␛), others U+FFFD. The two joiners stay between letters or
     symbols beyond Latin script, where words of Persian and Hindi and composed emoji need them.
@@ -64,7 +64,7 @@ def _can_be_joined(char: str) -> bool:
 
 
 def one_line(text: str) -> str:
-    """``visible`` text whose own line breaks are seen as well: a value of events must not look like a line of the command."""
+    """``visible`` text with visible line breaks too: a value of events must not look like a line of the command."""
     return visible(text).replace("\n", "\N{SYMBOL FOR NEWLINE}")
 
 
@@ -81,7 +81,7 @@ class VisibleConsole(Console):
     """Prints no control or format character but rich's own styles and the newlines and tabs of the layout."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        if isinstance(renderable, Text):  # before it is laid out, as what is seen may need room
+        if isinstance(renderable, Text):  # before the layout, because a visible character may be wider
             seen = renderable.copy()
             seen.plain = visible(renderable.plain)
             renderable = seen
@@ -99,7 +99,7 @@ def echo(text: str, *, ends_line: bool = True) -> None:
 
 
 def echo_json(value: object, *, indent: int | None = None, default: Callable[[Any], object] = str) -> None:
-    """Print a value as JSON in which control and format characters are escaped; what reads it gets the value unchanged."""
+    """Print a value as JSON in which control and format characters are escaped; a JSON reader gets the value unchanged."""
     text = json.dumps(value, indent=indent, default=default, ensure_ascii=False)
     typer.echo(text if text.isprintable() else re.sub(r"[^\n -~]", _escaped, text))
 
@@ -132,14 +132,14 @@ RangeOption = Annotated[
 def fail(message: str, code: int = 1) -> NoReturn:
     """End the command with a message on standard error.
 
-    The exit code is 1 for what went wrong, 2 for what was asked wrongly.
+    The exit code is 1 for a failure and 2 for wrong usage.
     """
     _print_error(message)
     raise typer.Exit(code)
 
 
 def warn(message: str) -> None:
-    """Tell on standard error what the command's user should look at although the command goes on."""
+    """Print on standard error what the user should look at although the command continues."""
     error_console.print(Text.assemble(("warning:", "yellow"), " ", message))
 
 

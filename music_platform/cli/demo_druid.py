@@ -1,6 +1,6 @@
 """Druid's part of `music-platform demo`: started while the tables are built, filled by the Dagster assets, asked three queries.
 
-What Druid is, how it starts and how gold gets into it stands in local_druid and druid.
+local/druid starts Druid; serving/druid brings gold into it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _GivenUpError(Exception):
 class DruidOfDemo:
     """The Druid that the demo serves its gold from: the settings' own, or a local one that starts beside the demo.
 
-    It gives ``up`` a callback for its progress, and so knows what it waits for.
+    It receives the progress of ``up``, so it can show what it waits for.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -129,7 +129,7 @@ class DruidOfDemo:
 
 @contextmanager
 def druid_of_demo(settings: Settings, *, is_wanted: bool) -> Generator[DruidOfDemo | None]:
-    """A Druid that starts in the background, None when none is wanted; a start is stopped when the demo fails."""
+    """A Druid that starts in the background, None if none is wanted; the start is stopped if the demo fails."""
     if not is_wanted:
         yield None
         return
@@ -150,7 +150,7 @@ def _show_answer(druid: DruidResource, query: DashboardQuery, interval: str) -> 
         rows = druid.sql(sql, context={"useCache": False})
         seconds.append(time.monotonic() - started)
     title = f"{query.question} {len(rows):,} rows in {statistics.median(seconds) * 1000:.0f} ms"
-    console.print(Text(title, style="table.title"))  # a table's own title is broken at the table's width
+    console.print(Text(title, style="table.title"))  # a table's own title would wrap at the table's width
     table = Table()
     for name, value in (rows[0] if rows else {}).items():
         table.add_column(Text(name.replace("_", " ")), justify="right" if isinstance(value, int | float) else "left")

@@ -30,7 +30,9 @@ _LANDING_SECONDS = 3.0
 _DEBOUNCE = Debounce(quiet_seconds=5.0, longest_wait_seconds=15.0)
 _LOOK_SECONDS = 0.5
 _DRAIN_SECONDS = 180.0  # for the tables to catch up once the producer has stopped
-_IDLE_SECONDS = 12.0  # without a run, longer than the debounce and a tick: the sensor has nothing left to request
+_IDLE_SECONDS = (
+    12.0  # longer than the debounce and a tick: without a run in that time, the sensor has nothing left to request
+)
 _DAY_SECONDS = "86400"
 
 
@@ -114,7 +116,7 @@ def _age_of_oldest(waiting: Sequence[LandedObject], now: float) -> float:
 
 
 def _problems(watch: FreshnessWatch, producer: LiveProducer, runs: RunCounts) -> list[str]:
-    """What is not as it must be at the end: every landed line in bronze once, and every layer reconciled with the next."""
+    """What is wrong at the end: every landed line must be in bronze once, and every layer reconciled with the next."""
     problems = []
     late = watch.unreadable()
     if late:

@@ -1,6 +1,6 @@
-"""What `music-platform demo --superset` does last: the dashboards in a Superset on this machine, and who may log in.
+"""The last step of `music-platform demo --superset`: dashboards in a Superset on this machine, and its logins.
 
-It needs the datasources in Druid, which the demo has filled before.
+It needs the datasources in Druid, which the demo filled before.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``./run dev``: Dagster's UI and daemon in the foreground. Their processes are local/dagster.py's.
+"""``./run dev``: Dagster's UI and daemon in the foreground. local/dagster.py runs their processes.
 
 The exit code is 0 after an interrupt, and 1 when a process ended by itself or nothing could be started.
 """

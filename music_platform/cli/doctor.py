@@ -1,6 +1,6 @@
-"""`music-platform doctor`: whether this machine and its settings can run the platform, and what to do where they cannot.
+"""`music-platform doctor`: whether this machine and its settings can run the platform, and what to do if not.
 
-What is looked at stands in platform_examinations.py and machine_examinations.py.
+The examinations are in platform_examinations.py and machine_examinations.py.
 """
 
 from __future__ import annotations

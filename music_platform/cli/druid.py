@@ -1,6 +1,6 @@
 """`music-platform druid`: a real Druid on this machine, for laptops and tests, and the datasources' specs.
 
-How it is done stands in local_druid and in druid.
+local/druid and serving/druid do the work.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def up() -> None:
 
 @app.command()
 def down() -> None:
-    """Stop Druid; what it holds stays."""
+    """Stop Druid; its data stays."""
     settings = settings_of_command()
     with errors_as_messages(), console.status("stopping Druid"):
         was_running = LocalDruid(settings).down()
@@ -90,7 +90,7 @@ def logs(
 
 
 class _ShownProgress(Progress):
-    """The jars and then the start, on the console."""
+    """Shows the downloads and then the start on the console."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How an examination came out."""
+    """The result of an examination."""
 
     OK = "ok"
     WARNING = "warning"
@@ -14,7 +14,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it is, what was found, and what to do next where it is not ok."""
+    """The examined subject, its state, what was found, and what to do next if it is not ok."""
 
     subject: str
     state: State

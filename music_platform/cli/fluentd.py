@@ -1,4 +1,4 @@
-"""`music-platform fluentd`: what of a Fluentd configuration loses events or money, before it runs."""
+"""`music-platform fluentd`: finds what loses events or money in a Fluentd configuration, before it runs."""
 
 from __future__ import annotations
 

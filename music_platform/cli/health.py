@@ -1,4 +1,4 @@
-"""What of the platform's state is a problem or a warning, in words; lake_status.py and instance_status.py find the state out."""
+"""Problems and warnings in the platform's state, in words; lake_status.py and instance_status.py read the state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_NAMED = 3
 
 
 def problems_of_lake(lake: LakeStatus, settings: Settings, now: datetime) -> Iterator[str]:
-    """What is damaged, gone, or waits longer than MUSIC_PLATFORM_LAG_LIMIT_HOURS."""
+    """Everything that is damaged, gone, or waits longer than MUSIC_PLATFORM_LAG_LIMIT_HOURS."""
     limit = timedelta(hours=settings.lag_limit_hours)
     landing = lake.layers[0]
     yield from lake.damaged
@@ -44,7 +44,7 @@ def problems_of_lake(lake: LakeStatus, settings: Settings, now: datetime) -> Ite
 
 
 def _first_due(layer: LayerStatus, landed: str | None, now: datetime) -> datetime | None:
-    """When the layer's next partition could first be made; None when it has all that is over and landed."""
+    """When the layer's next partition could first be made; None if it has every complete partition that landed."""
     if landed is None:
         return None
     is_hourly = layer.cadence is Cadence.HOURLY
@@ -92,12 +92,12 @@ def problems_of_instance(instance: InstanceStatus) -> Iterator[str]:
 
 
 def layer_name(layer: LayerStatus) -> str:
-    """A layer as messages and rows show it; those of gold with their cadence."""
+    """A layer's name in messages and rows; gold's with its cadence."""
     return f"{layer.layer}, {layer.cadence}" if layer.layer is Layer.GOLD else str(layer.layer)
 
 
 def describe_waiting_hours(hours: Sequence[UnprocessedHour]) -> str:
-    """How many objects wait, and of which hours: the first few by name."""
+    """The number of waiting objects and their hours, the first few by name."""
     keys = list(dict.fromkeys(hour.hour for hour in hours))
     more = f" and {len(keys) - _MOST_NAMED} more hours" if len(keys) > _MOST_NAMED else ""
     return f"{sum(hour.objects for hour in hours):,} objects of {', '.join(keys[:_MOST_NAMED])}{more}"

@@ -1,7 +1,6 @@
-"""What the lake tells of its own health for `music-platform status`: what waits, what is held, what is gone.
+"""The lake's health for `music-platform status`: what waits, what is held, what is gone.
 
-How far each table is stands in layer_status.py, what Dagster knows in instance_status.py, and what of it is a problem in
-health.py.
+layer_status.py says how far each table is, instance_status.py what Dagster knows, and health.py what is a problem.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from music_platform.tables.collector_errors import COLLECTOR_ERRORS
 from music_platform.tables.contract import Layer
 from music_platform.tables.events import EVENT_TYPES
 
-_MOST_FUTURE_DAYS = 31  # a producer's clock may be anywhere; these are listed, of later days only the number is given
+_MOST_FUTURE_DAYS = 31  # a producer's clock may be wrong by years: so many days are listed, later ones only counted
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class UnprocessedHour:
 
 @dataclass(frozen=True)
 class GoneObjects:
-    """Landed objects of an hour that bronze was made from and that are gone, though not on purpose."""
+    """Landed objects of an hour that bronze was made from and that are gone, other than on purpose."""
 
     hour: str
     event_type: str
@@ -44,7 +43,7 @@ class GoneObjects:
 
 @dataclass(frozen=True)
 class HeldHour:
-    """An hour that is yet to come and has landed objects already."""
+    """A future hour that already has landed objects."""
 
     hour: str
     event_type: str
@@ -53,7 +52,7 @@ class HeldHour:
 
 @dataclass(frozen=True)
 class LakeStatus:
-    """Everything that the lake tells; ``damaged`` are messages of manifests that cannot be read."""
+    """The lake's health; ``damaged`` are messages about manifests that cannot be read."""
 
     layers: tuple[LayerStatus, ...]
     unprocessed: tuple[UnprocessedHour, ...]
@@ -64,7 +63,7 @@ class LakeStatus:
 
 
 def is_missing(lake: Lake) -> bool:
-    """Whether a local lake's folder is not there; to look into it would make it."""
+    """Whether a local lake's folder is missing; opening the lake would create it."""
     return lake.store.is_local and not Path(lake.location).is_dir()
 
 
@@ -107,7 +106,7 @@ def lake_status(lake: Lake, now: datetime, look_back_hours: int) -> LakeStatus:
 def _differences(
     look: LakeLook, listed: dict[str, dict[str, LandingFolder]]
 ) -> tuple[list[UnprocessedHour], list[GoneObjects]]:
-    """Where bronze was not made from all that has landed, and where what it was made from is gone."""
+    """The hours in which bronze lacks landed objects, and those in which its sources are gone."""
     days = sorted({day_of_key(key) for folders in listed.values() for key in folders})
     asked = [(name, day) for name in listed for day in days]
     made = look.lake.map_parallel(
@@ -142,7 +141,7 @@ def _differences(
 
 
 def _gone_errors(look: LakeLook, listed: dict[str, LandingFolder]) -> list[GoneObjects]:
-    """Where objects of error records are gone that quarantine was made from."""
+    """The hours of which objects of error records are gone that quarantine was made from."""
     days = sorted({day_of_key(key) for key in listed})
     made = look.lake.map_parallel(lambda day: hours_with_rows(look.lake, COLLECTOR_ERRORS, day), days)
     gone = []
@@ -156,7 +155,7 @@ def _gone_errors(look: LakeLook, listed: dict[str, LandingFolder]) -> list[GoneO
 
 
 def _later_days(look: LakeLook) -> tuple[list[HeldHour], int]:
-    """The hours that have landed objects on days after today, and the number of days that are not looked into."""
+    """The hours with landed objects on days after today, and the number of such days that were not listed."""
     held: list[HeldHour] = []
     beyond: set[str] = set()
     for name in EVENT_TYPES:

@@ -1,6 +1,6 @@
 """`music-platform land`: the command line of landing files as the collector does.
 
-Options, progress, messages and exit codes belong here; how lines become objects does not (landing.writer).
+Options, progress, messages and exit codes; landing.writer makes objects of lines.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def land(
 
 
 def files_of_paths(paths: list[Path], event_type: str | None = None) -> list[EventFile]:
-    """The event files that paths name; what a folder holds beside them is named.
+    """The event files of these paths; warns of other files in a folder.
 
     Raises LandingInputError as ``event_files``.
     """
@@ -86,7 +86,7 @@ def files_of_paths(paths: list[Path], event_type: str | None = None) -> list[Eve
 
 
 def _require_events(summary: LandingSummary) -> None:
-    """Name the files without an event; a file that is empty beside others is a quiet hour's, and so only a warning."""
+    """Name the files without an event; an empty file among others is a quiet hour's, and so only a warning."""
     if summary.without_event:
         raise LandingInputError(
             f"not one line is an event in {_names(summary.without_event)}; the lines are error records now"
@@ -103,7 +103,7 @@ def _names(files: Sequence[str | Path]) -> str:
 
 
 def warn_of_error_records(summary: LandingSummary, store: ObjectStore) -> None:
-    """Say how many lines were no events, and where they lie."""
+    """Warn how many lines were no events, and where they are stored."""
     if summary.error_records:
         warn(
             f"{summary.error_records:,} records are no events and lie in {store.url(ERRORS_PREFIX)}/: "

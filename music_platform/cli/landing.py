@@ -1,4 +1,4 @@
-"""`music-platform landing`: what no table reads in landing/ and errors/, bringing it in or setting it aside; what is gone."""
+"""`music-platform landing`: lists, refiles or sets aside objects that no table reads; declares objects expired."""
 
 from __future__ import annotations
 
@@ -156,9 +156,9 @@ def expire(
         typer.Option("--kind", help=f"Only these: {', '.join(LANDED_KINDS)}.", show_default=False),
     ] = None,
 ) -> None:
-    """Declare landed objects that are gone as expired on purpose: bronze keeps their rows, and is what all else is made from.
+    """Declare gone landed objects expired on purpose: bronze keeps their rows, and everything else is made from bronze.
 
-    Nothing is deleted, and objects that are still there are left as they are.
+    Nothing is deleted, and existing objects stay as they are.
     """
     hours = partitions_asked_for(partition, partition_range)
     if hours is None:
@@ -188,7 +188,7 @@ def _lake(settings: Settings) -> Lake:
 
 
 def _kind_of(one: UnreadObject, event_type: str | None) -> str | None:
-    """As what an object is refiled; None for one that stays."""
+    """The kind under which an object is refiled; None for one that stays."""
     return event_type_of(one, event_type) if can_be_refiled(one) else None
 
 
@@ -231,7 +231,7 @@ def _warn_of_odd_names(keys: Sequence[str]) -> None:
 
 
 def _refile(lake: Lake, planned: Sequence[tuple[UnreadObject, str]], settings: Settings) -> None:
-    """Bring in what is planned, say what became of each object and of which hours there are new objects."""
+    """Refile the planned objects; print what happened to each, and which hours have new objects."""
     now = datetime.now(UTC)
     lines: dict[datetime, int] = {}
     failed: list[str] = []

@@ -1,6 +1,6 @@
-"""How far each table and each layer of the lake is: the last partition that is over and published, and its figures.
+"""How far each table and each layer of the lake is: the last complete published partition and its figures.
 
-A few listings of folders a table, and the manifests of the partitions that are shown: the cost does not grow with history.
+Costs a few listings of folders per table and the manifests of the shown partitions; it does not grow with history.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TRIED_AT_ONCE = 24
 
 @dataclass(frozen=True)
 class TableStatus:
-    """How far a table is. ``last_complete`` is its last published partition that is over; None when there is none.
+    """How far a table is. ``last_complete`` is its last published partition whose time has passed; None if it has none.
 
     ``rows`` and ``bytes`` are those of that partition, ``rows`` None in landing, whose objects are not opened, and
     ``objects`` None elsewhere. ``quarantine_rate`` is the share of bronze's rows, None outside quarantine.
@@ -72,7 +72,7 @@ def period_end(partition: str, cadence: Cadence) -> datetime:
 
 @dataclass
 class LakeLook:
-    """One look at a lake: what is read of it is read once."""
+    """One look at a lake; reads everything at most once."""
 
     lake: Lake
     now: datetime
@@ -141,7 +141,7 @@ class LakeLook:
         )
 
     def _last_published(self, contract: TableContract) -> Manifest | None:
-        """The last partition that is over and published. A folder alone says nothing: a run may be about to publish it."""
+        """The last published partition whose time has passed. A folder alone is no proof: a run may be about to publish it."""
         today = f"{self.now:%Y-%m-%d}"
         days = [day for day in self.lake.days_of(contract.path) if day <= today]
         if contract.cadence is Cadence.DAILY:
@@ -154,7 +154,7 @@ class LakeLook:
         return None
 
     def _first_published(self, contract: TableContract, keys: Sequence[str]) -> Manifest | None:
-        # Mostly the first one. While a run of a long range is yet to publish, there are hundreds of folders without manifests.
+        # Usually the first one. Before a run of a long range publishes, hundreds of folders have no manifest.
         for batch in (
             keys[:1],
             *(keys[start : start + _TRIED_AT_ONCE] for start in range(1, len(keys), _TRIED_AT_ONCE)),

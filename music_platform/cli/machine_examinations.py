@@ -1,6 +1,6 @@
-"""What `music-platform doctor` looks at on this machine: clock, ports, Java, disk, memory.
+"""What `music-platform doctor` examines on this machine: clock, ports, Java, disk, memory.
 
-An examination never raises what it is there to find. What belongs to the platform itself stands in platform_examinations.py.
+An examination returns problems and never raises them. platform_examinations.py examines the platform itself.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def disk(settings: Settings) -> list[Finding]:
 
 
 def memory() -> list[Finding]:
-    """Memory that a run could take, of the machine and of the container."""
+    """The memory left for a run, of the machine and of the container."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     available = total
     with suppress(OSError):  # macOS reports only the total

@@ -73,4 +73,4 @@ app = typer.Typer(
     help="The music data platform: generate and land events, check partitions, see results and health, run what serves them."
 )
 def music_platform() -> None:
-    """What all commands share: nothing."""
+    """Has no options of its own; the subcommands do everything."""

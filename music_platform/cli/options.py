@@ -1,6 +1,6 @@
-"""Commands whose options are the fields of a dataclass, for those that have more options than a signature can show.
+"""Commands whose options are the fields of a dataclass, for commands with more options than a signature can show.
 
-To typer a field is what a parameter is: ``name: Annotated[type, typer.Option(...)] = default``.
+Typer treats a field like a parameter: ``name: Annotated[type, typer.Option(...)] = default``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What `music-platform doctor` looks at of the platform: versions, credentials, lake, code location, Dagster's instance.
+"""What `music-platform doctor` examines of the platform: versions, credentials, lake, code location, Dagster's instance.
 
-An examination never raises what it is there to find. What belongs to the machine stands in machine_examinations.py.
+An examination returns problems and never raises them. machine_examinations.py examines the machine.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LOAD_CODE_LOCATION = (
 
 
 def python_version() -> list[Finding]:
-    """The Python that runs this, against what the project needs."""
+    """Compares the running Python with what the project needs."""
     version = ".".join(map(str, sys.version_info[:3]))
     wanted = Requirement(f"python{metadata.metadata(_DISTRIBUTION)['Requires-Python']}").specifier
     if wanted.contains(version):
@@ -47,7 +47,7 @@ def python_version() -> list[Finding]:
 
 
 def packages() -> list[Finding]:
-    """Installed packages against what this project, Dagster's packages and the engine's ask of each other."""
+    """Compares the installed packages with the requirements of this project, Dagster's packages and the engine's."""
     problems: list[str] = []
     dependents = [_DISTRIBUTION, *sorted(filter(_AGREEING.match, {name for name, _ in _requirements(_DISTRIBUTION)}))]
     for dependent in dependents:
@@ -97,7 +97,7 @@ def recommendation_library() -> list[Finding]:
 
 
 def credentials(settings: Settings) -> list[Finding]:
-    """Where credentials come from; never what they are."""
+    """The source of the credentials, never their values."""
     if settings.lake_location.is_local:
         return [Finding("credentials", State.OK, "none needed: the lake is a local folder")]
     secret = settings.s3_secret_access_key.get_secret_value()

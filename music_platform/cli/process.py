@@ -1,10 +1,10 @@
 """How a command's process begins and ends: the entry of `music-platform`, and of Dagster's commands under `./run`.
 
-Python takes itself apart at its end while threads of Arrow and of the embedded engine still run. One that needs Python just
-then aborts the process, after all its work was done (docs/decisions/0013-how-processes-end.md). So these processes end with
-their exit code as soon as everything that was registered for the end of Python has run.
+Python shuts down while threads of Arrow and of the embedded engine still run. A thread that needs Python in that moment aborts
+the process, after all its work was done (docs/decisions/0013-how-processes-end.md). So these processes end with their exit code
+as soon as all functions registered for Python's exit have run.
 
-Only what Python brings is imported before the end is registered: what is registered first runs last.
+Only the standard library is imported before the end is registered: what is registered first runs last.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def music_platform() -> None:
 
 
 def run_to_the_end(command: Callable[[], object]) -> None:
-    """Call a command and let the process end with its exit code; the code is that which Python itself would give."""
+    """Call a command and end the process with its exit code, the same one that Python itself would give."""
     global _exit_code
     atexit.register(_end)
     try:
@@ -58,7 +58,7 @@ def _end() -> None:
         try:
             if stream is not None:
                 stream.flush()
-        except (OSError, ValueError):  # whoever read it is gone, or it was closed
+        except (OSError, ValueError):  # the reader is gone, or it was closed
             code = code or _CANNOT_FLUSH
     os._exit(code)
 

@@ -62,7 +62,7 @@ def list_quarantine(
 ) -> None:
     """Quarantined rows by event type, hour and rule; of all hours unless some are named.
 
-    The examples show no value that says anything of a listener; `quarantine show` shows rows whole.
+    The examples show no personal value of a listener; `quarantine show` shows whole rows.
     """
     lake = Lake(settings_of_command())
     table = Table("event type", "partition", "rule", "rows", "for example")
@@ -82,11 +82,11 @@ def list_quarantine(
 
 
 def example_without_listeners(name: str, row: dict[str, Any]) -> str:
-    """What a row of quarantine broke first, with the values of fields that say nothing of who the listener is; else by the rule.
+    """The first rule that a quarantined row broke, with the values of fields that are not personal; else the rule alone.
 
-    ``name`` is an event type, or ``collector_errors``, whose records can hold whatever came in.
+    ``name`` is an event type, or ``collector_errors``, whose records can hold anything.
     """
-    rule, detail = row["rule"], row["detail"] or ""  # tables of before can lack the detail
+    rule, detail = row["rule"], row["detail"] or ""  # older tables can lack the detail
     if name == COLLECTOR_ERRORS.name:
         return str(COLLECTOR_RULES.get(rule, rule))
     event = EVENT_CONTRACTS[name]
@@ -218,7 +218,7 @@ def _land_events_among_errors(lake: Lake, partitions: Sequence[str]) -> None:
 
 
 def _quarantined(lake: Lake, event_type: str | None, partitions: Sequence[str] | None) -> Iterator[Manifest]:
-    """The manifests of quarantine partitions with rows, by event type and hour; of all that there are, or of those named.
+    """The manifests of quarantine partitions with rows, by event type and hour; of all partitions, or of those named.
 
     Raises ``PartitionMissingError`` for a named partition that was never published.
     """

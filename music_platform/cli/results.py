@@ -1,4 +1,4 @@
-"""`music-platform results`: what gold says of some days: top songs, active users, the funnel, sessions."""
+"""`music-platform results`: figures of some days from gold: top songs, active users, the funnel, sessions."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _published(lake: Lake, contract: TableContract, partitions: Sequence[str]) -
 
 
 def print_results(lake: Lake, days: Sequence[str]) -> None:
-    """The days' results as tables; days of which gold has nothing are left out."""
+    """The days' results as tables, without days that gold lacks."""
     plays = _rows(lake, FACT_PLAYS, days, ["song_key", "user_key", "played_seconds"])
     if plays.num_rows:
         console.print(_top_songs(plays, _rows(lake, DIM_SONGS, days[-1:], ["song_key", "title", "artist"])))
@@ -123,7 +123,7 @@ def _top_songs(plays: pa.Table, songs: pa.Table) -> Table:
 
 
 def _funnel(stages: pa.Table) -> list[dict[str, Any]]:
-    """Events, and users each day added up, by stage over all days."""
+    """Events by stage over all days, and the sum of each day's users."""
     summed = stages.group_by(["stage_order", "stage"]).aggregate(
         [("users", "sum"), ("sessions", "sum"), ("events", "sum")]
     )

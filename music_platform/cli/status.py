@@ -1,7 +1,7 @@
 """`music-platform status`: the platform's health at a glance, for people and (``--json``) for machines.
 
-What is a problem is decided in health.py, what there is is found out in lake_status.py and instance_status.py. The keys of the
-JSON are those of the classes there, and documented in docs/operations.md.
+lake_status.py and instance_status.py read the state; health.py decides what is a problem. The JSON has the keys of these
+modules' classes, documented in docs/operations.md.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MOST_ROWS_SHOWN = 10
 
 @dataclass(frozen=True)
 class _Report:
-    """One look at the platform; ``lake`` or ``instance`` is None where it could not be looked into, or is not there.
+    """The platform's state; ``lake`` or ``instance`` is None if it could not be read or does not exist.
 
     ``unread`` are the landed objects that no table reads.
     """

@@ -17,7 +17,7 @@ app = typer.Typer(help="Superset on this machine, with the dashboards on Druid."
 
 @app.command("up")
 def up() -> None:
-    """Install Superset where it is not, and start it on loopback; whatever is there already stays as it is."""
+    """Install Superset if needed and start it on loopback; existing state stays as it is."""
     local = LocalSuperset(settings_of_command())
     with errors_as_messages():
         running = local.up(_progress)
@@ -34,7 +34,7 @@ def down() -> None:
 
 @app.command("status")
 def status() -> None:
-    """Tell whether Superset runs and answers; exit code 1 when it does not."""
+    """Show whether Superset runs and answers; exit code 1 if it does not."""
     local = LocalSuperset(settings_of_command())
     with errors_as_messages():
         process = local.service.process()
@@ -58,7 +58,7 @@ def logs(lines: Annotated[int, typer.Option("--lines", min=1, help="How many of 
 def bundle(
     folder: Annotated[Path, typer.Argument(help="Folder to write to; made where there is none.", file_okay=False)],
 ) -> None:
-    """Write the dashboards as the YAML files that Superset imports, for another Superset or to look at."""
+    """Write the dashboards as the YAML files that Superset imports, for another Superset or for reading."""
     from music_platform.serving.superset.bundle import bundle_files
     from music_platform.serving.superset.connection import database_uri
 
@@ -71,7 +71,7 @@ def bundle(
 
 
 def print_running(running: RunningSuperset, local: LocalSuperset) -> None:
-    """The address and the logins; a generated password is shown once."""
+    """Print the address and the logins; a generated password is shown once."""
     console.print(
         Text(f"Superset {'is running' if running.was_running else 'has started'}: {running.url}"), soft_wrap=True
     )
@@ -84,7 +84,7 @@ def _progress(message: str) -> None:
 
 
 def _shown(login: Login, local: LocalSuperset) -> str:
-    """The password once, when it was generated; later only where it is."""
+    """The password when it was just generated; later only its place."""
     if login.is_new:
         return f"password {login.password} (shown this once; kept in {local.home})"
     return f"password as in the settings or in {local.home}"

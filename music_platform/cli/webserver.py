@@ -13,7 +13,7 @@ from music_platform.settings import dagster_home
 
 
 class LogLevel(StrEnum):
-    """What Dagster's processes take."""
+    """The options that Dagster's processes accept."""
 
     CRITICAL = "critical"
     ERROR = "error"

@@ -1,4 +1,4 @@
-"""Reading a Fluentd configuration and finding what in it loses events or money. It never runs Fluentd."""
+"""Reads a Fluentd configuration and finds what loses events or money in it. It never runs Fluentd."""
 
 from music_platform.collector.linter import RULES, Finding, Rule, lint
 from music_platform.collector.parser import Configuration, FluentdConfigurationError, parse_configuration

@@ -1,6 +1,6 @@
 """The Ruby in double-quoted values that a configuration needs: environment variables, with a default or as a switch.
 
-Anything else is refused: what cannot be evaluated here cannot be checked either.
+Refuses anything else: it cannot be evaluated here, so it cannot be checked either.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class EmbeddedCodeError(ValueError):
 
 @dataclass(frozen=True)
 class Variable:
-    """An environment variable that a configuration asks for; ``default`` None where it has none (Fluentd's own holds)."""
+    """An environment variable that a configuration uses; ``default`` is None if it has none (then Fluentd's own applies)."""
 
     name: str
     default: str | None
@@ -38,7 +38,7 @@ class Piece:
 
 
 def split_text(text: str) -> tuple[list[Piece], str]:
-    """What stands before the closing quote, in pieces, and the rest behind it. Raises EmbeddedCodeError without one."""
+    """The pieces before the closing quote, and the rest after it. Raises EmbeddedCodeError without one."""
     pieces: list[Piece] = []
     start = position = 0
     while position < len(text):
@@ -69,7 +69,7 @@ def _end_of_code(text: str, start: int) -> int:
 
 
 def evaluate(code: str, environment: Mapping[str, str]) -> tuple[Variable, str | None]:
-    """The variable that the code asks for, and its value; None where the parameter is left to Fluentd's default."""
+    """The variable that the code uses, and its value; None if the parameter keeps Fluentd's default."""
     if switch := _SWITCH.fullmatch(code):
         value = _text(switch, "set" if switch["name"] in environment else "unset")
         return Variable(switch["name"], None), value

@@ -1,4 +1,4 @@
-"""What is wrong with the Ruby that makes the time of an event of its `ts`, epoch milliseconds, as far as text shows it."""
+"""Finds problems in the Ruby that computes an event's time from its `ts`, epoch milliseconds, as far as its text shows them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def problems(expression: str) -> Iterator[str]:
         _value(left) > _value(right) for left, right in re.findall(rf"({_NUMBER})(?:,\s*|\.\.\.?)({_NUMBER})", text)
     ):
         yield "no number lies between its bounds"
-    # What is false raises too, since Fluentd makes no number of it; what is nil becomes 1970.
+    # False raises too, since Fluentd cannot convert it to a number; nil becomes 1970.
     is_refused = re.search(r"\b(raise|fail)\b", text) or re.search(r"between\?\([^)]*\)[^|?]*&&[^|?]*$", text)
     if not is_refused or re.search(r"(?:\?|:|\|\||\brescue)\s*(?:0|0\.0|nil)\b", text):
         yield "a ts that is no time of an event must raise, to be an error record"

@@ -1,4 +1,4 @@
-"""The linter: every rule over one configuration. The rules stand in rules_of_*.py and plugin_parameters.py."""
+"""The linter: applies every rule to one configuration. The rules are in rules_of_*.py and plugin_parameters.py."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Finding:
 
 
 def lint(configuration: Configuration) -> list[Finding]:
-    """What breaks a rule, in the order of files and lines; empty when all is well."""
+    """The broken rules, in the order of files and lines; empty if there are none."""
     findings = {
         Finding(rule.name, place, message) for rule in RULES for place, message in rule.broken_at(configuration)
     }

@@ -1,7 +1,6 @@
 """Fluentd's configuration syntax (v1): sections, parameters, @include and `"#{ENV['NAME'] || 'default'}"`.
 
-What a configuration means does not belong here (routing.py and the rules). Source: Fluentd's documentation, Config File
-Syntax.
+routing.py and the rules know what a configuration means. Source: Fluentd's documentation, Config File Syntax.
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter's value after its variables were put in; None where it is left to Fluentd's default.
+    """A parameter's value after its variables were substituted; None if it keeps Fluentd's default.
 
-    ``is_known`` is false where a variable in it is not set and has no default: Fluentd may well run with it.
+    ``is_known`` is false if a variable in it is not set and has no default; Fluentd may well run with it.
     """
 
     value: str | None
@@ -54,7 +53,7 @@ class Parameter:
 
 @dataclass
 class Element:
-    """A section: `<name argument>`, its parameters and the sections in it, those of included files among them."""
+    """A section: `<name argument>`, its parameters and its inner sections, including those of included files."""
 
     name: str
     argument: str
@@ -73,7 +72,7 @@ class Element:
         return default if found is None or found.value is None else found.value in ("true", "yes", "")
 
     def place_of(self, name: str) -> Place:
-        """Where a parameter stands; where it is missing, where its section begins."""
+        """The place of a parameter; if it is missing, the beginning of its section."""
         found = self.parameters.get(name)
         return self.place if found is None else found.place
 
@@ -89,7 +88,7 @@ class Element:
 
 @dataclass
 class Configuration:
-    """A whole configuration. ``variables`` are those that it asks for, ``empty_includes`` patterns that match no file."""
+    """A whole configuration. ``variables`` are those that it uses, ``empty_includes`` the patterns that match no file."""
 
     root: Element
     variables: dict[str, Variable] = field(default_factory=dict)
@@ -108,7 +107,7 @@ def parse_configuration(file: Path, environment: Mapping[str, str]) -> Configura
 
 
 class _FileParser:
-    """One file, line by line; an include is parsed into the section that it stands in."""
+    """Parse one file line by line; an include is parsed into the section that contains it."""
 
     def __init__(
         self, file: Path, environment: Mapping[str, str], configuration: Configuration, depth: int = 0

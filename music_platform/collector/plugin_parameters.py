@@ -1,6 +1,6 @@
-"""Rules of names and types: each section is one that its plugin has, and holds that plugin's parameters.
+"""Rules of names and types: each section must be one that its plugin has, with that plugin's parameters.
 
-The table is plugins.toml. Fluentd itself only warns of a name that it does not know, and makes a value of any text.
+The table is plugins.toml. Fluentd itself only warns of an unknown name, and converts any text to a value.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _described(element: Element) -> dict[str, str] | None:
 
 
 def _walk(element: Element) -> Iterator[tuple[Element, str, dict[str, str]]]:
-    """Each section whose plugin is known, how to call it, and what it may hold."""
+    """Each section whose plugin is known, its name for messages, and the names that it may hold."""
     described = _described(element)
     if described is not None:
         plugin = element.get("@type")

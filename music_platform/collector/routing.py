@@ -1,6 +1,6 @@
-"""Where a configuration leads a tag: through labels, filters and copies to the output that takes it.
+"""Where a configuration routes a tag: through labels, filters and copies to an output.
 
-The ways of all sources stand in ways.py; what is wrong with one is for the rules to say (rules_of_*.py).
+ways.py has the ways of all sources; the rules (rules_of_*.py) find problems in them.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ _WILDCARDS = {
 
 @dataclass
 class Route:
-    """The way of a tag: the filters that it passes, the output that takes it, or why none does."""
+    """The way of a tag: the filters that it passes, and its output or the reason why it has none."""
 
     filters: list[Element] = field(default_factory=list)
     output: Element | None = None
     problem: str = ""
-    last: Element | None = None  # the section at which the way ends
+    last: Element | None = None  # the way's last section
 
 
 def top_level(configuration: Configuration, name: str) -> list[Element]:
-    """The sections of a name that stand in no other, or in a <worker>."""
+    """The sections of a name at the top level or in a <worker>."""
     root = configuration.root
     return [found for section in (root, *root.children("worker")) for found in section.children(name)]
 
 
 def event_sources(configuration: Configuration) -> list[Element]:
-    """The sources that take in records; not those that only tell how Fluentd fares."""
+    """The sources that take in records, without those that only report Fluentd's own state."""
     sources = top_level(configuration, "source")
     return [source for source in sources if source.get("@type") not in _MONITORING_SOURCES]
 
@@ -49,7 +49,7 @@ def labels(configuration: Configuration) -> dict[str, Element]:
 def route(configuration: Configuration, label: str, tag: str) -> Route:
     """The way of a tag from a label on; an empty label is the root.
 
-    Of a copy, the way into the S3 output where a store leads there; of a roundrobin, the way into anything else.
+    For a copy: the way into the S3 output if a store leads there. For a roundrobin: the way into anything else.
     """
     return _from_label(configuration, label, tag, Route(), ())
 
@@ -74,7 +74,7 @@ def _from_label(configuration: Configuration, label: str, tag: str, way: Route, 
 
 
 def refuses_all(step: Element) -> bool:
-    """Whether a filter raises for each record, so that Fluentd leads all of them to its label of errors."""
+    """Whether a filter raises for each record, so that Fluentd routes all of them to its label of errors."""
     values = [parameter.value or "" for record in step.children("record") for parameter in record.parameters.values()]
     return step.is_true("enable_ruby", False) and any(_RAISES.fullmatch(value) for value in values)
 

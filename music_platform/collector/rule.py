@@ -12,7 +12,7 @@ Broken = Iterator[tuple[Place, str]]
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule by its name: what holds, and a function that gives each place where it does not, with what to do."""
+    """A named rule: what must hold, and a function that returns each place where it does not, with what to do."""
 
     name: str
     description: str

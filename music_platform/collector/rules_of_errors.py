@@ -1,4 +1,4 @@
-"""Rules of error records: what cannot be landed as an event is kept, with its tag and the time of its collection."""
+"""Rules of error records: records that cannot be landed as events are kept, with their tag and collection time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _errors_are_landed(configuration: Configuration) -> Broken:
 
 
 def _error_path_ends(configuration: Configuration) -> Broken:
-    """What a plugin of the label of errors refuses goes to the label of errors."""
+    """Records that a plugin of the label of errors refuses go to the label of errors again."""
     if ERROR_LABEL not in labels(configuration):
         return
     for element in labels(configuration)[ERROR_LABEL].walk():
@@ -94,7 +94,7 @@ def _error_records_complete(configuration: Configuration) -> Broken:
         for inject in injects:
             for name, field in (("tag_key", "__tag"), ("time_key", "__time")):
                 if inject.get(name) != field:
-                    yield inject.place_of(name), f"error records do not tell {field}; set {name} {field} in <inject>"
+                    yield inject.place_of(name), f"error records lack {field}; set {name} {field} in <inject>"
             text = _MOMENT.strftime(inject.get("time_format", "?").replace("%3N", "000").replace("%L", "000"))
             if inject.get("time_type") != "string" or not re.fullmatch(r"2026-11-02T05:00:00(\.0+)?(Z|\+00:?00)", text):
                 yield inject.place_of("time_format"), "error records' time is read as %Y-%m-%dT%H:%M:%S.%3NZ alone"

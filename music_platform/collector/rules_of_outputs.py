@@ -1,4 +1,4 @@
-"""Rules of the S3 outputs: the key of an object, requests that cost, the buffer and its retries."""
+"""Rules of the S3 outputs: the key of an object, costly requests, the buffer and its retries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from music_platform.collector.rule import Broken, Rule
 from music_platform.lake.landing_layout import ERRORS_PREFIX, LANDING_PREFIX, parse_errors_key, parse_key
 from music_platform.tables.events import EVENT_TYPES
 
-# Hours of which each part tells: morning and afternoon, month and day, a week that belongs to another year.
+# Hours that differ in each part: morning and afternoon, month and day, a week that belongs to another year.
 _SAMPLE_HOURS = (datetime(2026, 11, 2, 5, tzinfo=UTC), datetime(2027, 1, 1, 17, tzinfo=UTC))
 _SAMPLE_TAG = f"eventsim.{EVENT_TYPES[0]}"
 _SAMPLE_CHUNK_ID = "6610b500be66c91898d54d39ff860039"
@@ -23,7 +23,7 @@ _UTC_ZONES = ("UTC", "Etc/UTC", "+00:00", "+0000")
 
 
 def s3_outputs(configuration: Configuration) -> list[Element]:
-    """Every S3 output, those within a copy included."""
+    """Every S3 output, including those within a copy."""
     return [
         element for element in configuration.root.walk() if element.get("@type") == "s3" and element.name != "source"
     ]
@@ -47,13 +47,13 @@ def sample_key(output: Element, tag: str, hour: datetime = _SAMPLE_HOURS[0]) -> 
 
 
 def lake_of(output: Element) -> tuple[str, str, str]:
-    """Endpoint and bucket of an output, and what stands before landing/ or errors/ in its keys."""
+    """Endpoint and bucket of an output, and the prefix of its keys before landing/ or errors/."""
     prefix = re.sub(rf"(?:^|(?<=/))({LANDING_PREFIX}|{ERRORS_PREFIX})/.*", "", output.get("path"))
     return output.get("s3_endpoint"), output.get("s3_bucket"), prefix
 
 
 def lands_event(output: Element | None, tag: str) -> bool:
-    """Whether events of a tag come to lie where the platform reads them."""
+    """Whether events of a tag are stored where the platform reads them."""
     if output is None or output.get("@type") != "s3":
         return False
     found = [(parse_key(_key_in_lake(output, tag, hour)), hour) for hour in _SAMPLE_HOURS]
@@ -73,7 +73,7 @@ def _key_in_lake(output: Element, tag: str, hour: datetime = _SAMPLE_HOURS[0]) -
 
 
 def child_of(output: Element, name: str) -> Element:
-    """A section of an output; an empty one where there is none, with Fluentd's defaults."""
+    """A section of an output; an empty one with Fluentd's defaults if it is missing."""
     return next(iter(output.children(name)), Element(name, "", output.place))
 
 
@@ -164,7 +164,7 @@ def _placeholders_are_chunk_keys(output: Element) -> Broken:
     keys = [key for key in re.split(r"[\s,]+", buffer.argument) if key]
     named = {*re.findall(r"\$\{([^}\[]+)", output.get("path") + output.get("s3_object_key_format")), "time"}
     for name in sorted(named - {*keys, "chunk_id"}):
-        yield buffer.place, f"chunks must hold one {name} each, which the key tells; write <buffer {name},...>"
+        yield buffer.place, f"chunks must hold one {name} each, as the key shows; write <buffer {name},...>"
     for key in sorted(set(keys) - {"tag", "time"}):
         yield buffer.place, f"each value of {key} becomes an object an hour; write <buffer tag,time>"
 

@@ -1,4 +1,4 @@
-"""Rules of labels and filters: every event reaches its output whole, with the time at which it happened."""
+"""Rules of labels and filters: every event reaches its output complete and with its own time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of sources and of lasting state: what comes in is read once, whole, and survives a new start."""
+"""Rules of sources and of persistent state: input is read once, completely, and survives a restart."""
 
 from __future__ import annotations
 

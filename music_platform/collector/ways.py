@@ -16,12 +16,12 @@ UNKNOWN_TAGS = (f"{TAG_PREFIX}.no_event_type", "no_event_type", TAG_PREFIX)
 
 
 def paths_of(source: Element) -> list[str]:
-    """The paths that a source reads, patterns as they stand."""
+    """The paths that a source reads; patterns are not expanded."""
     return [path.strip() for path in source.get("path").split(source.get("path_delimiter", ","))]
 
 
 def _tags_of(source: Element) -> list[str]:
-    """The tags of events that a source gives; one without a tag of its own takes what its producers say."""
+    """The tags of a source's events; a source without a tag of its own uses those of its producers."""
     prefix = f"{source.get('add_tag_prefix')}." if source.get("add_tag_prefix") else ""
     own = source.get("tag")
     if not own:
@@ -30,24 +30,24 @@ def _tags_of(source: Element) -> list[str]:
 
 
 def is_of_event(source: Element, tag: str) -> bool:
-    """Whether what a source gives under a tag of its is an event."""
+    """Whether a source's records of a tag are events."""
     return bool(source.get("tag")) or tag.removeprefix(f"{source.get('add_tag_prefix')}.") in EVENT_TAGS
 
 
 def ways(configuration: Configuration) -> Iterator[tuple[Element, str, Route]]:
-    """Each source, each tag of what it gives, and the way of that tag."""
+    """Each source with each of its tags and the way of that tag."""
     for source in event_sources(configuration):
         for tag in _tags_of(source):
             yield source, tag, route(configuration, source.get("@label"), tag)
 
 
 def event_ways(configuration: Configuration) -> Iterator[tuple[Element, str, Route]]:
-    """Those ways that end in the output of events."""
+    """The ways that end in the output of events."""
     return ((source, tag, way) for source, tag, way in ways(configuration) if is_for_events(way.output))
 
 
 def error_ways(configuration: Configuration) -> Iterator[tuple[Element | None, str, Route]]:
-    """The ways that end in the output of errors, then those of what plugins refuse, which has no source."""
+    """The ways that end in the output of errors, then those of records that plugins refuse, which have no source."""
     yield from (way for way in ways(configuration) if is_for_errors(way[2].output))
     if ERROR_LABEL in labels(configuration):
         yield from ((None, tag, route(configuration, ERROR_LABEL, tag)) for tag in (*EVENT_TAGS, *UNKNOWN_TAGS))
@@ -61,5 +61,5 @@ def where_it_goes(way: Route) -> str:
 
 
 def removed_keys(step: Element) -> set[str]:
-    """The keys that a filter takes out of each record."""
+    """The keys that a filter removes from each record."""
     return {name.strip().removeprefix("$.") for name in re.split(r'[,\[\]"]+', step.get("remove_keys"))}

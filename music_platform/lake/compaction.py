@@ -1,6 +1,6 @@
 """Compaction: a partition whose several files fit into one is rewritten as one sorted file, with the same data version.
 
-It publishes only what it read: where a run replaces the partition meanwhile, the run wins and the compaction is for nothing.
+It publishes only what it read: if a run replaces the partition meanwhile, the run wins and the compaction is discarded.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from music_platform.tables.schemas import fingerprint
 
 @dataclass(frozen=True)
 class Compacted:
-    """What a compaction did: partitions rewritten, and their files before. Each has one now."""
+    """The result of a compaction: the rewritten partitions, and how many files they had before. Each has one now."""
 
     partitions: int = 0
     files_before: int = 0
 
 
 def compact_partitions(lake: Lake, contract: TableContract, partitions: Sequence[str], run_id: str) -> Compacted:
-    """Compact those of a table's partitions that are published and need it."""
+    """Compact the published partitions of a table that need it."""
     files = lake.map_parallel(lambda partition: compact_partition(lake, contract, partition, run_id), partitions)
     return Compacted(sum(number > 0 for number in files), sum(files))
 
@@ -41,9 +41,9 @@ def compact_partitions(lake: Lake, contract: TableContract, partitions: Sequence
 def compact_partition(lake: Lake, contract: TableContract, partition: str, run_id: str) -> int:
     """Rewrite a partition's files as one and return how many they were; 0 where there was nothing to do.
 
-    There is nothing to do for a partition that was never published, has one file or none, holds more than a file is to hold,
-    was made by another version of the contract, or is being replaced by a run. Raises ``ManifestCorruptError`` that names a
-    file which is not what the manifest says.
+    A partition is left alone if it was never published, has one file or none, exceeds the size of one file, was made by another
+    version of the contract, or is being replaced by a run. Raises ``ManifestCorruptError`` that names a file which is not what
+    the manifest says.
     """
     store = lake.store
     found = read_manifest(store, contract, partition)

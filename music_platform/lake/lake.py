@@ -1,6 +1,6 @@
-"""The lake: where it is, and how many requests to it are under way at once. The other modules of this room know what is in it.
+"""The lake: its location and its number of concurrent requests. The other modules of this room know its content.
 
-A plain object, no configurable resource: Dagster shows a resource's configuration, and this one holds credentials.
+A plain object and not a configurable resource: Dagster shows a resource's configuration, and this one holds credentials.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Result = TypeVar("_Result")
 
 
 class Lake:
-    """The lake that the settings name."""
+    """The lake of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -34,19 +34,19 @@ class Lake:
         return ObjectStore.from_settings(self.settings)
 
     def days_of(self, table: str) -> list[str]:
-        """The days of which a table has folders, sorted, as YYYY-MM-DD; one request, whatever they hold."""
+        """The days for which a table has folders, sorted, as YYYY-MM-DD; costs one request."""
         return [name.removeprefix("date=") for name in self.store.folders(table) if name.startswith("date=")]
 
     def map_parallel(self, function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
-        """The function of each item, in order; several requests to the store are under way at once."""
+        """Apply the function to each item; results in order, several requests to the store at once."""
         if len(items) <= 1:
             return [function(item) for item in items]
         with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
             return list(pool.map(function, items))
 
     def map_requests(self, function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
-        """As ``map_parallel``, for functions that do no more than ask for small objects.
+        """As ``map_parallel``, for functions that only read small objects.
 
-        A local lake has answered them all by the time that threads would have started.
+        A local lake answers them all before threads would have started.
         """
         return [function(item) for item in items] if self.store.is_local else self.map_parallel(function, items)

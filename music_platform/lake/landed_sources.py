@@ -1,7 +1,7 @@
-"""Which landed objects a table was made from, and whether those that lie there now are the same ones.
+"""Which landed objects a table was made from, and whether the present ones are the same.
 
-An object's identity is its content. S3's entity tag is made of it; that of a local folder changes when the lake is copied, so
-there the manifest holds the SHA-256 as well. What a run does about objects that are gone is decided in partition_sets.py.
+An object's identity is its content. S3's entity tag is computed from it. A local folder's changes when the lake is copied, so
+there the manifest holds the SHA-256 as well. landing/landed_partitions.py decides what a run does about objects that are gone.
 """
 
 # pyarrow makes its compute functions when it is imported, so no type checker finds them.
@@ -33,7 +33,7 @@ from music_platform.tables.schemas import arrow_schema
 
 if (
     TYPE_CHECKING
-):  # PySpark is loaded by those who make frames: a command that looks at manifests answers a second sooner
+):  # PySpark is loaded only when a frame is made: a command that reads only manifests answers a second sooner
     from pyspark.sql import DataFrame, SparkSession
 
 OBJECT_COLUMN = "_object"
@@ -46,7 +46,7 @@ GONE_INPUTS_TAG = "music_platform/gone_inputs"
 
 
 class GoneInputs(StrEnum):
-    """What a run does about an input that its partition was made from and that is gone."""
+    """What a run does about a gone input that its partition was made from."""
 
     REFUSE = "refuse"
     KEEP = "keep"  # the rows stay; what they were made from is expired from now on
@@ -55,10 +55,10 @@ class GoneInputs(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """Between what a table was made from and what has landed.
+    """The difference between what a table was made from and what has landed.
 
-    ``new`` are objects that it was not made from, or that hold something else now. ``gone`` are sources whose objects are not
-    there any more, but for those that expired on purpose.
+    ``new`` are objects that it was not made from, or whose content changed. ``gone`` are sources whose objects no longer exist,
+    except those that expired on purpose.
     """
 
     new: list[StoredObject] = field(default_factory=list)
@@ -66,9 +66,9 @@ class Difference:
 
 
 def compare(lake: Lake, sources: Iterable[Source], objects: Iterable[StoredObject], now: datetime) -> Difference:
-    """Compare the sources of one partition with the objects of its hour that lie there now.
+    """Compare the sources of one partition with the present objects of its hour.
 
-    Reads content only of objects whose entity tag has changed while their size has not.
+    Reads the content only of objects whose entity tag changed while their size did not.
     """
     known = {source.key: source for source in sources}
     landed = {stored.key: stored for stored in objects}
@@ -78,7 +78,7 @@ def compare(lake: Lake, sources: Iterable[Source], objects: Iterable[StoredObjec
 
 
 def is_same(store: ObjectStore, source: Source, stored: StoredObject) -> bool:
-    """Whether an object that lies there now is the one that a table was made from."""
+    """Whether a present object is the one that a table was made from."""
     if source.version == stored.etag:
         return True
     if source.size != stored.size:
@@ -88,7 +88,7 @@ def is_same(store: ObjectStore, source: Source, stored: StoredObject) -> bool:
 
 
 def has_content(source: Source, content: bytes) -> bool:
-    """Whether this is the content of the object that a table was made from, as far as its manifest can tell."""
+    """Whether this is the content of the object that a table was made from, as far as its manifest records it."""
     if source.size is not None and source.size != len(content):
         return False
     if source.sha256 is not None:
@@ -107,7 +107,7 @@ def has_expired(source: Source, lake: Lake, now: datetime) -> bool:
 
 
 def sources_of(lake: Lake, objects: Sequence[StoredObject], known: Iterable[Source] = ()) -> list[Source]:
-    """Landed objects as sources for a manifest; ``known`` are those of the manifest before, whose digests are taken over."""
+    """Landed objects as sources for a manifest; ``known`` are those of the previous manifest, whose digests are reused."""
     before = {(source.key, source.version): source for source in known if not source.is_expired}
 
     def source_of(stored: StoredObject) -> Source:
@@ -116,7 +116,7 @@ def sources_of(lake: Lake, objects: Sequence[StoredObject], known: Iterable[Sour
             return found
         if not lake.store.is_local:
             return Source(stored.key, stored.etag, size=stored.size)
-        content = lake.store.get(stored.key)  # None where it went after it was listed; reading its lines says so
+        content = lake.store.get(stored.key)  # None if it disappeared after the listing; reading its lines reports that
         digest = None if content is None else hashlib.sha256(content).hexdigest()
         return Source(stored.key, stored.etag, size=stored.size, sha256=digest)
 
@@ -124,7 +124,7 @@ def sources_of(lake: Lake, objects: Sequence[StoredObject], known: Iterable[Sour
 
 
 def hours_with_rows(lake: Lake, contract: TableContract, day: str) -> frozenset[str]:
-    """The hours of a day of which a table has files; costs one listing."""
+    """The hours of a day for which a table has files; costs one listing."""
     folders = {stored.key.rpartition("/")[0] for stored in lake.store.list(f"{contract.path}/date={day}")
                if stored.key.endswith(".parquet")}  # fmt: skip
     return frozenset(hour for hour in hours_of_day(day) if partition_folder(contract.path, hour) in folders)
@@ -168,7 +168,7 @@ def _rows_of_file(store: ObjectStore, key: str, objects: frozenset[str], schema:
     wanted = pa.array(sorted(objects), pa.string())
     for batch in batches_of_object(store, key):
         rows = batch.filter(pc.is_in(batch.column(OBJECT_COLUMN), value_set=wanted))
-        # A column that the contract has gained since is null: the line that could fill it is gone.
+        # A column that was added to the contract since is null: the line that could fill it is gone.
         columns = [
             rows.column(field.name).cast(field.type)
             if field.name in rows.schema.names

@@ -1,7 +1,7 @@
 """The layout of landed objects, as the collector writes them: `landing/<event_type>/dt=YYYY-MM-DD/hour=HH/...json.gz`,
 and of error records: `errors/dt=YYYY-MM-DD/...json.gz`. Objects that were set aside lie in `set_aside/`.
 
-Keys only; what an object holds is known to landing/reader.py and landing/writer.py.
+Keys only; landing/reader.py and landing/writer.py know what an object holds.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _hour_of_folder(day: str, hour: str) -> datetime | None:
 
 
 def parse_errors_key(key: str) -> datetime | None:
-    """The hour of an object of error records, which its name tells; None when the key is not one, or its day another."""
+    """The hour of an object of error records, from its name; None if the key is no such object or its day differs."""
     match = _ERRORS_KEY.fullmatch(key)
     if match is None:
         return None
@@ -108,7 +108,7 @@ def hour_of_object(key: str) -> datetime | None:
 
 
 def error_objects(store: ObjectStore, since: datetime | None = None) -> dict[str, str]:
-    """The keys by chunk id of all objects of error records that are filed by the hour, or of those of hours from ``since`` on.
+    """The keys, by chunk id, of all objects of error records filed by the hour, or of those from the hour ``since`` on.
 
     Costs one listing of errors/.
     """
@@ -121,7 +121,7 @@ def error_objects(store: ObjectStore, since: datetime | None = None) -> dict[str
 
 
 def day_of_folder(name: str) -> str | None:
-    """The day, such as 2026-11-01, that a folder's name (``dt=2026-11-01``) tells; None where it tells none."""
+    """The day, such as 2026-11-01, in a folder's name (``dt=2026-11-01``); None if it holds none."""
     match = _DAY_FOLDER.fullmatch(name)
     if match is None or _hour_of_folder(match["day"], "00") is None:
         return None
@@ -130,10 +130,10 @@ def day_of_folder(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class LandingFolder:
-    """What lies in an hour's folder, sorted by key.
+    """The content of an hour's folder, sorted by key.
 
-    ``objects`` are named as the collector names them. ``strangers`` are the keys of what is not, and is therefore not read;
-    files that a killed write to a local lake left half-written are none of them.
+    ``objects`` are named as the collector names them. ``strangers`` are the keys of all others, which are not read;
+    half-written files of a killed write to a local lake do not count.
     """
 
     objects: list[StoredObject] = field(default_factory=list)
@@ -168,8 +168,8 @@ def list_landing(store: ObjectStore, event_type: str, partition_keys: Sequence[s
 def list_errors(store: ObjectStore, partition_keys: Sequence[str]) -> dict[str, LandingFolder]:
     """The objects of error records by hourly partition key, as ``list_landing``; costs one listing a day.
 
-    They lie in one folder a day. What is not named as the collector names it belongs to no hour, and is named with the first
-    of the asked hours of its day.
+    They lie in one folder a day. An object that is not named as the collector names it belongs to no hour; it is listed with
+    the first requested hour of its day.
     """
     listed = {partition: LandingFolder() for partition in partition_keys}
     first_of_day: dict[datetime, str] = {}

@@ -23,7 +23,7 @@ _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
 def is_half_written(key: str) -> bool:
-    """Whether the name is that of a file which a write to a local lake left when it was killed."""
+    """Whether the name is that of a file left by a killed write to a local lake."""
     return _HALF_WRITTEN.fullmatch(key.rpartition("/")[2]) is not None
 
 
@@ -39,8 +39,8 @@ class LocalFolder(StoreBackend):
     def put(self, key: str, content: bytes) -> str:
         """Write beside the object and rename: a kill leaves the old object or the new one.
 
-        obstore would do the same, but hides what a killed process leaves half-written from every listing, so that
-        nobody could sweep it.
+        obstore would do the same, but it hides a killed process's half-written files from every listing, so nobody could remove
+        them.
         """
         path = self._folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ class LocalFolder(StoreBackend):
         return obstore.head(self.store, key)["e_tag"] or ""
 
     def replace(self, key: str, content: bytes, expected_etag: str | None) -> bool:
-        """A folder offers no compare and swap: a lock file serializes it among the processes of one machine."""
+        """A folder has no compare and swap, so a lock file serializes it among the processes of one machine."""
         with self._locked():
             found = self.get_with_etag(key)
             if (None if found is None else found[1]) != expected_etag:
@@ -72,8 +72,8 @@ class LocalFolder(StoreBackend):
     def list_level(self, prefix: str) -> tuple[list[str], list[StoredObject]]:
         """Bytes of a name that are not UTF-8 become lone surrogates, as Python has it.
 
-        Not by obstore, which hides names that end in # and digits, and knows none with control characters: such files can be
-        listed, and not read.
+        Does not use obstore, which hides names that end in # and digits and refuses control characters: such files can be
+        listed but not read.
         """
         folders, objects = [], []
         try:
@@ -111,9 +111,9 @@ class LocalFolder(StoreBackend):
 
 @lru_cache(maxsize=4096)
 def _sweep_half_written(folder: Path) -> None:
-    """Remove what killed writes left in a folder; once a process, so that many writes cost one listing."""
+    """Remove the files of killed writes from a folder; once per process, so that many writes cost one listing."""
     oldest_kept = time.time() - _HALF_WRITTEN_SECONDS
-    with suppress(OSError), os.scandir(folder) as entries:  # what cannot be swept must not keep a write from its end
+    with suppress(OSError), os.scandir(folder) as entries:  # a file that cannot be removed must not fail a write
         for entry in entries:
             if is_half_written(entry.name) and entry.stat().st_mtime < oldest_kept:
                 Path(entry.path).unlink()

@@ -1,6 +1,6 @@
-"""The manifest of a partition: the `_SUCCESS` object that says which files are the partition, and what they were made from.
+"""The manifest of a partition: the `_SUCCESS` object that names the partition's files and what they were made from.
 
-Only its form and its place are known here; publishing stands in publish.py.
+This module knows only its form and its place; publish.py publishes it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class DataFile:
 class Source:
     """What a partition was made from: a landed object (key, entity tag) or an upstream partition (folder, data version, rows).
 
-    ``file_names`` are those of the upstream partition that were read; they are for the run that reads, not for the manifest.
-    ``size`` and ``sha256`` are those of a landed object's content, the latter only where the store's entity tag says nothing of
-    it (landed_sources.py). ``is_expired``: the landed object is gone on purpose, and the partition keeps its ``rows``.
+    ``file_names`` are the files of the upstream partition that were read; they serve the reading run and are not in the
+    manifest. ``size`` and ``sha256`` are those of a landed object's content, the latter only if the store's entity tag does not
+    identify it (landed_sources.py). ``is_expired``: the landed object is gone on purpose, and the partition keeps its ``rows``.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Source:
 
     @property
     def is_landed(self) -> bool:
-        """Whether it is a landed object, and no partition of a table."""
+        """Whether it is a landed object and not a partition of a table."""
         return self.key.startswith((f"{LANDING_PREFIX}/", f"{ERRORS_PREFIX}/"))
 
 
@@ -98,7 +98,7 @@ class Manifest:
         return [f"{self.folder}/{file.name}" for file in self.files]
 
     def as_source(self) -> Source:
-        """The partition as what another one is made from."""
+        """The partition as a source of another one."""
         return Source(self.folder, self.data_version, self.rows, tuple(file.name for file in self.files))
 
     def to_json(self) -> bytes:
@@ -113,7 +113,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, content: bytes, key: str) -> Manifest:
-        """Raises ``ManifestCorruptError`` that names the manifest when it is not one."""
+        """Parse a manifest; raises ``ManifestCorruptError`` that names it if it is none."""
         try:
             fields = json.loads(content)
             if fields["format_version"] != FORMAT_VERSION:
@@ -165,7 +165,7 @@ def read_manifest(store: ObjectStore, contract: TableContract, partition: str) -
 
 
 def lacking(manifest: Manifest, present: Mapping[str, StoredObject]) -> list[str]:
-    """Keys of the files that a manifest names and that are not there in full, of the objects in its folder."""
+    """Keys of the files that a manifest names and that are missing or incomplete among the objects in its folder."""
     return [
         key
         for key, file in zip(manifest.keys, manifest.files, strict=True)

@@ -1,8 +1,7 @@
 """The lake's object store: a local folder or an S3 bucket behind one interface (obstore).
 
-Objects only: what they mean (landing layout, manifests, Parquet) is known elsewhere. A location is small and picklable, so
-that workers of any engine can open the same store. What the kinds of stores do differently stands in local_folder.py and
-s3_bucket.py.
+Objects only; other modules know what they mean (landing layout, manifests, Parquet). A location is small and picklable, so that
+workers of any engine can open the same store. local_folder.py and s3_bucket.py hold what differs between the kinds of stores.
 """
 
 from __future__ import annotations
@@ -72,8 +71,8 @@ class ObjectStore:
 
         ``None`` expects no object. Returns False, and stores nothing, when somebody else was faster.
 
-        ``content`` should be like no other's: where an answer of S3 is lost and the repeated request is refused, the
-        content that is stored tells whether it was this very call that stored it.
+        ``content`` should be unique: if S3's answer is lost and the repeated request is refused, the stored content shows
+        whether this call stored it.
         """
         with self._failures("write", key):
             return self._backend.replace(key, content, expected_etag)
@@ -93,13 +92,13 @@ class ObjectStore:
             return self._backend.list_level(prefix)
 
     def delete(self, keys: list[str]) -> None:
-        """Delete objects; those that are gone already are no failure."""
+        """Delete objects; objects that are already gone are no failure."""
         if keys:
             with self._failures("delete", keys[0]):
                 self._backend.delete(keys)
 
     def open(self, key: str) -> io.RawIOBase:
-        """A seekable reader of one object, which requests only the ranges that are read."""
+        """A seekable reader of one object that requests only the ranges it reads."""
         with self._failures("read", key):
             return _ObjectReader(self, key, obstore.head(self._backend.store, key)["size"])
 
@@ -165,7 +164,7 @@ class _ObjectReader(io.RawIOBase):
 
 @lru_cache(maxsize=8)
 def _opened(store: ObjectStore) -> StoreBackend:
-    """The store behind a location, opened once in a process."""
+    """The store behind a location, opened once per process."""
     if store.is_local:
         return LocalFolder(store.location)
     return S3Bucket(store.location, dict(store.options), store.retry_seconds)

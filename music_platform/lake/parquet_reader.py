@@ -1,8 +1,8 @@
 """Parquet files read in the thread that asks for them, never in Arrow's own.
 
-Arrow's threads keep the Python object that they read from a moment longer than the read takes. When Python shuts down in that
-moment, such a thread can no longer give the object back, and the process aborts although all its work is done
-(docs/decisions/0013-how-processes-end.md). So this is the only module that opens Parquet files; ruff refuses it elsewhere.
+Arrow's threads hold the Python object that they read from a moment longer than the read takes. If Python shuts down in that
+moment, such a thread cannot release the object, and the process aborts although all its work is done
+(docs/decisions/0013-how-processes-end.md). So only this module opens Parquet files; ruff refuses it elsewhere.
 """
 
 from __future__ import annotations

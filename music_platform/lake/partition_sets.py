@@ -1,6 +1,6 @@
-"""What assets hold in their hands: stored partitions as input, staged partitions as output. Landed objects: landed_partitions.py.
+"""Handles to partitions: stored (inputs) and staged (output). Those to landed objects are in landing/landed_partitions.py.
 
-All are lazy: nothing is read before the engine runs a plan, and nothing staged is seen before the IO manager publishes it.
+All are lazy: nothing is read before the engine runs a plan, and nothing staged is visible before the IO manager publishes it.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class StoredPartitions:
     def open(
         cls, contract: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkEngine
     ) -> StoredPartitions:
-        """The partitions by their manifests, whose files are there.
+        """The partitions by their manifests, once all their files are known to exist.
 
         Raises ``PartitionMissingError``, which names the first that was never published, and ``ManifestCorruptError``,
-        which names the file that a manifest promises in vain: the embedded engine reads such a file as no rows.
+        which names a missing file of a manifest: the embedded engine would read such a file as no rows.
         """
         found = _read_manifests(contract, partitions, lake)
         return cls._open_found(contract, found, lake, spark)
@@ -61,7 +61,7 @@ class StoredPartitions:
     def open_published(
         cls, contract: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkEngine
     ) -> StoredPartitions:
-        """Those of the partitions that were ever published: history begins somewhere, and the present is unfinished.
+        """The partitions that were ever published: the first may lie before the history, the last may not exist yet.
 
         Raises ``PartitionMissingError`` for one that is missing between published ones.
         """
@@ -98,13 +98,13 @@ class StoredPartitions:
         )
 
     def batches_of_rows(self, partition: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The rows of a partition as Arrow, a bounded number at a time: for what is computed without an engine."""
+        """The rows of a partition as Arrow, a bounded number at a time, for computations without an engine."""
         return _batches_of_files(self.manifests[partition].keys, columns, self.lake)
 
     def are_read_in_order(self, partitions: Sequence[str]) -> bool:
         """Whether an engine reads the rows of each of these partitions one after the other in one task.
 
-        It divides work by Parquet row groups, so it does where a partition is one file that has one of them.
+        It divides work by Parquet row groups, so a partition must be one file with one row group.
         """
         manifests = [self.manifests[key] for key in partitions]
         return all(len(manifest.files) <= 1 and manifest.rows <= ROW_GROUP_ROWS for manifest in manifests)
@@ -153,8 +153,8 @@ class StagedPartitions:
     """Files of one table that are written and not yet published, for the IO manager to publish.
 
     ``sources`` are what each partition was made from, for its manifest. Partitions without files become explicitly empty;
-    ``made`` holds those that were written so far, empty ones included. ``may_remove_rows``: the run is configured to remove rows
-    whose inputs are gone.
+    ``made`` holds those written so far, including empty ones. ``may_remove_rows``: the run is configured to remove rows whose
+    inputs are gone.
     """
 
     contract: TableContract
@@ -168,7 +168,7 @@ class StagedPartitions:
     def begin(
         cls, contract: TableContract, run_id: str, sources: dict[str, list[Source]], *, may_remove_rows: bool = False
     ) -> StagedPartitions:
-        """Nothing written yet. Files are named by the run's first 8 characters, to tell their run, and 8 random ones."""
+        """Nothing written yet. Files are named by the first 8 characters of their run's id and 8 random ones."""
         return cls(contract, f"{run_id[:8]}{uuid.uuid4().hex[:8]}", sources, may_remove_rows)
 
     def write(
@@ -194,7 +194,7 @@ class StagedPartitions:
         return _read_files(self.contract, [f"{folder}/{file.name}" for file in files], lake, spark)
 
     def write_rows(self, tables: Iterable[pa.Table], partition: str, lake: Lake) -> None:
-        """Write the rows of one partition that no engine made, a file each table that has any."""
+        """Write the rows of one partition that were made without an engine, one file per table with rows."""
         folder = partition_folder(self.contract.path, partition)
         written = self.written.setdefault(partition, WrittenPartition())
         for rows in tables:
@@ -236,7 +236,7 @@ def stage(
 ) -> dict[str, dict[str, WrittenPartition]]:
     """One engine write of a frame into one or several tables: ``{destination: {partition: what was written}}``.
 
-    Rows of a partition that was not asked for are a defect of the frame and raise ``ContractError`` by name.
+    Rows of a partition that was not requested are a defect of the frame: ``ContractError`` names the partition.
     """
     cadences = {contract.cadence for contract in contracts.values() if contract is not None}
     [cadence] = cadences

@@ -1,7 +1,7 @@
-"""Publishing a partition: one compare-and-swap of its manifest, then the removal of what it no longer names.
+"""Publishing a partition: one compare-and-swap of its manifest, then the removal of files that it no longer names.
 
-The order is what makes it safe: new files beside the old, the switch, only then the deletion. A kill at any instant leaves
-the old partition or the new one. Of two runs that publish the same partition, one after the other wins whole.
+The order makes it safe: new files beside the old, the switch, only then the deletion. A kill at any instant leaves the old
+partition or the new one. If two runs publish the same partition, each replaces it as a whole.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ATTEMPTS = 20
 
 @dataclass(frozen=True)
 class Published:
-    """A partition after publishing. ``is_unchanged`` when its content was there already and its files were kept."""
+    """A partition after publishing. ``is_unchanged`` if it already had this content and its files were kept."""
 
     manifest: Manifest
     is_unchanged: bool
@@ -51,7 +51,7 @@ def publish_partition(
     leftover_grace_seconds: float = 3600.0,
     may_remove_rows: bool = False,
 ) -> Published:
-    """Make the written files the partition, whatever it held before; no file is an explicit empty partition.
+    """Make the written files the partition, whatever it held before; without files it becomes explicitly empty.
 
     Where the partition already holds the same content its files stay, and only the manifest is replaced. A manifest that
     cannot be read is replaced as well. Raises ``PublishConflictError`` when other runs replace the partition each time that
@@ -82,8 +82,8 @@ def publish_partition(
             superseded = manifest.keys
             manifest = replace(manifest, files=current.files, compacted_from=current.compacted_from)
         elif gone := lacking(manifest, present):
-            # Never name what is not there: a sweep came too early, or this run's manifest stood and was replaced while
-            # its answer was lost.
+            # Never name a missing file: a sweep was too early, or this run's manifest was stored and replaced while its answer
+            # was lost.
             raise PublishConflictError(
                 f"'{gone[0]}', which run {run_id} wrote for {contract.path} partition {partition}, is gone or cut short "
                 "before it was published: another run has replaced the partition or swept it. Run it again, and see that "
@@ -112,7 +112,7 @@ def publish_partitions(
     leftover_grace_seconds: float,
     may_remove_rows: bool = False,
 ) -> dict[str, Published]:
-    """Publish each partition; one for which nothing was written becomes explicitly empty."""
+    """Publish each partition; one without written files becomes explicitly empty."""
 
     def publish(partition: str) -> Published:
         return publish_partition(
@@ -131,9 +131,9 @@ def publish_partitions(
 
 
 def _require_inputs(store: ObjectStore, current: Manifest, manifest: Manifest) -> None:
-    """Nothing that the partition was made from is left out, unless the table is no longer made of such tables at all.
+    """Require that no source of the partition is left out, unless the table is no longer made of such tables at all.
 
-    What is left out is gone, or is no partition any more since MUSIC_PLATFORM_START was moved: its rows would go either way.
+    A source that is left out is gone, or is no partition since MUSIC_PLATFORM_START was moved: its rows would go either way.
     """
     named = {source.key for source in manifest.sources}
     tables = {key.partition("/date=")[0] for key in named}
@@ -161,9 +161,9 @@ def _require_inputs(store: ObjectStore, current: Manifest, manifest: Manifest) -
 
 
 def _read_for_replacement(store: ObjectStore, key: str) -> tuple[Manifest | None, str | None]:
-    """The manifest and its entity tag. Of one that cannot be read only the tag: a rebuild replaces it.
+    """The manifest and its entity tag; only the tag if it cannot be read, because a rebuild replaces it.
 
-    What it named is then swept as what killed runs leave.
+    Its files are then removed like those of killed runs.
     """
     found = store.get_with_etag(key)
     if found is None:
@@ -175,10 +175,10 @@ def _read_for_replacement(store: ObjectStore, key: str) -> tuple[Manifest | None
 
 
 def _leftovers(manifest: Manifest, present: Iterable[StoredObject], write_id: str, grace_seconds: float) -> list[str]:
-    """What killed runs left in the partition's folder.
+    """The files that killed runs left in the partition's folder.
 
-    A file that no manifest names may be one that another run is about to publish, so it must be older than any run lasts;
-    files of this very write are this run's own.
+    A file that no manifest names may be one that another run is about to publish, so it must be older than any run lasts. Files
+    of this write belong to this run.
     """
     named = {*manifest.keys, f"{manifest.folder}/{MANIFEST_NAME}"}
     now = time.time()

@@ -1,4 +1,4 @@
-"""What is in quarantine of some hours: by which rules, and event types of which nothing else is left."""
+"""Quarantined rows of some hours: their rules, and the event types that have no other rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from music_platform.tables.silver import SILVER
 
 
 def rows_by_rule(lake: Lake, manifests: Iterable[Manifest]) -> list[tuple[str, int]]:
-    """The rules that the rows of quarantine partitions broke first, those with the most rows first."""
+    """The first rules that the rows of quarantine partitions broke, the most frequent first."""
     keys = [key for manifest in manifests for key in manifest.keys]
     rules: Counter[str] = Counter()
     for found in lake.map_parallel(lambda key: read_object(lake.store, key, ["rule"]), keys):
@@ -41,7 +41,7 @@ def entirely_quarantined(lake: Lake, hours: Sequence[str]) -> dict[str, str]:
 def describe_entirely_quarantined(
     lake: Lake, event_type: str, hours: Sequence[str], quarantined: Sequence[Manifest]
 ) -> str:
-    """What is to be said where silver has no row of the hours and quarantine has some."""
+    """The message if silver has no row of the hours and quarantine has some."""
     rows = sum(manifest.rows for manifest in quarantined)
     rules = ", ".join(f"{rule} ({count:,})" for rule, count in rows_by_rule(lake, quarantined))
     return (

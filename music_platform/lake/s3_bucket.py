@@ -1,4 +1,4 @@
-"""A lake in an S3 bucket: how the bucket is opened, and the requests that must be repeated beyond what obstore repeats."""
+"""A lake in an S3 bucket: opens the bucket, and repeats requests that obstore does not repeat."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class S3Bucket(StoreBackend):
 
     def _open(self) -> S3Store:
         options = dict(self._options)
-        # Half, so that a request whose answer never comes is tried again as well.
+        # Half, so that a request without an answer is tried again as well.
         timeout = timedelta(seconds=min(_LONGEST_REQUEST_SECONDS, self._retry_seconds / 2))
         client_options: Any = dict(options.pop("client_options", ())) | {"timeout": timeout}
         if "access_key_id" in options:
@@ -47,7 +47,7 @@ class S3Bucket(StoreBackend):
                 self._url,
                 client_options=client_options,
                 retry_config={
-                    # The time alone is to end it: no pause is shorter than the first.
+                    # Only the time ends it: no pause is shorter than the first.
                     "max_retries": math.ceil(self._retry_seconds / _FIRST_PAUSE_SECONDS),
                     "retry_timeout": timedelta(seconds=self._retry_seconds),
                     "backoff": {
@@ -94,9 +94,9 @@ class S3Bucket(StoreBackend):
         self._insist(lambda: obstore.delete(self.store, keys))
 
     def _list_any(self, prefix: str) -> Iterator[StoredObject]:
-        """As ``list``, of a bucket with a key that obstore takes for none, such as one with two slashes in a row.
+        """As ``list``, for a bucket with a key that obstore refuses, such as one with two slashes in a row.
 
-        Such objects can be listed, and not read.
+        Such objects can be listed but not read.
         """
         import boto3  # rarely needed, and slow to load
 
@@ -118,15 +118,15 @@ class S3Bucket(StoreBackend):
     def _insist(self, request: Callable[[], _Result]) -> _Result:
         """Repeat a request whose connection broke.
 
-        obstore repeats what failed with an answer, but no conditional PUT and no deletion, since it cannot know that they
-        may be done twice here, and no listing that broke off within its answer.
+        obstore repeats requests that failed with an answer. It does not repeat a conditional PUT or a deletion, since it cannot
+        know that they are safe to repeat here, nor a listing that broke off within its answer.
         """
         deadline, pause = time.monotonic() + self._retry_seconds, _FIRST_PAUSE_SECONDS
         while True:
             try:
                 return request()
             except obstore.exceptions.GenericError as error:
-                # Only the text tells a broken connection from an answer that says no.
+                # Only the text distinguishes a broken connection from a refusal.
                 if "HTTP error" not in str(error) or time.monotonic() + pause > deadline:
                     raise
             time.sleep(pause)

@@ -1,4 +1,4 @@
-"""The song catalogue that the settings name, read once a process."""
+"""The song catalogue of the settings, read once per process."""
 
 from __future__ import annotations
 

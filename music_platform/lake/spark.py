@@ -1,5 +1,5 @@
-"""The Spark session: Sail inside this process by default, any Spark Connect server by setting; one a process, made when
-first used.
+"""The Spark session: Sail inside this process by default, any Spark Connect server by setting; one per process, opened at the
+first use.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def _embedded_engine_url() -> str:
 
 
 def _return_freed_memory() -> None:
-    """Let the engine and Arrow give back what they freed; before the engine is loaded.
+    """Make the engine and Arrow return freed memory; must be called before the engine is loaded.
 
-    Sail and Arrow have an allocator (mimalloc) each that keeps freed memory for later, thread by thread. The engine's
-    threads come and go, so over a long range that adds up to gigabytes (benchmarks/memory.py).
+    Sail and Arrow each have an allocator (mimalloc) that keeps freed memory, thread by thread. The engine's threads are
+    short-lived, so over a long range that adds up to gigabytes (benchmarks/memory.py).
     """
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", _PURGE_DELAY_MILLISECONDS)
     pa.set_memory_pool(pa.system_memory_pool())
@@ -61,7 +61,7 @@ def _return_freed_memory() -> None:
 def _require_listener(url: str) -> None:
     """Raises ``OSError`` when no server accepts a connection: Spark's client would go on trying for ten minutes.
 
-    What is wrong with the url itself is left to the client to tell.
+    The client itself reports a malformed url.
     """
     server = urlsplit(url)
     if server.scheme == "sc" and server.hostname:
@@ -71,7 +71,7 @@ def _require_listener(url: str) -> None:
 
 @contextmanager
 def _interrupts_kept() -> Generator[None]:
-    """What the process does at SIGINT stays as it was: Sail takes the signal, and would end the engine and not the run.
+    """Restore the process's handler of SIGINT: Sail installs its own, which would end the engine but not the run.
 
     By Python's C interface, because ``signal.signal`` can only be called in the main thread, and steps run in others.
     Source: https://docs.python.org/3/c-api/sys.html.
@@ -88,14 +88,14 @@ def _interrupts_kept() -> Generator[None]:
 
 @lru_cache(maxsize=4)
 def _session_at(url: str, config: tuple[tuple[str, Any], ...]) -> SparkSession:
-    """One session a process and url. Not getOrCreate: it would hand out a session of whatever engine came first."""
+    """One session per process and url. Not getOrCreate: it would return the session of whichever engine was first."""
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.remote(url)
     for key, value in config:
         builder = builder.config(key, value)
     session = builder.create()
-    # Left to the end of Python, closing it can wait for threads of the connection that are gone by then.
+    # At the end of Python, closing it could wait for threads of the connection that no longer exist.
     atexit.register(session.client.close)
     session.conf.set("spark.sql.session.timeZone", "UTC")
     return session
@@ -144,7 +144,7 @@ class SparkEngine:
                     url = _embedded_engine_url()
                 session = _session_at(url, tuple(sorted(self.spark_config.items())))
                 if self.is_embedded:  # Spark's server does not let a session set it
-                    # PySpark would look for IPython, in vain, at each of the thousands of calls that make a plan.
+                    # PySpark would look for IPython at each of the thousands of calls that build a plan.
                     session.conf.set("spark.python.sql.dataFrameDebugging.enabled", "false")
                 return session
         except Exception as error:
@@ -154,7 +154,7 @@ class SparkEngine:
             ) from error
 
     def session_for(self, lake: Lake) -> SparkSession:
-        """The session, ready to read the lake: the embedded engine learns its S3 settings from the environment."""
+        """The session, ready to read the lake: the embedded engine takes its S3 settings from the environment."""
         if self.is_embedded:
             lake.settings.export_engine_environment()
         return self.spark_session

@@ -19,7 +19,7 @@ class StoredObject:
     """One object of the lake: its key relative to the lake, size in bytes, entity tag and time of last change.
 
     A local folder has no entity tags. There it is made of size and time of last change, which a copy of the lake (``cp -a``)
-    keeps; it is not the one that ``get_with_etag`` gives and ``replace`` takes, which tells even writes of one moment apart.
+    keeps. The one of ``get_with_etag`` and ``replace`` differs: it distinguishes even writes of the same moment.
     """
 
     key: str
@@ -31,7 +31,7 @@ class StoredObject:
 class StoreBackend(ABC):
     """A kind of store: how it is opened and read, and what each kind writes, lists and deletes in its own way.
 
-    The methods do what those of the same name of ``ObjectStore`` promise, which also turns their errors into its own.
+    The methods do what ``ObjectStore``'s methods of the same name promise; that class also converts their errors.
     """
 
     @cached_property

@@ -52,7 +52,7 @@ class WrittenPartition:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where rows of a pass go: to a table, or nowhere (``contract`` None: they are only counted)."""
+    """The destination of rows of a pass: a table, or none (``contract`` None: they are only counted)."""
 
     name: str
     contract: TableContract | None
@@ -62,10 +62,10 @@ class Destination:
 class WritePass:
     """How the rows of one pass become files.
 
-    ``partition_column`` is a timestamp whose hour or day is the row's partition. Without ``destination_column`` all rows go
-    to the only destination. Rows of one partition that come in one task become one file (more where it grows beyond
-    ``target_file_bytes``), sorted by the contract's sort columns; they are to come one after the other, unless
-    ``rows_are_scattered``: then a task holds all its rows until the last has come. Files are named by ``write_id``.
+    ``partition_column`` is a timestamp whose hour or day is the row's partition. Without ``destination_column`` all rows go to
+    the only destination. A partition's rows in one task become one file (more beyond ``target_file_bytes``), sorted by the
+    contract's sort columns. They must follow one another, unless ``rows_are_scattered``: then a task holds all its rows until
+    the last. Files are named by ``write_id``.
     """
 
     destinations: Mapping[str, Destination]
@@ -121,8 +121,8 @@ def _map_in_arrow(
 ) -> DataFrame:
     """``mapInArrow`` of these columns of a frame.
 
-    PySpark would have the engine plan the whole query once more, to learn the names of its columns. They are given
-    here instead, without their types, and only for this call.
+    Without a cached schema PySpark would plan the whole query again to learn its column names. We supply the names without
+    types, for this call alone.
     """
     from pyspark.sql.pandas.types import from_arrow_schema
     from pyspark.sql.types import NullType, StructField, StructType
@@ -136,9 +136,9 @@ def _map_in_arrow(
 
 
 def gathered(frame: DataFrame, contract: TableContract, partitions: int) -> DataFrame:
-    """The frame's rows with those of a partition in one task, for a write of scattered rows into one file each.
+    """The frame with each partition's rows in one task, so that scattered rows are written into one file each.
 
-    ``partitions`` is how many the rows are of.
+    ``partitions`` is the number of partitions that have rows.
     """
     from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 
@@ -161,7 +161,7 @@ class _TaskWriter:
         self._results: list[dict[str, str | int | None]] = []
 
     def take(self, batch: pa.RecordBatch) -> None:
-        """Route a batch's rows; rows of one partition are expected to come together, others only make more files."""
+        """Route a batch's rows. A partition's rows should follow one another; otherwise it gets more files."""
         if self._pass.destination_column is None:
             [name] = self._pass.destinations
             self._take_for(name, batch)
@@ -236,12 +236,12 @@ class _TaskWriter:
 
 
 def new_file_name(write_id: str) -> str:
-    """A name that no file had before, by which the write is known."""
+    """A new name that identifies the write."""
     return f"part-{write_id}-{uuid.uuid4().hex[:12]}.parquet"
 
 
 def encode(table: pa.Table, contract: TableContract, name: str) -> tuple[bytes, DataFile]:
-    """A table as the bytes of one Parquet file in the contract's order, with what a manifest says of it.
+    """A table as the bytes of one Parquet file in the contract's order, and its entry for a manifest.
 
     The same rows give the same bytes, so content can be compared by its SHA-256.
     """

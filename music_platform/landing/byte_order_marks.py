@@ -1,7 +1,6 @@
-"""What is nothing before a record: byte order marks. A line of blanks alone, once they are gone, is nothing as a whole.
+"""Byte order marks before records, which are ignored. A line that holds only blanks besides them is ignored as a whole.
 
-A mark stands at the beginning of what some programs write, and so, where files or gzip members follow one another, at the
-beginning of any line.
+Some programs begin their output with a mark. Where files or gzip members are joined, it can stand at the beginning of any line.
 """
 
 import re

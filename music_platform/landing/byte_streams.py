@@ -1,4 +1,4 @@
-"""Streams of bytes around other streams: put together again after a look, transcoded, decompressed from xz."""
+"""Streams of bytes around other streams: rejoined with their first bytes, transcoded, decompressed from xz."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ByteStream(Protocol):
 
 
 class XzStream:
-    """The content of several xz streams in a row; LZMAFile would silently pass over what is none behind the last."""
+    """The content of several xz streams in a row; LZMAFile would silently ignore foreign bytes after the last."""
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
@@ -42,7 +42,7 @@ class XzStream:
 
 
 def read_fully(stream: ByteStream, size: int) -> bytes:
-    """So many bytes of a stream, fewer only at its end; a pipe gives a few at a time."""
+    """Read exactly so many bytes of a stream, fewer only at its end; one read of a pipe may return less."""
     parts = []
     while size and (part := stream.read(size)):
         parts.append(part)
@@ -74,7 +74,7 @@ class Rejoined(io.RawIOBase):
 
 
 class Transcoded:
-    """Text in another encoding as UTF-8. What is no character becomes bytes that are not UTF-8, a fault of its line."""
+    """Text in another encoding as UTF-8. Invalid characters become bytes that are not UTF-8: a fault of their line."""
 
     def __init__(self, stream: ByteStream, encoding: str) -> None:
         self._stream = stream

@@ -34,8 +34,8 @@ class Chunk:
 class OpenChunks:
     """The hours that gather lines. A sorted file fills one after the other; a late line opens its old hour again.
 
-    What is full leaves; when all together hold too much, those leave first that had no line for the longest time. Both are
-    decided by the content alone, never by timing, so that the same file always gives the same chunks.
+    A full chunk leaves. When all together hold too much, those that received no line for longest leave first. Both depend on
+    the content alone, never on timing, so that the same file always gives the same chunks.
     """
 
     def __init__(self, now: datetime) -> None:

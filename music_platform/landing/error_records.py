@@ -1,7 +1,7 @@
-"""Error records: what the collector writes to `errors/`, taken apart and judged by the rules of now.
+"""Error records: what the collector writes to `errors/`, parsed and checked by the current rules.
 
-Pure functions on bytes. Where error records lie is known to lake/landing_layout.py, how they become a table to
-error_rows.py, and how events among them are landed to replay.py.
+Pure functions on bytes. lake/landing_layout.py knows where error records are stored, error_rows.py makes them a table, and
+replay.py lands the events among them.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # of error records that are thrown
 class ErrorRecord:
     """One record of `errors/`.
 
-    ``raw`` is the line, the body or the element of an array that came in, or the JSON of a record that the collector had
-    parsed. The collector keeps its first 64 KB; ``size`` (bytes) and ``sha256`` are of the whole; None where it lacks them.
+    ``raw`` is the received line, body or element of an array, or the JSON of a record that the collector had parsed. The
+    collector keeps its first 64 KB; ``size`` (bytes) and ``sha256`` are those of the whole, None if the record lacks them.
     """
 
     raw: bytes
@@ -54,7 +54,7 @@ class ErrorRecord:
 
     @property
     def is_cut(self) -> bool:
-        """Whether more came in than the record holds."""
+        """Whether more was received than the record holds."""
         return self.size is not None and self.size > len(self.raw)
 
     @property
@@ -66,7 +66,7 @@ class ErrorRecord:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The rule that a record breaks and what exactly; its events, by hour, where it breaks only the collector's own."""
+    """The rule that a record breaks and how; also its events, by hour, if it breaks only the collector's own rules."""
 
     rule: str
     detail: str | None
@@ -77,7 +77,7 @@ UNREADABLE = Judgement(ERROR_RECORD_READABLE, "not an error record as the collec
 
 
 def parse_error_record(line: bytes) -> ErrorRecord | None:
-    """A line of `errors/` taken apart; None when it is no error record."""
+    """Parse a line of `errors/`; None when it is no error record."""
     origin = _ORIGIN.search(line)
     if origin is None or not line.startswith(b"{"):
         return None
@@ -87,7 +87,7 @@ def parse_error_record(line: bytes) -> ErrorRecord | None:
         tag, time = _text_of(origin["tag"]), _text_of(origin["time"])
         reason = None if origin["reason"] is None else _text_of(origin["reason"])
         raw = record if only_message is None else _bytes_of(only_message["message"])
-        # A line that is refused for its `ts` is a record; what is none was a record with this one field.
+        # A line that is refused for its `ts` is a record; a line that is no record becomes one with this field alone.
         if reason == TS_EPOCH_MILLISECONDS and not raw.lstrip().startswith((b"{", b"[")):
             raw = record
     except ValueError:  # an escape that is none
@@ -98,7 +98,7 @@ def parse_error_record(line: bytes) -> ErrorRecord | None:
 
 
 def judge(record: ErrorRecord) -> Judgement:
-    """What the platform's own rules say of a record that the collector refused."""
+    """Check a record that the collector refused by the platform's own rules."""
     event_type = record.event_type
     if event_type is None:
         return Judgement(TAG_KNOWN, f"tag {_shorten(record.tag)}")
@@ -144,7 +144,7 @@ def _text_of(literal: bytes) -> str:
 
 
 def _bytes_of(literal: bytes) -> bytes:
-    """The bytes that came in. Fluentd writes bytes that are not UTF-8 into its JSON as they are."""
+    """The received bytes. Fluentd writes bytes that are not UTF-8 into its JSON unchanged."""
     text = json.loads(literal.decode("utf-8", "surrogateescape"), strict=False)
     try:
         return text.encode("utf-8", "surrogateescape")

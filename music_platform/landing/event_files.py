@@ -1,6 +1,6 @@
 """Files of event lines, plain or compressed: finding them, knowing their type, reading them in blocks of whole lines.
 
-What a file is by its content stands in formats.py, what a line means in event_lines.py.
+formats.py recognises a file's format by its content; event_lines.py knows what a line means.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ OpenedFile = tuple[ByteStream, Callable[[], int]]
 class EventFile:
     """One input: a file of lines of one event type, plain or compressed. No path: standard input.
 
-    ``shown_as`` is the name for messages of a file that stands for something else, such as an object of the lake. ``begun`` is
-    what ``opened`` gave for an input that can be read once only and has been looked at already.
+    ``shown_as`` is the name in messages of a file that stands for something else, such as an object of the lake. ``begun`` is
+    what ``opened`` returned for an input that can be read only once and was examined already.
     """
 
     path: Path | None
@@ -89,9 +89,9 @@ def event_files(paths: Iterable[Path], event_type: str | None = None) -> list[Ev
 
 
 def left_out_of_folders(paths: Iterable[Path]) -> list[Path]:
-    """What lies beside the event files in the folders among the paths and is none: other files, and folders.
+    """Files and folders in the given folders that are no event files.
 
-    Names that begin with a dot are hidden by custom, unfinished files of the generator among them, and not given.
+    Leaves out hidden names, which begin with a dot, such as unfinished files of the generator.
     """
     return [
         found
@@ -124,7 +124,7 @@ def _known_type(path: Path, event_type: str | None) -> str:
 
 @contextmanager
 def opened(file: EventFile) -> Generator[OpenedFile]:
-    """A file opened and, by what its content says, decompressed and as UTF-8.
+    """A file, opened, decompressed and converted to UTF-8 as its content requires.
 
     Raises LandingInputError for a file that cannot be read, and for a format that is not read.
     """

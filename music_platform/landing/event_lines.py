@@ -1,7 +1,7 @@
 """A block of event lines sorted into the hours in which its events happened, and the error records of the rest.
 
-Pure functions on bytes; what is read and where it is written does not belong here (writer.py). The rules are those of the
-collector's configuration: a line is a JSON object whose `ts` is epoch milliseconds, everything else is an error record.
+Pure functions on bytes; writer.py reads and writes. The rules are those of the collector's configuration: a line is a JSON
+object whose `ts` is epoch milliseconds, everything else is an error record.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ def hour_time(hour: int) -> datetime:
 def sort_block(block: bytes, event_type: str, arrival: datetime) -> SortedBlock:
     """Sort a block of whole lines, the last with its line feed, into hours. Records are separated by line feeds only.
 
-    A carriage return before the line feed goes, as in the collector, and so does a byte order mark at the beginning; nothing
-    else of a line changes. Blank lines are nothing. ``arrival`` is the time of collection, which error records give as their
-    `__time`.
+    A carriage return before the line feed is removed, as in the collector, and so is a byte order mark at the beginning;
+    nothing else of a line changes. Blank lines are ignored. ``arrival`` is the time of collection, the `__time` of error
+    records.
     """
     block = without_marks(block)
     if b"\r" in block:  # one byte is found ten times as fast as two
@@ -155,7 +155,7 @@ def _group(block: bytes, lines: pa.Array, offsets: np.ndarray, hours: np.ndarray
 
 
 def _sort_line(line: bytes, event_type: str, arrival: datetime) -> list[HourLines | bytes]:
-    """What the exact parser makes of one line: hours (empty content: the line as it stands) and error records.
+    """What the exact parser makes of one line: hours (empty content means the unchanged line) and error records.
 
     The elements of an array are taken one by one, as the collector does; so are objects with byte order marks between them.
     The collector drops an empty array; here it becomes an error record, like every other line that holds no event. Each
@@ -188,9 +188,9 @@ def _sort_line(line: bytes, event_type: str, arrival: datetime) -> list[HourLine
 
 
 def _objects_between_marks(line: bytes) -> list[tuple[Any, bytes]]:
-    """The objects of a line that is several, with byte order marks between them, each with its text; else none.
+    """The objects of a line that holds several with byte order marks between them, each with its text; else none.
 
-    So a file without a last line feed and one with a mark look, when they are joined.
+    Such lines arise where a file without a last line feed is joined with one that begins with a mark.
     """
     found: list[tuple[Any, bytes]] = []
     try:
@@ -211,7 +211,7 @@ def _objects_between_marks(line: bytes) -> list[tuple[Any, bytes]]:
 
 
 def _elements(array: str) -> Iterator[tuple[Any, bytes]]:
-    """The elements of a valid JSON array, each with its text, in which every digit stands as it was sent."""
+    """The elements of a valid JSON array, each with its text exactly as it was sent."""
     position = _behind_separator(array, 0)
     while array[position] != "]":
         element, end = _DECODER.raw_decode(array, position)
@@ -225,7 +225,7 @@ def _behind_separator(array: str, position: int) -> int:
 
 
 def _epoch_milliseconds(record: dict[str, Any]) -> int | None:
-    """A record's `ts` where the collector takes it: a number in the range of milliseconds.
+    """A record's `ts` if the collector accepts it: a number in the range of milliseconds.
 
     A fraction is cut off, exactly: as a float, 1793494799999.9999999999 would be the next hour.
     """
@@ -248,7 +248,7 @@ def _error_of_record(line: bytes, event_type: str, arrival: datetime) -> bytes:
 
 
 def without_times(error_records: bytes) -> bytes:
-    """Error records of ``sort_block``, without the time of their collection: what is the same whenever they are landed."""
+    """Error records of ``sort_block`` without their collection time, so that they are equal whenever they are landed."""
     return b"\n".join(record[:-_TIME_BYTES] for record in error_records.split(b"\n"))
 
 

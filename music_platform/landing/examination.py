@@ -1,4 +1,4 @@
-"""Looking at all files of a command before the first one is landed: formats that are not read, and files without an event.
+"""Examines all files of a command before the first is landed: finds formats that are not read, and files without an event.
 
 formats.py and foreign_formats.py recognise the formats.
 """
@@ -22,10 +22,9 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # of error records that are thrown
 
 @contextmanager
 def examined(files: Iterable[EventFile]) -> Generator[list[EventFile]]:
-    """The files, each looked at; standard input and pipes, which can be read once only, stay open until the end.
+    """The examined files; standard input and pipes, which can be read only once, stay open until the end.
 
-    Raises LandingInputError for a file that cannot be read, whose format is not read, or of whose first lines not one is an
-    event.
+    Raises LandingInputError for a file that cannot be read, whose format is not read, or whose first lines hold no event.
     """
     with ExitStack() as kept:
         yield [_examined(file, kept) for file in files]
@@ -41,7 +40,7 @@ def _examined(file: EventFile, kept: ExitStack) -> EventFile:
 
 
 def _begin_of(file: EventFile, content: OpenedFile) -> bytes:
-    """The first bytes of a file's content: there must be an event in them, or no whole line at all."""
+    """Check the first bytes of a file's content: they must hold an event, or not even one whole line."""
     begin = read_fully(content[0], WINDOW_BYTES)
     is_all = len(begin) < WINDOW_BYTES
     lines = begin.removesuffix(b"\n") + b"\n" if is_all else begin[: begin.rfind(b"\n") + 1]

@@ -70,7 +70,7 @@ _TEXT_MAGICS = (b"ORC", b"PAR1", b"PARE", b"ARROW1", b"FEA1")  # a broken line o
 
 
 def foreign_bytes(begin: bytes) -> ForeignFormat | None:
-    """The foreign format that the first bytes tell."""
+    """The foreign format that the first bytes show."""
     for magic, foreign in _FOREIGN_MAGICS.items():
         if begin.startswith(magic) and not (magic in _TEXT_MAGICS and _is_text(begin)):
             return foreign
@@ -84,7 +84,7 @@ def _is_text(begin: bytes) -> bool:
 
 
 def _is_tar(begin: bytes) -> bool:
-    """Whether a tar header stands at the beginning; its checksum tells one of any age."""
+    """Whether a tar header stands at the beginning; its checksum identifies headers of all tar versions."""
     try:
         tarfile.TarInfo.frombuf(begin[:_TAR_BLOCK_BYTES], "utf-8", "surrogateescape")
     except tarfile.HeaderError:
@@ -93,7 +93,7 @@ def _is_tar(begin: bytes) -> bool:
 
 
 def _encoding_without_mark(begin: bytes) -> ForeignFormat | None:
-    """UTF-16 or UTF-32 without a mark, where the beginning is of ASCII characters: JSON has no byte that is zero."""
+    """UTF-16 or UTF-32 without a mark, if the text begins with ASCII characters: JSON itself has no zero bytes."""
     for width in (4, 2):
         unit = begin[: len(begin) // width * width][:64]
         for place, order in ((0, "LE"), (width - 1, "BE")):
@@ -137,7 +137,7 @@ def _json_over_lines(text: str, lines: list[str]) -> ForeignFormat | None:
     except RecursionError:
         return None
     except json.JSONDecodeError as error:
-        # Whether the value is good as far as it goes, and merely cut.
+        # Whether the value is valid but cut off.
         is_cut = error.msg.startswith("Unterminated string") or len(text.rstrip()) - error.pos <= _LONGEST_CUT_TOKEN
     objects = _objects(lines)
     if is_cut and not objects:
@@ -148,7 +148,7 @@ def _json_over_lines(text: str, lines: list[str]) -> ForeignFormat | None:
 def _are_separated_by_commas(lines: list[str]) -> bool:
     """Whether lines are elements of an array: more objects with a comma before or behind them than objects alone.
 
-    The last or the first element has none, so behind a bracket as many are enough.
+    The first or the last element has none, so after a bracket equally many are enough.
     """
     joined = _objects([line.strip("[], \t") for line in lines if line[0] == "," or line[-1] == ","])
     return joined > _objects(lines) - (lines[0][0] == "[") if joined else False

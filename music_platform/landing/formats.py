@@ -1,6 +1,6 @@
-"""What a file of events is by its content: compressions and encodings that are read, and formats that are refused by name.
+"""Recognises a file's format by its content: compressions and encodings that are read, and formats that are refused by name.
 
-Only the beginning of a file is looked at, never its name. The formats that are refused stand in foreign_formats.py.
+Only the beginning of a file counts, never its name. The refused formats are in foreign_formats.py.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Compression:
 
 
 def _by_arrow(codec: str) -> Callable[[io.BufferedReader], Any]:
-    # Arrow reads several streams in a row as one, and refuses a truncated one and what is none behind the last.
+    # Arrow reads several streams in a row as one. It refuses a truncated stream and foreign bytes after the last.
     return lambda stream: pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec)
 
 
@@ -63,7 +63,7 @@ _ENCODINGS = (
 
 
 def decoded(stored: ByteStream, name: str, event_type: str) -> ByteStream:
-    """The content of a stored file as UTF-8, whatever it is compressed and encoded with.
+    """The content of a stored file as UTF-8, whatever its compression and encoding.
 
     Raises LandingInputError for a format that is not read; it says how to convert it. Raises as the decompressors do
     where the beginning is damaged.
@@ -98,7 +98,7 @@ def decoded(stored: ByteStream, name: str, event_type: str) -> ByteStream:
 
 
 def _advice(foreign: ForeignFormat, compression: Compression | None, event_type: str) -> str:
-    """What to do, with the command that converts the file and lands it. Never with its name, which may be a command itself."""
+    """What to do, with the command that converts the file and lands it; without its name, which could inject a command."""
     if foreign.command is None:
         return "Write its events as lines, one JSON object each, with texts as texts and numbers as numbers."
     file = "FILE"

@@ -1,6 +1,6 @@
 """The content of a landed object as blocks of whole lines, and what is wrong with it: damaged gzip, or a line that is too long.
 
-Whatever is damaged, every line that can be had comes through.
+Whatever is damaged, every readable line is returned.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _GZIP_ERRORS: tuple[Any, ...] = (isal_zlib.IsalError, zlib.error)
 class ObjectFault:
     """What is wrong with an object, as a whole or at one of its lines.
 
-    ``rest`` is the beginning of the bytes that become no line because of it: those of the line that is too long, or those
-    left over after the last whole line. ``rest_bytes`` is how many they are in the object.
+    ``rest`` is the beginning of the bytes that become no line because of it: those of the line that is too long, or those after
+    the last whole line. ``rest_bytes`` is how many such bytes the object has.
     """
 
     name: str
@@ -39,7 +39,7 @@ class ObjectFault:
 
 
 def decode(content: bytes) -> Iterator[bytes | ObjectFault]:
-    """A landed object's content as blocks of whole lines, and its faults where they lie.
+    """A landed object's content as blocks of whole lines, with its faults in their places.
 
     A line longer than ``LONGEST_LINE_BYTES`` is a fault, and the lines behind it follow; any other fault is the end. The
     last line gets a line feed when it lacks one. Several gzip members in a row are one stream (RFC 1952, 2.2).
@@ -83,9 +83,9 @@ def count_lines(content: bytes) -> int:
 def _inflate_and_salvage(content: bytes) -> Iterator[bytes | ObjectFault]:
     """The decompressed bytes up to the first damage, then the damage if there is one.
 
-    A decompressor gives nothing of the step in which it meets damage, and the fast one holds back the last bytes before an
-    early end. Damaged objects are rare, so they are read once more by one that can go back, so that only the damaged bytes
-    themselves stay behind.
+    A decompressor returns nothing of the step in which it meets damage, and the fast one holds back the last bytes before an
+    early end. Damaged objects are rare, so they are read again by a decompressor that can go back: only the damaged bytes are
+    lost.
     """
     given = 0
     for piece in _inflate(content, _new_fast_decompressor):
@@ -150,7 +150,7 @@ class _DamageError(Exception):
 
 
 class _CarefulDecompressor:
-    """zlib's decompressor, which repeats a failed step byte by byte to tell how far it can be read."""
+    """zlib's decompressor, which repeats a failed step byte by byte to find out how far it can be read."""
 
     def __init__(self) -> None:
         self._decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
@@ -180,7 +180,7 @@ class _CarefulDecompressor:
 
 
 class _UnfinishedLine:
-    """What has come so far of a line whose line feed has not; of a line that is too long only the beginning is held."""
+    """The part read so far of a line that is not complete; of a line that is too long only the beginning is held."""
 
     def __init__(self) -> None:
         self.size = 0  # bytes, also those that are not held
@@ -198,7 +198,7 @@ class _UnfinishedLine:
         return bytes(self._held[:most])
 
     def take(self) -> bytes | ObjectFault:
-        """The line, complete with its line feed, or the fault that it is; afterwards there is none."""
+        """The line with its line feed, or the fault if it is too long; then starts the next line."""
         held, size = bytes(self._held), self.size
         self.size = 0
         self._held.clear()

@@ -1,7 +1,7 @@
-"""Landed objects of some hours as the input of an asset, and what becomes of rows whose objects are gone.
+"""Landed objects of some hours as the input of an asset, and what happens to rows whose objects are gone.
 
-A run leaves out no row only because the object that it came from is gone: it refuses, or keeps the rows of an object that
-expired on purpose, or removes them where the run is configured to.
+A run never drops rows just because their object is gone. It refuses, or keeps the rows of an object that expired on purpose, or
+removes them if the run is configured to.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ _LANDED_BYTES_OF_A_LINE = 48  # compressed; only decides how a range is cut into
 class LandedPartitions:
     """Landed objects of one kind, by the hours of their folders; an hour may have none.
 
-    ``objects`` lie there now, and ``present`` are the same as sources. ``gone`` are what the table ``contract`` was made from
-    and what is not there any more, and ``published`` the manifests of the table that name them. Of the gone ones ``kept`` are
-    those whose rows stay, and ``removed`` those whose rows go, each with its number of rows.
+    ``objects`` are those that exist now, ``present`` the same as sources. ``gone`` are sources of the table ``contract`` that
+    no longer exist, ``published`` the table's manifests that name them. Of the gone ones, ``kept`` are those whose rows stay
+    and ``removed`` those whose rows go, each with its number of rows.
     """
 
     contract: TableContract
@@ -70,7 +70,7 @@ class LandedPartitions:
     def open(
         cls, contract: TableContract, listed: Mapping[str, LandingFolder], lake: Lake, spark: SparkEngine
     ) -> LandedPartitions:
-        """What lies in the hours' folders, against what the table was made from.
+        """Compare the objects in the hours' folders with those that the table was made from.
 
         Raises ``RowsWouldBeRemovedError`` for an hour of which nothing is left in bronze, and fewer lines in landing than
         silver was made from.
@@ -138,7 +138,7 @@ class LandedPartitions:
         return made.unionByName(read_rows_of(self.spark.session_for(self.lake), self.lake.store, self.contract, kept))
 
     def counts(self, partition: str) -> dict[str, int]:
-        """What the manifest is to say of the rows of gone objects; empty where none is gone."""
+        """What the manifest records about the rows of gone objects; empty if none is gone."""
         counts: dict[str, int] = {}
         for name, sources in (("expired", self.kept.get(partition)), ("removed", self.removed.get(partition))):
             if sources:
@@ -163,7 +163,7 @@ class LandedPartitions:
 
 
 def _rows_of_gone(lake: Lake, manifest: Manifest, *, may_lack_files: bool) -> Mapping[str, int]:
-    """The partition's rows by object; none where a file is gone and all that is asked for is to be removed.
+    """The partition's rows by object; none if a file is gone and all the named objects' rows are to be removed.
 
     Raises ``ManifestCorruptError`` that names the file: the rows in it could be kept by no run.
     """
@@ -182,8 +182,8 @@ def _rows_of_gone(lake: Lake, manifest: Manifest, *, may_lack_files: bool) -> Ma
 def declare_expired(lake: Lake, kind: str, partition: str) -> list[Source]:
     """Declare the gone objects of an hour expired on purpose: its table keeps their rows from now on.
 
-    ``kind`` is one of ``landing_layout.LANDED_KINDS``. Returns the objects with their rows; none where none is gone or nothing
-    was published. Raises ``PublishConflictError`` when runs replace the manifest each time.
+    ``kind`` is one of ``landing_layout.LANDED_KINDS``. Returns the objects with their rows; none if none is gone or nothing was
+    published. Raises ``PublishConflictError`` when runs replace the manifest each time.
     """
     contract = MADE_OF_LANDED[kind]
     for _ in range(_ATTEMPTS):
@@ -216,7 +216,7 @@ def declare_expired(lake: Lake, kind: str, partition: str) -> list[Source]:
 
 
 def _manifests_of_landed(contract: TableContract, partitions: Iterable[str], lake: Lake) -> dict[str, Manifest]:
-    """What a table made of landed objects holds: its manifests, or its files where there is none that can be read."""
+    """What a table made of landed objects holds, from its manifests, or from its files if a manifest cannot be read."""
 
     def read(partition: str) -> Manifest | None:
         try:
@@ -231,9 +231,9 @@ def _manifests_of_landed(contract: TableContract, partitions: Iterable[str], lak
 
 
 def _manifest_of_files(contract: TableContract, partition: str, lake: Lake) -> Manifest | None:
-    """In place of a manifest that is gone or cannot be read: what the files of one run say that they were made from.
+    """Replaces a manifest that is gone or cannot be read: the sources that the files of one run name.
 
-    Of several runs it is the one with the most rows: a killed run leaves fewer, or the same ones once more.
+    Of several runs, takes the one with the most rows: a killed run leaves fewer, or the same ones again.
     """
     folder = partition_folder(contract.path, partition)
     by_run: dict[str, list[DataFile]] = {}
@@ -253,7 +253,7 @@ def _manifest_of_files(contract: TableContract, partition: str, lake: Lake) -> M
 def _require_rows_of_silver(
     contract: TableContract, partitions: Mapping[str, Sequence[LandedObject]], lake: Lake
 ) -> None:
-    """Of these hours bronze has neither a manifest nor a file. What silver was made from must be in landing then."""
+    """For hours of which bronze has neither a manifest nor a file: landing must hold what silver was made from."""
     if contract.layer is not Layer.BRONZE:
         return
 

@@ -1,8 +1,7 @@
 """Landed objects back into lines, as a lazy DataFrame whose rows the engine's workers fetch and decompress themselves.
 
-The reader is tolerant by design: whatever is wrong with one object, every line that can be had comes through, and the fault
-itself becomes a row. How one object is decoded stands in gzip_lines.py; what a line means is not known here
-(transforms.bronze).
+The reader is tolerant by design: whatever is wrong with one object, every readable line is returned, and the fault itself
+becomes a row. gzip_lines.py decodes one object; transforms.bronze knows what a line means.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.byte_order_marks import BYTE_ORDER_MARK, without_marks
 from music_platform.landing.gzip_lines import ObjectFault, decode
 
-if TYPE_CHECKING:  # PySpark is loaded by those who make frames
+if TYPE_CHECKING:  # PySpark is loaded only when a frame is made
     from pyspark.sql import DataFrame, SparkSession
 
 LINES_SCHEMA = pa.schema(

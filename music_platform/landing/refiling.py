@@ -1,8 +1,8 @@
-"""Bringing in what lies where no partition reads it: its lines are landed, and only then is the object removed. And setting aside
-what is not to be brought in, whole.
+"""Refiling objects that no partition reads: their lines are landed, and only then is the object removed. Objects that are not
+to be refiled are set aside whole.
 
-Events go by the same way as a file that is landed, each into its own hour; error records into the hour of refiling. unread.py
-finds these objects.
+Events are landed as from a file, each into its own hour, and error records into the hour of refiling. unread.py finds these
+objects.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CHUNK_ID = re.compile(r"_(?P<chunk_id>[0-9a-f]{32})\.")
 
 @dataclass(frozen=True)
 class Refiled:
-    """An object that was brought in and removed; ``summary`` is of its events, ``error_key`` that of its error records now."""
+    """An object that was refiled and removed; ``summary`` is of its events, ``error_key`` the new key of its error records."""
 
     key: str
     summary: LandingSummary | None = None
@@ -41,12 +41,12 @@ class Refiled:
 
 
 def event_type_of(unread: UnreadObject, event_type: str | None) -> str | None:
-    """The type as which an object's lines are to be landed: its folder's, else the given one. None: it cannot be known."""
+    """The event type under which an object's lines are landed: its folder's, else the given one; None if unknown."""
     return event_type if unread.place.kind == NO_KIND else unread.place.kind
 
 
 def can_be_refiled(unread: UnreadObject) -> bool:
-    """Whether an object lies in a wrong place. An event before the first partition does not: only its hour is not read."""
+    """Whether an object is in a wrong place. Events before the first partition are not: only their hour is not read."""
     if not is_readable_name(unread.stored.key):
         return False
     return unread.place.reason is not Reason.BEFORE_START or unread.place.kind == COLLECTOR_ERRORS.name
@@ -58,9 +58,9 @@ def is_readable_name(key: str) -> bool:
 
 
 def refile(store: ObjectStore, unread: UnreadObject, kind: str, start: datetime, now: datetime) -> Refiled:
-    """Bring in one object as one of its kind, an event type or ``collector_errors``, and remove it.
+    """Refile one object as its kind, an event type or ``collector_errors``, and remove it.
 
-    A call that was ended in between and is repeated lands nothing twice. ``start`` is the first hour that has a partition.
+    Repeating an interrupted call lands nothing twice. ``start`` is the first hour that has a partition.
 
     Raises LandingInputError for an object that cannot be read to its end and for one without a single event: both stay.
     Raises LandedObjectGoneError for one that is gone, and LakeUnreachableError as the store does.
@@ -78,7 +78,7 @@ def refile(store: ObjectStore, unread: UnreadObject, kind: str, start: datetime,
 
 
 def set_aside(store: ObjectStore, key: str) -> str:
-    """Move an object, as it is, to set_aside/ and give its key there. A call that was ended in between can be repeated.
+    """Move an object unchanged to set_aside/ and return its new key. An interrupted call can be repeated.
 
     Raises LandedObjectGoneError for one that is gone, and LakeUnreachableError as the store does.
     """
@@ -113,7 +113,7 @@ def _refile_error_records(store: ObjectStore, key: str, content: bytes, start: d
     packed = content if content.startswith(_GZIP_MAGIC) else gzip.compress(content, mtime=0)
     named = _CHUNK_ID.search(key.rpartition("/")[2])
     ids = [*([] if named is None else [named["chunk_id"]]), hashlib.sha256(packed).hexdigest()[:32]]
-    # An object filed under an hour to come is there by a wrong clock, and is refiled itself.
+    # An object filed under a future hour is there because of a wrong clock, and is refiled itself.
     known = {
         chunk_id: there
         for chunk_id, there in error_objects(store, since=start).items()

@@ -1,6 +1,6 @@
-"""Landing once more what the collector could not file and what is an event by the rules of now.
+"""Lands records that the collector could not file but that are events by the current rules.
 
-Which records these are is judged in error_records.py; the objects of errors/ are only read.
+error_records.py decides which records these are; the objects of errors/ are only read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from music_platform.landing.gzip_lines import ObjectFault, decode
 
 @dataclass(frozen=True)
 class ReplaySummary:
-    """What became of error records: ``events`` of them were landed, or had been (objects unchanged).
+    """The outcome for error records: ``events`` of them are landed now, or were already (objects unchanged).
 
     ``hours`` are those of the objects written, by event type.
     """
@@ -38,11 +38,11 @@ class ReplaySummary:
 def replay_error_records(store: ObjectStore, keys: Sequence[str], *, reason: str | None = None) -> ReplaySummary:
     """Land the events among the records of objects of errors/, each object's by type and hour.
 
-    With a ``reason`` only those that the collector refused for it.
+    With a ``reason``, only records that the collector refused for it.
 
-    Idempotent: the key of a landed object depends on the object of errors/ and on the events alone, and what is there already
-    is left alone. Where more records of an object have become events since the last time, those landed before come
-    once more beside them, and silver takes them for the duplicates that they are.
+    Idempotent: the key of a landed object depends on the object of errors/ and on the events alone, and existing objects stay
+    untouched. If more records of an object are events than last time, the earlier ones land again with them, and silver removes
+    them as duplicates.
 
     Raises LandedObjectGoneError for an object that is gone.
     """

@@ -1,8 +1,8 @@
-"""Objects under landing/ and errors/ that no partition reads, and never will as they lie: which ones, why, what to do.
+"""Objects under landing/ and errors/ that no partition will ever read where they are: which ones, why, what to do.
 
 Why a key is not read is a pure function; finding such keys is a listing within a time budget. Events of hours that have not
-begun are none of them: they are held and read when their hour comes. Error records of such hours are: they are filed by the
-time of their collection, which cannot lie ahead. unread_messages.py says what to do; refiling.py brings misplaced objects in.
+begun do not count: they are held and read when their hour begins. Error records of such hours do: they are filed by their
+collection time, which cannot be in the future. unread_messages.py says what to do; refiling.py brings misplaced objects in.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class UnreadPlace:
-    """What a key tells of an unread object: its kind (one of ``KINDS``), why it is not read, and the hour it is filed under.
+    """What a key says about an unread object: its kind (one of ``KINDS``), why it is not read, and its hour.
 
-    ``hour`` is a partition key of objects that are named properly, and None of others.
+    ``hour`` is a partition key, or None for objects that are not named properly.
     """
 
     kind: str
@@ -74,7 +74,7 @@ class UnreadGroup:
     """The unread objects of one kind (an event type, ``collector_errors`` or ``unknown``) and one reason.
 
     ``keys`` are the first few by name; ``first_hour`` and ``last_hour`` are those of objects before the first partition, and of
-    error records of hours to come.
+    error records of future hours.
     """
 
     kind: str
@@ -88,7 +88,7 @@ class UnreadGroup:
 
 @dataclass
 class UnreadFindings:
-    """What was found, and the folders that the time budget left out, those of the newest days first."""
+    """What was found, and the folders left out for lack of time, those of the newest days first."""
 
     objects: list[UnreadObject] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -154,7 +154,7 @@ def find_unread(
 ) -> UnreadFindings:
     """All unread objects of these kinds; with ``days`` those in the folders of these days and in no day's folder.
 
-    Folders of error records of days after ``now`` (default: the present) belong to none of the days, and are always looked into.
+    Folders of error records of days after ``now`` (default: the present) belong to none of the days and are always listed.
 
     Asks for the folders of each kind, then lists folders that are no day's, then days from the newest on: a request for every
     thousand objects of a kind and day. When the budget is spent, what is left is named. Raises LakeUnreachableError as the

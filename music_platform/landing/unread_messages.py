@@ -1,4 +1,4 @@
-"""What is said of objects and lines that no table reads, and what to do about them."""
+"""Messages about objects and lines that no table reads, and what to do about them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MEANINGS = {
 
 
 def describe_unread(group: UnreadGroup, start: datetime) -> str:
-    """What lies unread and what to do, for messages."""
+    """Describe unread objects and what to do about them."""
     place = f"{prefix_of(group.kind)}/"
     keys = ", ".join(f"'{key}'" for key in group.keys)
     what = f"{group.objects:,} objects ({group.bytes:,} bytes) under {place}"
@@ -54,7 +54,7 @@ def start_setting(hour: str) -> str:
 
 
 def describe_unread_error_records(keys: Iterable[str], start: datetime, now: datetime) -> list[str]:
-    """What is to be said of objects of error records, by their keys, that lie where no table reads them."""
+    """Messages about objects of error records, by their keys, that no table reads."""
     unread = sorted(key for key in keys if why_unread(key, start, now) is not None)
     if not unread:
         return []
@@ -65,7 +65,7 @@ def describe_unread_error_records(keys: Iterable[str], start: datetime, now: dat
 
 
 def describe_left(left: Sequence[str]) -> str:
-    """How many folders a look did not get to, for messages."""
+    """Describe the folders that a listing did not reach."""
     return (
         f"{len(left):,} folders were not looked into for objects that no table reads, such as '{left[0]}'; "
         "'music-platform landing unread' looks into all"
@@ -73,7 +73,7 @@ def describe_left(left: Sequence[str]) -> str:
 
 
 def describe_lines_without_partition(lines_by_hour: dict[datetime, int], start: datetime, now: datetime) -> list[str]:
-    """What is to be said of lines that were landed into hours that have no partition: before the first, or yet to come."""
+    """Messages about lines landed into hours without a partition: before the first, or in the future."""
     messages = []
     if before := {hour: lines for hour, lines in lines_by_hour.items() if hour < start}:
         messages.append(

@@ -1,7 +1,7 @@
-"""Files of event lines into landed objects, exactly as the collector lands them, and the same ones each time.
+"""Lands files of event lines exactly as the collector does; the same file always gives the same objects.
 
-Input is read in event_files.py, what a line means stands in event_lines.py, where one object ends in chunks.py, what a key looks
-like in lake/landing_layout.py.
+event_files.py reads the input, event_lines.py knows what a line means, chunks.py where an object ends, lake/landing_layout.py
+what a key looks like.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class LandingSummary:
-    """What became of the input.
+    """What a call landed.
 
     ``lines`` that are not blank were read; ``error_records`` of them (one for each element of a broken array) are in
     ``errors/``. ``empty`` names the files without a line, ``without_event`` those with lines of which none is an event.
@@ -110,7 +110,7 @@ class _Landing:
         self._existing = _ExistingObjects(store)
 
     def land(self, file: EventFile, summary: LandingSummary) -> LandingSummary:
-        """Land one file wholly and add it to the summary."""
+        """Land one whole file and add it to the summary."""
         writing = _Writing(self._pool, self._write)
         lines_before, has_event = summary.lines, False
         with opened(file) as (stream, position):
@@ -153,7 +153,7 @@ class _Landing:
 
     def _write(self, chunk: Chunk, event_type: str) -> int | None:
         """Store a chunk and return the object's size; None when it is in the lake already."""
-        # Of error records neither the hour nor their own times count: they are those of the collection.
+        # For error records neither the hour nor their own times count: both are those of the collection.
         place = ERRORS_PREFIX if chunk.of_errors else f"{event_type} {chunk.hour:%Y%m%d%H}"
         name = hashlib.sha256(f"{place} {chunk.ordinal}\n".encode())
         for part in chunk.parts:
@@ -207,7 +207,7 @@ class _Writing:
 
 
 class _ExistingObjects:
-    """What the lake holds: one listing when a day, or errors/, is first asked for instead of a request an object."""
+    """The existing objects: one listing when a day, or errors/, is first needed, instead of a request per object."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -228,7 +228,7 @@ class _ExistingObjects:
             return not known
 
     def add_error_records(self, chunk_id: str, key: str) -> str | None:
-        """Note the key of an object of error records; gives that of one of this chunk id in any hour of errors/, else None."""
+        """Note the key of an object of error records; returns this chunk id's existing key in any hour of errors/, else None."""
         with self._lock:
             if self._error_keys is None:
                 self._error_keys = error_objects(self._store)

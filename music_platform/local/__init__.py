@@ -1,1 +1,1 @@
-"""What a command starts on this machine: Druid, Superset and Dagster, a producer of live events, a watch on freshness."""
+"""Services that commands start on this machine: Druid, Superset and Dagster, a live producer of events, a freshness watch."""

@@ -1,9 +1,9 @@
-"""The local Dagster: its UI, its daemon and the code server that both ask, once per instance and with one lifetime.
+"""The local Dagster: its UI, its daemon and the code server of both, once per instance and with one lifetime.
 
-As Dagster's own `dagster dev`, but for three things: the UI stands behind the platform's guard, a process that dies ends the
-others, and a second daemon on an instance, which would disturb the first, is refused, as is a port that is taken.
+Differs from `dagster dev` in three things: the UI is behind the platform's guard, a process that dies ends the others, and a
+second daemon on an instance, which would disturb the first, is refused, as is a port in use.
 
-How a code server is asked, and whether the daemon works, only Dagster's code can say: callers bring that.
+Callers supply what only Dagster's code can do: query the code server and see whether the daemon works.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class CodeServer(Protocol):
     """The code server at a socket, as its clients see it."""
 
     def answers(self) -> bool:
-        """Whether it serves the definitions by now."""
+        """Whether it serves the definitions yet."""
         ...
 
     def shut_down(self) -> None:
-        """Ask it to end; nothing happens where it has ended."""
+        """Ask it to end; does nothing if it has ended."""
         ...
 
 
@@ -58,9 +58,9 @@ class DevOptions:
 def dagster_in_foreground(
     home: Path, options: DevOptions, code_server_at: Callable[[Path], CodeServer]
 ) -> Generator[tuple[str, Foreground]]:
-    """UI, daemon and code server on the instance in ``home``, until the block ends, however it does.
+    """Run UI, daemon and code server on the instance in ``home`` until the block ends in any way.
 
-    Gives the UI's address, and the processes to wait for. They hold the instance's lock as long as one of them lives. Raises
+    Yields the UI's address and the processes to wait for. They hold the instance's lock as long as one of them lives. Raises
     ``ServiceError``: others serve this instance, no port is free, the definitions do not load.
     """
     busy = ServiceError(f"dev is running on this instance already, at {_served_address(home)}")
@@ -82,7 +82,7 @@ def dagster_in_foreground(
             workspace.write_text(yaml.safe_dump({"load_from": [server]}))
             code_server = code_server_at(socket)
             try:
-                # One process has the definitions, for the UI and the daemon alike.
+                # One process holds the definitions for both the UI and the daemon.
                 processes.start(_CODE_SERVER, _code_server_command(socket, options))
                 # A UI that finds none at its start shows an error until it is reloaded.
                 processes.wait_until(_CODE_SERVER, code_server.answers)
@@ -91,16 +91,16 @@ def dagster_in_foreground(
                 yield address, processes
             finally:
                 processes.end(_UI, _DAEMON)
-                code_server.shut_down()  # after a signal alone it can wait for ever
+                code_server.shut_down()  # with a signal alone it can wait for ever
 
 
 @contextmanager
 def local_dagster(
     home: Path, serves: Callable[[], bool], progress: Callable[[str], None], **settings: str
 ) -> Generator[str]:
-    """`./run dev` in the background, on the instance in ``home``, until the block ends, however it does.
+    """Run `./run dev` in the background on the instance in ``home`` until the block ends in any way.
 
-    Gives the UI's address. ``serves`` says whether the daemon works by now. ``settings`` are environment variables for the
+    Yields the UI's address. ``serves`` returns whether the daemon works yet. ``settings`` are environment variables for the
     processes. Raises ``ServiceError`` with the end of their log when they do not start, for instance because others serve this
     instance already.
     """

@@ -1,4 +1,4 @@
-"""How fresh the tables are: when each landed object was readable in silver and in gold, told by listings and manifests alone."""
+"""How fresh the tables are: when each landed object was readable in silver and gold, from listings and manifests alone."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class LandedObject:
 
 @dataclass(frozen=True)
 class Debounce:
-    """The sensor's rules of waiting, in seconds."""
+    """The sensor's waiting rules, in seconds."""
 
     quiet_seconds: float
     longest_wait_seconds: float
 
     def ends(self, landed: Iterable[float]) -> float:
-        """When the wait for objects that landed at these moments was over."""
+        """When the debounce ended for objects that landed at these moments."""
         moments = sorted(landed)
         latest = moments[0] + self.longest_wait_seconds
         last = moments[0]
@@ -65,10 +65,10 @@ class Debounce:
 
 
 class FreshnessWatch:
-    """Watches what lands from its beginning on, in the hours since then.
+    """Watches objects that land after it began, in the hours since then.
 
-    ``objects`` are the landed objects by key, without those that were there before. ``manifests`` are the current ones of
-    the watched hours, by table and hour.
+    ``objects`` are the landed objects by key, without earlier ones. ``manifests`` are the current ones of the watched hours, by
+    table and hour.
     """
 
     def __init__(self, lake: Lake) -> None:
@@ -86,14 +86,14 @@ class FreshnessWatch:
         return keys_in_range(key_of_hour(self._first), key_of_hour(_current_hour()))
 
     def look(self) -> None:
-        """List and read the manifests once; what is newly found has become readable now at the latest."""
+        """List and read the manifests once; newly found objects became readable now at the latest."""
         hours = self.hours()
         for hour in hours:
             for event_type in EVENT_TYPES:
                 for key, landed_at in self._listed(hour, event_type).items():
                     if key not in self._before and key not in self.objects:
                         self.objects[key] = LandedObject(key, event_type, hour, landed_at)
-        # A publish between two of these reads is understood at the next look.
+        # A publish between two of these reads is noticed at the next look.
         asked = [(contract, hour) for contract in _WATCHED for hour in hours]
         found = self._lake.map_parallel(lambda pair: read_manifest(self._lake.store, *pair), asked)
         self.manifests = {(contract.path, hour): entry[0] for (contract, hour), entry in zip(asked, found, strict=True)
@@ -126,7 +126,7 @@ class FreshnessWatch:
                 self.objects[key].gold_at = self.objects[key].gold_at or now
 
     def _pass_on(self, manifest: Manifest | None) -> set[str]:
-        """The landed objects that a table's partition was made from, by way of the partitions that it was made from."""
+        """The landed objects that a table's partition was made from, directly or through other partitions."""
         if manifest is None:
             return set()
         keys = {key for source in manifest.sources for key in self._made_of.get((source.key, source.version), set())}
@@ -146,7 +146,7 @@ class FreshnessWatch:
         return sum(manifest.rows for (path, _), manifest in self.manifests.items() if path in paths)
 
     def differences(self) -> list[str]:
-        """Where a watched hour's rows do not add up from landing to gold; empty when nothing was lost or doubled."""
+        """The watched hours whose rows do not add up from landing to gold; empty if nothing was lost or doubled."""
         found: list[str] = []
         for hour in self.hours():
             for event_type in EVENT_TYPES:
@@ -170,12 +170,12 @@ class FreshnessWatch:
         return [landed for landed in self.objects.values() if landed.readable_at is None]
 
     def lags(self) -> list[float]:
-        """Seconds from landing to readable, of each object that is."""
+        """Seconds from landing to readable, for each readable object."""
         return [landed.readable_at - landed.landed_at for landed in self.objects.values()
                 if landed.readable_at is not None]  # fmt: skip
 
     def batches(self) -> dict[tuple[str, str], list[LandedObject]]:
-        """The objects by run and hour: those that one run was the first to take."""
+        """The objects by run and hour, under the first run that read them."""
         found: defaultdict[tuple[str, str], list[LandedObject]] = defaultdict(list)
         for landed in self.objects.values():
             if landed.run_id is not None:
@@ -183,9 +183,9 @@ class FreshnessWatch:
         return found
 
     def lags_beyond(self, debounce: Debounce, requested: Mapping[str, float]) -> list[float]:
-        """Seconds from the end of the debounce, or from landing where that was later, to readable, of each object that is.
+        """Seconds from the end of the debounce (from landing if later) to readable, for each readable object.
 
-        ``requested`` says when runs were requested, by their ids: the debounce was over by then.
+        ``requested`` has the times of the runs' requests, by run id: the debounce was over by then.
         """
         found: list[float] = []
         for (run_id, _), batch in self.batches().items():

@@ -25,7 +25,7 @@ class LiveProducer:
 
     ``seconds`` is the pause between two landings; each lands an object for every event type and hour that had events.
     ``taste`` is the strength of the listeners' tastes; 0: all hear songs by popularity.
-    ``lines`` and ``objects`` count what has been landed.
+    ``lines`` and ``objects`` count what was landed.
     """
 
     def __init__(self, store: ObjectStore, *, users: int, seed: int, seconds: float, taste: float = 0.0) -> None:
@@ -47,7 +47,7 @@ class LiveProducer:
         self._pool.shutdown()
 
     def stop(self) -> None:
-        """Land what was generated until now and end; raises what made the producer fail."""
+        """Land what was generated so far and end; raises the producer's error if it failed."""
         self._stopped.set()
         if self._ended is not None:
             self._ended.result()
@@ -87,7 +87,7 @@ class LiveProducer:
 
 
 class _Slices:
-    """A sink of files, cut into slices: a folder for what came since the last one was taken."""
+    """A sink of files, cut into slices: each slice is a folder of the events since the last one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -107,7 +107,7 @@ class _Slices:
             self._files.close()
 
     def take(self) -> Path | None:
-        """The folder of the slice, complete; None when nothing came."""
+        """The folder of the complete slice; None without events."""
         if self._files is None:
             return None
         self._files.close()

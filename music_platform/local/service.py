@@ -1,10 +1,10 @@
-"""The one supervisor of processes: what the platform starts on this machine is started, watched and ended here.
+"""The one supervisor of processes: starts, watches and ends all processes of the platform on this machine.
 
-A ``Service`` runs in the background: a process group of its own with a pid file and a log, so that it outlives the command
-that started it and another command can end it. ``Foreground`` processes belong to one command: they write to its terminal, a
-Ctrl-C there reaches them as well, and none outlives the command.
+A ``Service`` runs in the background: a process group of its own with a pid file and a log, so that it outlives the command that
+started it and another command can end it. ``Foreground`` processes belong to one command: they share its terminal and its
+Ctrl-C, and none outlives the command.
 
-What a process is, and when it is healthy, its callers know. Nothing here is Superset's, Druid's or Dagster's.
+Callers know what a process is and when it is healthy. Nothing here is specific to Superset, Druid or Dagster.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from music_platform.errors import MusicPlatformError
 
 _POLL_SECONDS = 0.2
 _LOG_LINES_SHOWN = 15
-_SAME_PROCESS_SECONDS = 1.0  # a process's start is known to the hundredth, and moves with the clock
+_SAME_PROCESS_SECONDS = 1.0  # a process's start time is exact to the hundredth and moves with the clock
 _OWN_ACCORD_SECONDS = 3.0  # a terminal's Ctrl-C reaches the processes as well: a second signal would hurry them
 _PATIENCE_SECONDS = 30.0
 Progress = Callable[[str], None]
@@ -56,8 +56,7 @@ class Service:
     def process(self) -> psutil.Process | None:
         """The running process, None when there is none.
 
-        A pid alone says nothing, as the system gives it to others in time: the process must also have begun when the
-        pid file says.
+        A pid alone is no proof, as the system reuses pids: the process must also have begun at the time in the pid file.
         """
         try:
             recorded = json.loads(self._pid_file.read_text())
@@ -74,7 +73,7 @@ class Service:
     ) -> psutil.Process:
         """Start the command in a session of its own, so that it outlives this process and its terminal.
 
-        It works in ``folder``, by default its own. It gets a new log; the one before is kept beside it.
+        It works in ``folder``, by default its own. It gets a new log; the previous one is kept beside it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
@@ -123,7 +122,7 @@ class Service:
         members = [process, *process.children(recursive=True)]
         _signal_group(process.pid, signal.SIGTERM)
         alive = _not_ended(members, patience_seconds)
-        alive += _group(process.pid)  # a supervisor may have begun another process in place of one that had ended
+        alive += _group(process.pid)  # a supervisor may have replaced a process that had ended
         if alive:
             _signal_group(process.pid, signal.SIGKILL)
             alive = _not_ended(alive, patience_seconds)
@@ -157,7 +156,7 @@ class Foreground:
             time.sleep(_POLL_SECONDS)
 
     def first_to_end(self) -> tuple[str, int]:
-        """Wait until one of the processes ends by itself; gives its name and exit code."""
+        """Wait until one of the processes ends by itself; returns its name and exit code."""
         while True:
             for name, process in self._processes.items():
                 if (code := process.poll()) is not None:
@@ -165,7 +164,7 @@ class Foreground:
             time.sleep(_POLL_SECONDS)
 
     def end(self, *names: str) -> None:
-        """End the named processes, or all, at once: by themselves if they can, by SIGTERM, at last by force.
+        """End the named processes, or all, at once: first let them end themselves, then SIGTERM, at last force.
 
         From here on SIGINT and SIGTERM no longer interrupt the command: what follows is bounded.
         """
@@ -215,9 +214,9 @@ def is_port_free(port: int, host: str = "127.0.0.1") -> bool:
 
 @contextmanager
 def exclusively(folder: Path, busy: MusicPlatformError, name: str = "lock") -> Generator[TextIO]:
-    """Let one process at a time start or stop what lies in the folder; ``busy`` is raised for another.
+    """Let one process at a time start or stop the service in the folder; raises ``busy`` for another.
 
-    Gives the open file ``name``, which is the lock: it is held as long as any process has it open, and keeps its text.
+    Yields the open file ``name``, which is the lock: it is held as long as any process has it open, and keeps its text.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / name).open("a+") as lock:
@@ -229,7 +228,7 @@ def exclusively(folder: Path, busy: MusicPlatformError, name: str = "lock") -> G
 
 
 def _group(leader: int) -> list[psutil.Process]:
-    """The processes of a group that are still there."""
+    """The processes of a group that still exist."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -241,7 +240,7 @@ def _group(leader: int) -> list[psutil.Process]:
 
 
 def _not_ended(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Those that do not end in time. One that only its parent has not taken notice of has ended."""
+    """The processes that do not end in time; a zombie counts as ended."""
     deadline = time.monotonic() + seconds
     while alive := [process for process in processes if _is_alive(process)]:
         if time.monotonic() > deadline:

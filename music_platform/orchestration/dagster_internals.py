@@ -1,6 +1,6 @@
-"""What the platform takes from Dagster's private modules: the one place that a new release of Dagster can break by its imports.
+"""What the platform uses of Dagster's private modules: the only imports that a new release of Dagster can break.
 
-The releases of Dagster are pinned in pyproject.toml. A test compares what stands here with the pinned release.
+The releases of Dagster are pinned in pyproject.toml. A test compares these names with the pinned release.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The executor of runs: steps that do not depend on each other run at the same time, in threads of the run's own process.
 
-Dagster has an executor of one step at a time in the run's process, and one that starts a process for each step, which would pay
-seconds of imports, an engine and its memory for milliseconds of work. Here the steps share the process and its engine: while
-one step plans, sorts or publishes on one core, another has the others. What a step is and how it ends is Dagster's own code.
+Dagster's in-process executor runs one step at a time; its others start a process for each step, which costs seconds of
+imports, an engine and its memory for milliseconds of work. Here the steps share the process and its engine: while one step
+plans, sorts or publishes on one core, another uses the others. Dagster's own code executes each step.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class MultithreadExecutor(dg.Executor):
     """At most ``max_concurrent`` steps at once; of those that could begin, the one with the highest ``dagster/priority``.
 
     An interrupt is raised in every step that runs, as ``DagsterExecutionInterruptedError`` like Dagster's own executor does
-    it; a step that is waiting inside C code takes it when it comes back from there.
+    it; a step that is waiting inside C code gets it when that call returns.
     """
 
     def __init__(self, retries: RetryMode, max_concurrent: int) -> None:
@@ -120,7 +120,7 @@ class MultithreadExecutor(dg.Executor):
             _RunningSteps() as steps,
         ):
             yield from _capture_output(job_context, execution_plan, capture)
-            while steps.are_left or not active.is_complete:  # a hook, or what a step raised, comes after its last event
+            while steps.are_left or not active.is_complete:  # hooks and exceptions follow a step's last event
                 if active.check_for_interrupts():
                     active.mark_interrupted()
                     yield from steps.interrupt()
@@ -145,7 +145,7 @@ class MultithreadExecutor(dg.Executor):
 def _capture_output(
     job_context: PlanExecutionContext, execution_plan: ExecutionPlan, capture: ExitStack
 ) -> Iterator[dg.DagsterEvent]:
-    """From here on what the process prints is the run's log, which the steps share."""
+    """From here on the process's output goes into the run's log, which the steps share."""
     manager = job_context.instance.compute_log_manager
     log_key = manager.build_log_key_for_run(job_context.run_id, create_compute_log_file_key())
     steps = [step.key for step in execution_plan.get_steps_to_execute_in_topo_order()]
@@ -159,7 +159,7 @@ def _capture_output(
 
 @dataclass(frozen=True)
 class _Ended:
-    """A step's thread has ended; ``error`` is what it raised, which is nothing for a step that failed."""
+    """A step's thread has ended; ``error`` is an unexpected exception. A step that failed normally has none."""
 
     step_key: str
     error: BaseException | None
@@ -168,7 +168,7 @@ class _Ended:
 class _RunningSteps:
     """The steps that run, each in a thread of its own; a context that ends when the last of them has.
 
-    An error that leaves the context is an interrupt to them.
+    An error that leaves the context interrupts them.
     """
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ class _RunningSteps:
 
     @property
     def are_left(self) -> bool:
-        """Whether a step has begun and its end was not handled yet."""
+        """Whether the end of a step that began is still to be handled."""
         return bool(self._threads)
 
     def begin(self, step: StepExecutionContext) -> None:
@@ -208,7 +208,7 @@ class _RunningSteps:
         self._news.put(_Ended(step.step.key, error))
 
     def news(self) -> Iterator[dg.DagsterEvent | _Ended]:
-        """The events of the steps since the last call; waits a moment where there are none."""
+        """The steps' events since the last call; waits a moment when none is new."""
         try:
             yield self._news.get(timeout=_LOOK_SECONDS)
             while True:

@@ -1,7 +1,7 @@
-"""What Dagster's instance tells for `music-platform status`: failed partitions, sensors and schedules, daemon, runs.
+"""The state of Dagster's instance for `music-platform status`: failed partitions, sensors and schedules, daemon, runs.
 
-Read from the instance alone, so that it is true of whatever sensors and schedules the running code has; no code location is
-loaded. What of it is a problem stands in status.py.
+Read from the instance alone, so that it holds for whatever sensors and schedules the running code has; no code location is
+loaded. cli/health.py decides what is a problem.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from music_platform.tables.catalogue import made_tables
 from music_platform.tables.contract import Cadence
 
 _MOST_RUNS_SHOWN = 20
-_LIVE_SECONDS = 120.0  # the daemon's threads tell that they live every 30 s
+_LIVE_SECONDS = 120.0  # the daemon's threads send a heartbeat every 30 s
 _IN_PROGRESS = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 _QUEUED = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -64,7 +64,7 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class DaemonStatus:
-    """Dagster's daemon; ``last_heartbeat`` is None where none ever ran. ``errors`` are by daemon type."""
+    """Dagster's daemon; ``last_heartbeat`` is None if none ever ran. ``errors`` are by daemon type."""
 
     is_running: bool
     last_heartbeat: datetime | None
@@ -73,7 +73,7 @@ class DaemonStatus:
 
 @dataclass(frozen=True)
 class InstanceStatus:
-    """Everything that the instance tells. ``failed_partitions`` has, by table, keys in order; only tables with some."""
+    """The instance's state. ``failed_partitions`` has, by table, keys in order; tables without any are left out."""
 
     home: str
     failed_partitions: dict[str, list[str]]
@@ -108,7 +108,7 @@ def _existing(home: Path) -> Path:
 
 
 def instance_status(instance: dg.DagsterInstance, settings: Settings) -> InstanceStatus:
-    """The health that an instance tells."""
+    """Read the state of an instance."""
     runs: list[RunStatus] = []
     counts: list[int] = []
     for statuses in (_IN_PROGRESS, _QUEUED):

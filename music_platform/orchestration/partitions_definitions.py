@@ -30,7 +30,7 @@ def daily_partitions(start: datetime) -> dg.DailyPartitionsDefinition:
 def require_forward_range(run: dg.DagsterRun) -> None:
     """Fail a step, without a retry, in a run whose range of partitions ends before it begins.
 
-    Dagster takes such a range for one without partitions, and would let the run succeed that made nothing.
+    Dagster treats such a range as one without partitions, so the run would succeed without making anything.
     """
     first, last = (run.tags.get(tag) for tag in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG))
     if first is None or last is None:

@@ -67,8 +67,8 @@ def materialize(
     job = definitions.resolve_implicit_global_asset_job_def()
     run_id = str(uuid.uuid4())
     subject = f"run {run_id} of {describe_partitions(partitions) if partitions else ', '.join(tables)}"
-    # Dagster turns an interrupt into the end of the step and of the run, in the main thread and once it executes. Taken from
-    # here on, none breaks into what the instance records of the run before that.
+    # Dagster ends the step and the run at an interrupt, in the main thread and once the run executes. Captured from here
+    # on, an interrupt cannot break into what the instance records before that.
     with progress(run_id), capture_interrupts():
         try:
             result = job.execute_in_process(
@@ -80,7 +80,7 @@ def materialize(
                 **_partition_arguments(partitions, tags or {}),
             )
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:
-            # Between two steps, or before the first; the run would stay open for ever.
+            # Interrupted between two steps or before the first, the run would stay open for ever.
             run = instance.get_run_by_id(run_id)
             if run is not None and not run.is_finished:
                 instance.report_run_canceled(run, "Interrupted.")
@@ -93,7 +93,7 @@ def materialize(
 
 
 def warnings_of(result: dg.ExecuteInProcessResult) -> list[str]:
-    """What the checks that did not pass have found, in a run that succeeded: none of them blocks."""
+    """The findings of checks that did not pass in a run that succeeded; none of them blocks."""
     return [_describe(evaluation) for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
 
 
@@ -112,7 +112,7 @@ def _partition_arguments(partitions: Sequence[str], tags: Mapping[str, str]) -> 
 
 
 class RunSteps:
-    """The steps of a run by its events; each event is read once, the many about partitions never."""
+    """The steps of a run, from its events; each event is read once, and the many about partitions never."""
 
     def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
         self._instance = instance
@@ -124,7 +124,7 @@ class RunSteps:
         self.done: set[str] = set()
 
     def read(self) -> None:
-        """Take in what happened since the last call."""
+        """Read the events since the last call."""
         found = self._instance.get_records_for_run(
             self._run_id, cursor=self._cursor, of_type={dg.DagsterEventType.STEP_START, *_STEP_ENDS}
         )

@@ -27,9 +27,9 @@ def table_schema(contract: TableContract) -> dg.TableSchema:
 
 
 def table_lineage(contract: TableContract) -> dg.TableColumnLineage | None:
-    """The columns that each of the table's columns comes from; None for a table that is made of no other's columns.
+    """The source columns of each of the table's columns; None for a table that uses no other table's columns.
 
-    Columns of the table itself are those of the day before, of which its day is made.
+    Source columns of the table itself are those of the previous day, from which a day is made.
     """
     lineage = column_lineage().get(contract.path)
     if lineage is None:

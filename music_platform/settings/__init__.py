@@ -1,4 +1,4 @@
-"""Every setting of the platform, read once from MUSIC_PLATFORM_* environment variables; a module a subject.
+"""Every setting of the platform, read once from MUSIC_PLATFORM_* environment variables; one module per subject.
 
 Nothing else in the project reads the process environment. What is not a setting (a command's own options, a table's
 rules) does not belong here.
@@ -32,7 +32,8 @@ class Settings(
     ObjectStoreSettings, RunSettings, LandingSettings, DailyTableSettings, RecommendationSettings, HealthSettings,
     UiSettings, DruidSettings, SupersetSettings,
 ):  # fmt: skip
-    """Settings of one process; immutable once read. The subjects' classes hold the settings; here stand rules across subjects.
+    """Settings of one process; immutable once read. The subjects' classes hold the settings; this one checks rules across
+    subjects.
 
     Raises ``pydantic.ValidationError``, which names the variable and what is wrong with it.
     """
@@ -40,7 +41,7 @@ class Settings(
     @model_validator(mode="after")
     def _queue_needs_a_bucket(self) -> Self:
         if self.landing_queue_url and self.lake_location.is_local:
-            raise ValueError("landing_queue_url tells of objects in a bucket, and the lake is a local folder")
+            raise ValueError("landing_queue_url is for a lake in a bucket, and this lake is a local folder")
         return self
 
     @model_validator(mode="after")

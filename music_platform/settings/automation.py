@@ -1,4 +1,4 @@
-"""Settings of what starts runs: objects that land, and tables that daily ones are made from."""
+"""Settings of automation: runs for landed objects, and for daily tables whose inputs changed."""
 
 from pydantic import Field, SecretStr
 

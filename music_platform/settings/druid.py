@@ -1,4 +1,4 @@
-"""Settings of Druid: the one that is asked, and the local one."""
+"""Settings of Druid: the one that serves gold, and the local one."""
 
 from pathlib import Path
 
@@ -60,5 +60,5 @@ class DruidSettings(SettingsGroup):
 
     @property
     def druid_router(self) -> str:
-        """The url at which Druid is asked: of the settings' router, else of the local one."""
+        """The url for Druid's queries: of the settings' router, else of the local one."""
         return self.druid_url or self.local_druid_router

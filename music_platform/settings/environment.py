@@ -1,4 +1,4 @@
-"""The environment of this process beside the settings: that of programs which it starts, Dagster's folder, Java."""
+"""This process's environment beside the settings: the environment of programs that it starts, Dagster's folder, Java."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ def process_environment(*, without: tuple[str, ...] = (), **changes: str) -> dic
 
 
 def dagster_home() -> Path | None:
-    """The folder of Dagster's instance; None when DAGSTER_HOME names none."""
+    """The folder of Dagster's instance; None without DAGSTER_HOME."""
     home = os.environ.get("DAGSTER_HOME")
     return Path(home).expanduser() if home else None
 

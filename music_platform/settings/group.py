@@ -1,4 +1,4 @@
-"""What the subjects' classes share: how settings are read, and the types of folders and urls."""
+"""Shared by the subjects' classes: reading settings, and the types of folders and urls."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ class SettingsGroup(BaseSettings):
         env_prefix="MUSIC_PLATFORM_",
         frozen=True,
         populate_by_name=True,
-        defer_build=True,  # no subject alone is ever read, and each would cost each command a millisecond
+        defer_build=True,  # no subject is ever read alone, and each would cost every command a millisecond
     )
 
 

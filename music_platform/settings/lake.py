@@ -1,4 +1,4 @@
-"""Settings of the lake: where it lies, where it begins, how its files are cut."""
+"""Settings of the lake: its location, its first hour, the size of its files."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Settings of the object store that a lake in a bucket lies in, and what libraries are given of them.
+"""Settings of the object store of a lake in a bucket, in the forms that libraries need.
 
-The endpoint and, with an access key, the credentials are those of the settings alone, whatever AWS_* variables a shell has.
+The endpoint and, with an access key, the credentials come from the settings alone; AWS_* variables of a shell are ignored.
 """
 
 import os
@@ -15,7 +15,7 @@ from music_platform.settings.lake import LakeSettings
 
 _S3_ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"  # goes before the other two, and concerns S3 alone
 _ENDPOINT_VARIABLES = (_S3_ENDPOINT_VARIABLE, "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-# As obstore takes them, the first that is set.
+# In obstore's order; the first one set applies.
 _CREDENTIAL_SOURCES = {
     "AWS_ACCESS_KEY_ID": "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE": "the web identity of AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -41,10 +41,9 @@ class ObjectStoreSettings(LakeSettings):
     def export_engine_environment(self) -> None:
         """Set the AWS_* variables of this process to a lake on S3, and how much Sail logs.
 
-        The engine inside this process takes them from nowhere else. With an access key, no credentials that the process
-        was started with stay.
+        The engine inside this process reads them only there. With an access key, credentials of the starting shell are removed.
         """
-        os.environ.setdefault("RUST_LOG", "error")  # it tells of every start and end of its server otherwise
+        os.environ.setdefault("RUST_LOG", "error")  # otherwise it logs every start and end of its server
         if self.lake_location.is_local:
             return
         environment = {
@@ -81,7 +80,7 @@ class ObjectStoreSettings(LakeSettings):
 
     @property
     def s3_credentials_source(self) -> str:
-        """Where the credentials of a lake on S3 come from, in the order in which they count; never what they are."""
+        """The sources of a lake's credentials on S3, in order of precedence; never their values."""
         if self.s3_access_key_id:
             return "MUSIC_PLATFORM_S3_ACCESS_KEY_ID"
         for variable, source in _CREDENTIAL_SOURCES.items():
@@ -91,13 +90,13 @@ class ObjectStoreSettings(LakeSettings):
 
     @property
     def s3_endpoint_url(self) -> str:
-        """The endpoint, also that of AWS, so that none in the environment takes its place."""
+        """The endpoint, even AWS's own, so that none in the environment replaces it."""
         return self.s3_endpoint or f"https://s3.{self.s3_region}.amazonaws.com"
 
 
 @contextmanager
 def without_foreign_s3_endpoint(endpoint: str) -> Generator[None]:
-    """Hide a shell's AWS_ENDPOINT_URL_S3 while a store is opened: obstore heeds it above the endpoint that it is given."""
+    """Hide a shell's AWS_ENDPOINT_URL_S3 while a store is opened: obstore prefers it to the given endpoint."""
     with _ENVIRONMENT_LOCK:
         found = os.environ.get(_S3_ENDPOINT_VARIABLE)
         if found is None or found == endpoint:

@@ -1,4 +1,4 @@
-"""Settings of what watches the platform and keeps it tidy, and of who may open Dagster's UI."""
+"""Settings of monitoring and housekeeping, and of who may open Dagster's UI."""
 
 from pydantic import Field, SecretStr, field_validator
 

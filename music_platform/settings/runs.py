@@ -1,4 +1,4 @@
-"""Settings of runs: the engine, how much it holds, and how many steps run at once."""
+"""Settings of runs: the engine, its batch size, and the number of concurrent steps."""
 
 from typing import Literal
 
@@ -30,5 +30,5 @@ class RunSettings(SettingsGroup):
 
     @property
     def batch_rows_of_a_step(self) -> int:
-        """Each step's share of ``batch_rows``, as if all that may run at once did."""
+        """Each step's share of ``batch_rows``, assuming that the maximum number of steps runs at once."""
         return max(self.batch_rows // self.steps_at_once, 1)

@@ -48,5 +48,5 @@ class SupersetSettings(SettingsGroup):
 
     @property
     def superset_admin_password_file(self) -> Path:
-        """The file of the local Superset's administrator, which counts where the settings hold no password."""
+        """The file with the local Superset's administrator password, used if the settings hold none."""
         return Path(self.superset_home) / "admin_password"

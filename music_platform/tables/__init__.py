@@ -1,1 +1,1 @@
-"""Every table: its contract (columns, types, units, rules) and the transform that makes it. No input or output."""
+"""Every table: its contract (columns, types, units, rules) and the transform that makes it. No I/O."""

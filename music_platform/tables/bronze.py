@@ -1,4 +1,4 @@
-"""The bronze tables, one an event type: every landed line as one row. The transform stands in transforms/bronze.py."""
+"""The bronze tables, one per event type: every landed line is one row. transforms/bronze.py makes them."""
 
 from __future__ import annotations
 

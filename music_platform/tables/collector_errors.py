@@ -1,6 +1,6 @@
-"""quarantine/collector_errors: the records that the collector could not file, with the platform's own word on why.
+"""quarantine/collector_errors: the records that the collector could not file, with the platform's own reason.
 
-Contract and rules only; how a record is judged stands in music_platform.landing.error_records.
+Contract and rules only; music_platform.landing.error_records judges the records.
 """
 
 from music_platform.tables.columns import LINEAGE_COLUMNS, text_column, time_column

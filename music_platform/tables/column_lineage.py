@@ -1,6 +1,6 @@
-"""The column lineage of the tables, as it was last derived from the transforms (music_platform.tables.lineage) and written down.
+"""The column lineage of the tables, read from the file that music_platform.tables.lineage last derived from the transforms.
 
-It lies in a file so that definitions load without an engine; a test fails when a transform no longer agrees with it.
+With the file, definitions load without an engine; a test fails if a transform no longer agrees with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FILE = Path(__file__).with_name("column_lineage.json")
 
 @lru_cache(maxsize=1)
 def column_lineage() -> dict[str, TableLineage]:
-    """By the table's path: silver, quarantine and gold; what lies before is made of no table's columns."""
+    """By the table's path: silver, quarantine and gold; earlier layers are made of no table's columns."""
     plain = json.loads(FILE.read_text(encoding="utf-8"))
     return {
         table: {column: [_parse_source(source) for source in sources] for column, sources in columns.items()}

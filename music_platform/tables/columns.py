@@ -17,7 +17,7 @@ def key_column(name: str, description: str, *, personal: Personal) -> Column:
 
 
 def count_column(name: str, description: str) -> Column:
-    """A number of something, never negative. How many says nothing of who."""
+    """A count, never negative. A count is not personal."""
     return Column(name=name, type=ColumnType.LONG, description=description, minimum=0, personal=Personal.NONE)
 
 
@@ -31,7 +31,7 @@ def time_column(name: str, description: str, *, personal: Personal, nullable: bo
 def text_column(
     name: str, description: str, *, personal: Personal, nullable: bool = False, allowed: tuple[str, ...] = ()
 ) -> Column:
-    """A text: one of those that are allowed, or of any content where none is named."""
+    """A text: one of the allowed ones, or any text if none is named."""
     return Column(
         name=name,
         type=ColumnType.STRING,

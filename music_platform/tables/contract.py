@@ -1,7 +1,7 @@
 """What a contract is: the columns and rules of one table, independent of any engine.
 
-The tables themselves stand in the sibling modules; what is generated from contracts (Spark and Arrow schemas, Dagster
-metadata, the data dictionary) stands in schemas.py and dictionary.py.
+The sibling modules hold the tables; schemas.py and dictionary.py generate Spark and Arrow schemas, Dagster metadata and the
+data dictionary from contracts.
 """
 
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ class ColumnType(StrEnum):
 
 
 class Personal(StrEnum):
-    """What the values of a column say of a listener. There is no default: whoever adds a column decides."""
+    """What the values of a column reveal about a listener. There is no default: whoever adds a column decides."""
 
     DIRECT = "direct"
     """They name the listener, or are a line or part of one as it came in, which can hold whatever the line holds."""
@@ -73,9 +73,9 @@ class Personal(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column. Null is governed by ``nullable`` alone; everything else binds values that are present.
+    """One column. ``nullable`` alone decides about null; everything else applies to present values.
 
-    ``is_not_blank``: a text shows something (``VISIBLE_CHARACTER``). ``max_length`` counts characters.
+    ``is_not_blank``: a text has a visible character (``VISIBLE_CHARACTER``). ``max_length`` counts characters.
     """
 
     name: str
@@ -106,7 +106,7 @@ class TableContract:
     """The promise that a table makes to its readers.
 
     ``partition_column`` is the timestamp whose hour (or day) is the row's partition. ``sort_columns`` order the rows of
-    a file; empty keeps the order in which they come. ``unique_columns`` identify a row within its partition.
+    a file; if empty, their order stays as it is. ``unique_columns`` identify a row within its partition.
     """
 
     layer: Layer

@@ -1,6 +1,6 @@
-"""What a gold table is: its contract, what it is made from, the transform that makes it, and what must add up.
+"""The parts of a gold table: contract, inputs, transform and reconciliations.
 
-The tables themselves stand in gold/, one module each; how they are run stands in orchestration/assets/gold.py.
+gold/ holds the tables, one module each; orchestration/assets/gold.py runs them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from music_platform.tables.silver import SILVER
 
 @dataclass(frozen=True)
 class PublishedPartition:
-    """What is known of a published partition by its manifest: its rows, its bytes, and when it was published.
+    """A published partition as its manifest describes it: rows, bytes, and the time of publishing.
 
-    ``rows_by_rule`` are the rows of a quarantine partition by the rule that they broke first, the most rows first; of other
-    layers, and of no rows, it is empty.
+    ``rows_by_rule`` counts a quarantine partition's rows by the first rule that they broke, the most rows first; it is empty
+    for other layers and without rows.
     """
 
     contract: TableContract
@@ -35,11 +35,11 @@ class PublishedPartition:
 
 @dataclass(frozen=True)
 class Frames:
-    """What a transform gets: its inputs' rows, of the partitions that are made and of the days around them.
+    """The arguments of a transform: its inputs' rows, of the requested partitions and of the days around them.
 
-    A table that reads manifests gets what was ``published`` of its inputs instead. ``previous`` is the table's own day before;
-    None for tables that do not carry forward, and at the beginning of history. ``read_catalogue`` gives the song catalogue of
-    the settings in transforms/catalogue_seed.py's columns; None without one.
+    A table that reads manifests gets the ``published`` partitions of its inputs instead. ``previous`` is the table's own day
+    before; None for tables that do not carry forward, and at the beginning of history. ``read_catalogue`` gives the song
+    catalogue of the settings in transforms/catalogue_seed.py's columns; None without one.
     """
 
     inputs: Mapping[str, DataFrame]
@@ -59,7 +59,7 @@ class Frames:
 
     @property
     def day(self) -> str:
-        """The one day that is made, of a table that carries forward."""
+        """The one requested day of a table that carries forward."""
         [day] = self.partitions
         return day
 
@@ -68,10 +68,10 @@ class Frames:
 class GoldTable:
     """A table of gold, in the module of its name.
 
-    ``version`` is raised when the same input comes to give other rows. ``is_row_by_row`` where each row is made of one row of
-    the one input, and lies in the same partition. ``reconciliations`` become blocking checks, beside the contract's.
-    ``reads_manifests`` where it is made from what the manifests of its inputs say, not from their rows: it then describes the
-    pipeline, and is another one after each rebuild. ``is_made_only_to_be_served`` where nobody but Druid reads it.
+    ``version`` is raised when the same input gives other rows than before. ``is_row_by_row``: each row is made from one row of
+    the only input, in the same partition. ``reconciliations`` become blocking checks, beside the contract's.
+    ``reads_manifests``: it is made from its inputs' manifests, not from their rows; it then describes the pipeline and changes
+    with each rebuild. ``is_made_only_to_be_served``: only Druid reads it.
     """
 
     contract: TableContract

@@ -1,7 +1,7 @@
 """What aggregates of plays measure: plays, listeners, seconds and skips.
 
-Seconds are summed as whole microseconds: sums of whole numbers are the same in whatever order an engine adds them, so that a
-rebuild, the other engine and the totals carried forward agree to the last digit.
+Seconds are summed as whole microseconds: such sums do not depend on the order of addition, so that a rebuild, the other engine
+and the totals carried forward agree to the last digit.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LISTENERS_AMONG_PLAYS = Rule(
 def listening(plays: DataFrame, *by: str) -> DataFrame:
     """Plays, listeners, seconds and skips of fact_plays by these columns: texts, dates and numbers.
 
-    The embedded engine groups by a timestamp beside another column at twice the cost.
+    Grouping by a timestamp beside another column costs the embedded engine twice as much.
     """
     sums = plays.groupBy(*by).agg(
         F.count(F.lit(1)).alias("plays"),

@@ -1,7 +1,7 @@
-"""What a table is that is computed around the model of the recommendations, instead of by a transform of frames.
+"""The parts of a table that the recommendations' model computes, instead of a transform of frames.
 
-The tables themselves stand in recommendations/, one module each; how they are computed stands in
-music_platform/recommendation, how they are run in orchestration/assets/recommendations.py.
+recommendations/ holds the tables, one module each; music_platform/recommendation computes them,
+orchestration/assets/recommendations.py runs them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from music_platform.tables.reconciliations import Input, Reconciliation
 class ModelTable:
     """A daily table that is computed in one process, whatever the engine is.
 
-    ``lineage`` says which columns each column comes from: no plan of an engine tells it. ``version`` is raised when
-    the same input comes to give other rows. ``carries_forward``: a day is made of the table's own day before as well.
+    ``lineage`` names the source columns of each column, since no engine's plan shows them. ``version`` is raised when the same
+    input gives other rows than before. ``carries_forward``: a day is made of the table's own day before as well.
     """
 
     contract: TableContract

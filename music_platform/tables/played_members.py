@@ -1,4 +1,4 @@
-"""What dim_songs and dim_artists share: their plays so far, and what only the song catalogue knows."""
+"""Shared by dim_songs and dim_artists: their plays so far, and the columns that only the song catalogue fills."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def plays_of_events() -> list[SparkColumn]:
 def with_earlier_plays(
     today: DataFrame, previous: DataFrame | None, natural_key: Sequence[str], attributes: Sequence[str]
 ) -> DataFrame:
-    """The day's plays by natural key, added to those of the days before; of an attribute the smallest value."""
+    """The day's plays by natural key, added to those of the days before; each attribute takes its smallest value."""
     names = (*natural_key, *attributes, "first_played_at", "last_played_at", "plays")
     plays = today.select(*names)
     if previous is None:
@@ -76,7 +76,7 @@ def with_earlier_plays(
 
 
 def outside_catalogue(played: DataFrame, contract: TableContract) -> DataFrame:
-    """Played members where there is no catalogue: null in what it alone would tell."""
+    """Played members without a catalogue: null in the columns that only it fills."""
     untold = {
         column.name: F.lit(None).cast(str(column.type)) for column in contract.columns if column.name in _FROM_CATALOGUE
     }

@@ -1,4 +1,4 @@
-"""The quarantine tables, one an event type: rows that broke a rule of silver. The transform stands in transforms/silver.py."""
+"""The quarantine tables, one per event type: rows that broke a rule of silver. transforms/silver.py makes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of the songs and artists that lead a day: their contract, ranks and checks."""
+"""The tables of a day's leading songs and artists: their contract, ranks and checks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Numbers of a table's partitions that must agree with those of others, and the forms of it that several tables share.
+"""Reconciliations: numbers of a table's partitions that must agree with those of others; and the kinds that several tables
+share.
 
-A reconciliation compares two numbers of each partition that were reached in different ways.
+A reconciliation compares two numbers of each partition that were computed in different ways.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Numbers = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Input:
-    """A table that another is made from. A daily table reads its day of it, and so many days around."""
+    """An input of another table. A daily table reads the same day of it, and so many days around."""
 
     contract: TableContract
     days_before: int = 0
@@ -56,9 +57,9 @@ class Stored:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """``expected`` and ``found`` must agree in each partition; both are given the table and the ``others``.
+    """``expected`` and ``found`` must agree in each partition; both receive the table and the ``others``.
 
-    Where they do not, what is downstream is held back, unless ``is_blocking`` says that a warning is enough.
+    If they do not, downstream tables are not made, unless ``is_blocking`` is false, which only warns.
     """
 
     name: str
@@ -88,7 +89,7 @@ def by_day(frame: DataFrame, moment: str, number: SparkColumn) -> Numbers:
     return {row["day"]: row["number"] or 0 for row in made.to_pylist()}
 
 
-def nothing(stored: Stored) -> Numbers:  # noqa: ARG001 (every expectation is given what is stored)
+def nothing(stored: Stored) -> Numbers:  # noqa: ARG001 (every expectation receives what is stored)
     return {}
 
 

@@ -34,8 +34,8 @@ def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
 
 
 def spark_schema(columns: Iterable[Column]) -> StructType:
-    """The same as Spark's. Not as DDL text, which PySpark would send to the engine to be parsed, each time."""
-    from pyspark.sql.pandas.types import from_arrow_schema  # Arrow's schemas are asked for where no Spark is
+    """The same as Spark's schema; not as DDL text, which PySpark would send to the engine for parsing each time."""
+    from pyspark.sql.pandas.types import from_arrow_schema  # Arrow's schemas are needed where Spark is not installed
 
     return from_arrow_schema(arrow_schema(columns))
 
@@ -46,7 +46,7 @@ def describe_column(column: Column) -> str:
 
 
 def other_constraints(column: Column) -> list[str]:
-    """What binds the column's values beside type and nullability, in words."""
+    """The constraints on the column's values beside type and nullability, in words."""
     constraints = []
     if column.allowed:
         constraints.append(f"one of {', '.join(str(value) for value in column.allowed)}")

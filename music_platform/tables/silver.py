@@ -1,4 +1,4 @@
-"""The silver tables, one an event type: the good rows, typed, each event once. The transform stands in transforms/silver.py."""
+"""The silver tables, one per event type: the valid rows, typed, each event once. transforms/silver.py makes them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Daily snapshots of the dimensions: their place columns, the unknown member, and the columns of a day.
 
 The unknown member, whose key is all zeros, is a row of its own wherever a fact or another dimension can lack the real one: its
-texts read `Unknown`, its numbers are null.
+texts are `Unknown`, its numbers null.
 """
 
 from __future__ import annotations
@@ -58,5 +58,5 @@ def start_of(day: str) -> SparkColumn:
 
 
 def _literal(value: bool | int | datetime) -> SparkColumn:
-    # A timestamp by its number: as a text it would depend on time zones.
+    # A timestamp as its number: its text would depend on the time zone.
     return F.timestamp_seconds(F.lit(int(value.timestamp()))) if isinstance(value, datetime) else F.lit(value)

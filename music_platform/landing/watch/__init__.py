@@ -1,1 +1,1 @@
-"""Which hours the landed objects belong to, and which of them are to run: the pure part of the landing sensor."""
+"""The pure part of the landing sensor: which hours the landed objects belong to, and which of these need a run."""

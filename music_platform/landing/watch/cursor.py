@@ -1,4 +1,4 @@
-"""The landing sensor's memory between two ticks, and its compact, versioned JSON. What it is used for: landing_plan.py."""
+"""The landing sensor's cursor between two ticks, and its compact, versioned JSON. plan.py uses it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class OpenRequest:
-    """A request whose run was not seen to end, with the hours of its run, which follow each other."""
+    """A request whose run has not ended yet, with the consecutive hours of its run."""
 
     run_key: str
     hours: tuple[str, ...]
@@ -34,7 +34,7 @@ class OpenRequest:
 
 @dataclass(frozen=True)
 class FailedHour:
-    """An hour whose last run failed: how many runs in a row have, when the last was seen, and whether it is left at that."""
+    """An hour whose last run failed: how many runs in a row did, when the last was seen, and whether it is given up."""
 
     attempts: int
     failed_at: float
@@ -80,7 +80,7 @@ class LandingCursor:
 
     @classmethod
     def from_json(cls, text: str) -> LandingCursor:
-        """Raises ``ValueError`` that says why the text is no cursor of this version."""
+        """Parse a cursor; ``ValueError`` says why the text is no cursor of this version."""
         try:
             content: dict[str, Any] = json.loads(text)
             if content["version"] != _FORMAT_VERSION:
@@ -103,6 +103,6 @@ class LandingCursor:
 
     @classmethod
     def begin(cls, last_run_key: str | None) -> LandingCursor:
-        """A new memory, which goes on counting where the last request's key stood: no later key may equal an old one."""
+        """A new cursor that continues the old one's count of requests: no later key may equal an old one."""
         last = (last_run_key or "").rpartition(" ")[2]
         return cls(sequence=int(last) if last.isdecimal() else 0)

@@ -1,6 +1,6 @@
-"""What has landed of an hour, in short: a digest of the listing for each kind of object, and figures to report.
+"""A summary of an hour's landed objects: a digest of the listing for each kind of object, and figures to report.
 
-Listing stands here, by the hour and by the day, within a time budget. What follows from it is decided in landing_plan.py.
+Lists by the hour and by the day, within a time budget. plan.py decides what follows from it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class LandedHour:
     def content(self) -> str:
         """The digests of all kinds in their order; two hours' contents are equal if their objects are.
 
-        That of the collector's errors, which few hours have, stands there only with them.
+        The digest of the collector's errors, which few hours have, is left out if there are none.
         """
         *of_events, of_errors = (self.by_kind.get(kind, LandedObjects()).digest for kind in LANDED_KINDS)
         return "".join(of_events if of_errors == _NO_DIGEST else [*of_events, of_errors])
@@ -88,7 +88,7 @@ def kinds_that_differ(before: str, after: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Listing:
-    """Hours as they were found, and what the time budget left out: single hours, or the day to go on with."""
+    """The listed hours, and what was left out for lack of time: single hours, or the day to continue with."""
 
     hours: dict[str, LandedHour] = field(default_factory=dict)
     unlisted: list[str] = field(default_factory=list)
@@ -110,8 +110,8 @@ def list_days(
 ) -> Listing:
     """All hours of the days, with one listing for each day and kind.
 
-    The day ``always`` comes first; the others take turns from ``resume_day`` on until the budget is spent. The first few
-    are listed whatever they take, so that every call gets on.
+    The day ``always`` comes first; the others take turns from ``resume_day`` on until the budget is spent. The first few are
+    always listed, so that every call makes progress.
     """
     started = clock()
     others = [day for day in days if day != always]
@@ -146,7 +146,7 @@ def days_between(first: datetime, last: datetime) -> list[str]:
 
 
 def _list(lake: Lake, groups: Sequence[Sequence[str]]) -> dict[str, LandedHour]:
-    """The hours of each group, which costs one request to list for each kind, several at once."""
+    """The hours of each group; a group costs one request for each kind, several at once."""
     requests = [(kind, group) for group in groups for kind in LANDED_KINDS]
 
     def request(asked: tuple[str, Sequence[str]]) -> dict[str, LandedObjects]:

@@ -1,4 +1,4 @@
-"""Notifications of an object store: which hours of landing changed. Each store's own stand in a module beside this one."""
+"""Notifications of an object store: which hours of landing changed. Each kind of store has its own module beside this one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOST_SHOWN = 5
 
 @dataclass
 class Notified:
-    """What a batch of messages said: hours of landing, the number of messages, and what in them was not understood."""
+    """The content of a batch of messages: hours of landing, the number of messages, and those that were not understood."""
 
     hours: set[str] = field(default_factory=set)
     messages: int = 0
@@ -18,14 +18,14 @@ class Notified:
 
 
 class Notifications(Protocol):
-    """What a tick asks for. A batch is one tick's reading; it stays unread in the queue until it is confirmed."""
+    """What a tick uses. A batch is what one tick read; its messages stay in the queue until it is confirmed."""
 
     def receive(self, batch: str, *, budget_seconds: float) -> Notified:
-        """What is waiting, bounded in messages and seconds. Raises ``MusicPlatformError`` where that cannot be read."""
+        """Read the waiting messages, bounded in number and seconds. Raises ``MusicPlatformError`` if they cannot be read."""
         ...
 
     def confirm(self, batch: str) -> None:
-        """Take the batch's messages out of the queue: what they said is recorded."""
+        """Delete the batch's messages from the queue, since their content is recorded."""
         ...
 
 

@@ -1,6 +1,6 @@
-"""What the landing sensor does with what it sees: pure decisions from memory, listing, clock and the state of runs.
+"""The landing sensor's decisions: pure functions of cursor, listing, clock and the state of runs.
 
-Nothing here lists, asks Dagster or reads the clock. How requests become runs stands in landing_requests.py.
+Nothing here lists, asks Dagster or reads the clock. landing_requests.py turns requests into runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LONGEST_CLOCK_ERROR = timedelta(days=2)
 
 
 class RunState(Enum):
-    """Of the newest run of a request."""
+    """The state of a request's newest run."""
 
     IN_PROGRESS = auto()  # or queued, or about to be retried by Dagster
     SUCCEEDED = auto()
@@ -47,16 +47,16 @@ class Rules:
     range_hours: int
 
     def window_start(self, now: datetime) -> datetime:
-        """The first hour that is looked at: whole days, and not before there are partitions."""
+        """The first hour of the window: whole days, not before the first partition."""
         day = (now - timedelta(hours=self.window_hours)).replace(hour=0, minute=0, second=0, microsecond=0)
         return max(day, self.first_hour)
 
 
 @dataclass(frozen=True)
 class Request:
-    """A run to be requested: its hours follow each other. ``changed`` names the kinds that differ, hour by hour.
+    """A run to request, of consecutive hours. ``changed`` names the kinds that differ, hour by hour.
 
-    ``is_current`` when the hour that is still filling is among them: that one does not wait behind a backlog.
+    ``is_current`` if the unfinished hour is among them: it does not wait behind a backlog.
     """
 
     run_key: str
@@ -67,9 +67,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a tick decided: requests, and the memory that goes with exactly these requests.
+    """What a tick decided: requests, and the cursor that belongs to exactly these requests.
 
-    ``future`` are hours with objects that have not begun, ``before_start`` those before the first partition.
+    ``future`` are hours with objects that have not begun yet, ``before_start`` those before the first partition.
     """
 
     cursor: LandingCursor
@@ -90,8 +90,8 @@ def plan(
 ) -> Plan:
     """Decide one tick.
 
-    ``listed`` are hours as they are found now. ``unlisted`` are hours known to have changed that are still to be listed.
-    ``remade`` are failed hours that somebody else has materialized since.
+    ``listed`` are the hours as listed now. ``unlisted`` are changed hours that are still to be listed. ``remade`` are failed
+    hours that another run materialized since.
     """
     moment = round(now.timestamp(), 1)
     window = _Window(rules.window_start(now), now, rules.first_hour)
@@ -110,7 +110,7 @@ def plan(
         and (_is_quiet(waiting[hour], partitions[hour], moment, rules) or _is_gap(hour, handled, partitions))
     ]
     retried = [hour for hour in failed if hour not in busy | waiting.keys() and _is_retried(failed[hour], moment)]
-    # A range that failed is tried again hour by hour, so that one bad hour keeps no other from its run.
+    # A failed range is tried again hour by hour, so that one bad hour does not block the others.
     groups = [*_ranges_of_ready(ready, window, rules.range_hours), *([hour] for hour in sorted(retried))]
     requests: list[Request] = []
     for hours in _affordable(groups, MOST_OPEN_REQUESTS - len(open_requests)):
@@ -159,14 +159,14 @@ class _Window:
         return key_of_hour(self.first_hour) <= hour <= self.current_key
 
     def is_remembered(self, hour: str) -> bool:
-        """A clock that was ahead for a while makes the sensor forget nothing."""
+        """A clock that is ahead for a while must not make the sensor forget anything."""
         return self.first_key <= hour <= key_of_hour(self.now + _LONGEST_CLOCK_ERROR)
 
 
 def _settle(
     cursor: LandingCursor, moment: float, run_state: Callable[[str], RunState], remade: Collection[str]
 ) -> tuple[list[OpenRequest], dict[str, FailedHour]]:
-    """The requests that are still open, and the hours that failed, by what became of the runs."""
+    """The requests that are still open and the hours that failed, from the state of the runs."""
     still_open: list[OpenRequest] = []
     failed = {hour: failure for hour, failure in cursor.failed.items() if hour not in remade}
     for request in cursor.open:
@@ -191,7 +191,7 @@ def _wait(
     window: _Window,
     moment: float,
 ) -> dict[str, Waiting]:
-    """The hours that differ from what was handled, each with how long it has been as it is."""
+    """The hours that differ from what was handled, each with the time of its last change."""
     gaps = _gaps(handled, listed, window)
     waiting = dict(before)
     for hour, landed in listed.items():
@@ -210,7 +210,7 @@ def _wait(
 
 
 def _first_change(landed: LandedHour, moment: float) -> float:
-    """Since when an hour has been changed that is first seen to be: by the store's clock, unless that is ahead."""
+    """When a newly changed hour was last changed: by the store's clock, unless that is ahead."""
     return landed.newest if landed.newest is not None and landed.newest <= moment else moment
 
 
@@ -229,8 +229,8 @@ def _is_gap(hour: str, handled: Mapping[str, str], listed: Mapping[str, LandedHo
 
 
 def _is_quiet(waiting: Waiting, landed: LandedHour, moment: float, rules: Rules) -> bool:
-    """Whether nothing has come for a while, or something for so long that the hour is run all the same."""
-    # The store's clock tells of a quiet that began before the sensor looked. Where it is ahead, it tells nothing.
+    """Whether no object arrived for a while, or objects kept arriving for so long that the hour runs anyway."""
+    # The store's clock shows a quiet time that began before the sensor looked, unless that clock is ahead.
     written = landed.newest if landed.newest is not None and landed.newest <= moment else waiting.unchanged_since
     quiet_since = min(waiting.unchanged_since, written)
     return moment - quiet_since >= rules.quiet_seconds or moment - waiting.changed_since >= rules.longest_wait_seconds
@@ -242,14 +242,14 @@ def _is_retried(failure: FailedHour, moment: float) -> bool:
 
 
 def _ranges_of_ready(ready: Collection[str], window: _Window, most_hours: int) -> list[list[str]]:
-    """The ready hours as ranges; of a backlog the current hour comes first, alone."""
+    """The ready hours as ranges; with a backlog the current hour is first and alone."""
     if window.current_key not in ready or len(ready) < _LEAST_BACKLOG_HOURS:
         return _ranges(ready, most_hours)
     return [[window.current_key], *_ranges([hour for hour in ready if hour != window.current_key], most_hours)]
 
 
 def _ranges(hours: Collection[str], most_hours: int) -> list[list[str]]:
-    """Hours as ranges without gaps; gaps are not filled, for an hour that did not change may cost a minute, a run seconds."""
+    """Hours as ranges without gaps. Gaps are not filled: an unchanged hour may cost a minute, another run only seconds."""
     return [group[start : start + most_hours] for group in contiguous_ranges(hours)
             for start in range(0, len(group), most_hours)]  # fmt: skip
 
@@ -267,8 +267,8 @@ def _affordable(groups: list[list[str]], most: int) -> list[list[str]]:
 def _run_key(contents: Mapping[str, str], sequence: int) -> str:
     """Hours, a digest of what they hold, and the request's number.
 
-    A repetition of the same tick gives the same key, which Dagster drops. The number sets apart a later request of the same
-    content: an hour may come back to what it held before, and a run that failed is requested again.
+    Repeating a tick gives the same key, which Dagster drops. The number distinguishes a later request of the same content: an
+    hour may return to its earlier content, and a failed run is requested again.
     """
     hours = list(contents)
     digest = hashlib.blake2b("".join(contents.values()).encode(), digest_size=8).hexdigest()
@@ -276,14 +276,14 @@ def _run_key(contents: Mapping[str, str], sequence: int) -> str:
 
 
 def _within_bounds(handled: dict[str, str], kept: Collection[str], window: _Window) -> dict[str, str]:
-    """Of the hours beyond the window only the last: enough to know a notification that comes twice."""
+    """Keeps only the last hours beyond the window: enough to recognise a repeated notification."""
     beyond = [hour for hour in handled if not window.is_remembered(hour) and hour not in kept]
     forgotten = set(beyond[: max(len(beyond) - MOST_KEPT_BEYOND_WINDOW, 0)])
     return {hour: content for hour, content in handled.items() if hour not in forgotten}
 
 
 def _held(listed: Mapping[str, LandedHour], handled: Mapping[str, str], window: _Window) -> tuple[list[str], list[str]]:
-    """Hours with objects that are not handled because they have not begun, and because they are before all partitions."""
+    """Hours with unhandled objects: (in the future, before the first partition)."""
     strange = sorted(hour for hour, landed in listed.items()
                      if landed.objects and not window.is_partition(hour) and landed.content != handled.get(hour))  # fmt: skip
     return [hour for hour in strange if hour > window.current_key], [

@@ -1,7 +1,7 @@
 """The bucket's event notifications, read from an SQS queue: which hours of landing changed.
 
-A message is deleted when the tick after it sees the sensor's cursor that holds its hours: not before they are recorded, and
-not later. What a message says beyond the hour is not used; the hour is listed.
+A message is deleted by the next tick, once the sensor's cursor holds its hours: only then are they recorded. Only the hour of a
+message is used; the hour itself is listed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from music_platform.settings import Settings
 
 _MESSAGES_A_REQUEST = 10  # SQS gives and takes no more
 _MOST_MESSAGES_A_TICK = 2_000
-_VISIBILITY_SECONDS = 300  # many ticks: after it, what was not deleted comes again
+_VISIBILITY_SECONDS = 300  # many ticks; messages not deleted by then are delivered again
 
 
 class QueueUnreachableError(MusicPlatformError):
@@ -34,9 +34,9 @@ class QueueUnreachableError(MusicPlatformError):
 
 @dataclass
 class SqsNotifications:
-    """The queue that the settings name. Keeps the receipts of a batch in memory from one tick to the next.
+    """The queue of the settings. Keeps the receipts of a batch in memory from one tick to the next.
 
-    Where they are lost with the process, the messages come again after their visibility timeout, and their hours are
+    If they are lost with the process, the messages are delivered again after their visibility timeout, and their hours are
     found unchanged.
     """
 
@@ -45,7 +45,7 @@ class SqsNotifications:
     _receipts: dict[str, list[str]] = field(default_factory=dict)
 
     def receive(self, batch: str, *, budget_seconds: float) -> Notified:
-        """Read what is in the queue, bounded in messages and seconds; the batch's name is for ``confirm``.
+        """Read the queue, bounded in messages and seconds; the batch's name is for ``confirm``.
 
         Raises ``QueueUnreachableError`` when the queue cannot be read.
         """
@@ -64,13 +64,13 @@ class SqsNotifications:
         return notified
 
     def confirm(self, batch: str) -> None:
-        """Delete the messages of the batch that the cursor holds; receipts of any other are forgotten with it."""
+        """Delete the messages of the batch that the cursor holds; forget the receipts of all other batches."""
         receipts = self._receipts.pop(batch, [])
         self._receipts.clear()
         for start in range(0, len(receipts), _MESSAGES_A_REQUEST):
             entries = [{"Id": str(number), "ReceiptHandle": receipt}
                        for number, receipt in enumerate(receipts[start : start + _MESSAGES_A_REQUEST])]  # fmt: skip
-            # What is not deleted comes again and changes nothing.
+            # A message that is not deleted is delivered again and changes nothing.
             self._request("delete from", lambda entries=entries: self._client.delete_message_batch(
                 QueueUrl=self.settings.landing_queue_url, Entries=entries))  # fmt: skip
 
@@ -134,11 +134,11 @@ def _hour_of(key: str) -> datetime | None:
 
 
 def _keys_of(message: Any, bucket: str) -> Iterator[str]:
-    """The keys of this bucket that a message names; those of S3's test message are none.
+    """The keys of this bucket that a message names; S3's test message names none.
 
     Raises ``KeyError``, ``TypeError``, ``AttributeError`` or ``ValueError`` for what is no notification of S3.
     """
-    if message.get("Type") == "Notification" and "Message" in message:  # S3 told SNS, and SNS told the queue
+    if message.get("Type") == "Notification" and "Message" in message:  # from S3 through SNS
         message = json.loads(message["Message"])
     if message.get("Event") == "s3:TestEvent":
         return

@@ -1,1 +1,1 @@
-"""A real Druid on one machine: its jars, Java, configuration and processes. serving/druid/ asks it."""
+"""A real Druid on one machine: its jars, Java, configuration and processes. serving/druid/ is its client."""

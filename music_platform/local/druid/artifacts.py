@@ -1,6 +1,6 @@
 """The jars of the local Druid: the lock file, and a cache that is filled from a Maven repository.
 
-A jar is in the cache under its own name only once its checksum was verified. What is done with the jars does not belong here.
+A jar gets its own name in the cache only after its checksum was verified. Using the jars does not belong here.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def read_lock(file: Path) -> list[LockedJar]:
 def bring_jars(
     jars: Sequence[LockedJar], cache: Path, repository: str, progress: Callable[[int, int], None] = lambda *_: None
 ) -> dict[LockedJar, Path]:
-    """Where each jar is in the cache, once all are there; those that lack are downloaded in parallel.
+    """The path of each jar in the cache; missing jars are downloaded in parallel first.
 
-    ``progress`` is called with the bytes that are there and the bytes of all jars. What was downloaded stays, also when this
-    fails: the next call goes on from there. Raises ``LocalDruidError`` that names the jar.
+    ``progress`` is called with the downloaded bytes and the bytes of all jars. If this fails, the downloaded part stays and the
+    next call continues from it. Raises ``LocalDruidError`` that names the jar.
     """
     total = sum(jar.size for jar in jars)
     files = {jar: cache / jar.path for jar in jars}
@@ -89,7 +89,7 @@ def _alone(cache: Path) -> Generator[None]:
 def _download_all(
     jars: Sequence[LockedJar], files: Mapping[LockedJar, Path], repository: str, progress: Callable[[int], None]
 ) -> None:
-    """Download in parallel; ``progress`` is called with the bytes that came."""
+    """Download in parallel; ``progress`` is called with the number of received bytes."""
     done = 0
     session = new_session(connections=_PARALLEL_DOWNLOADS)
     with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
@@ -113,8 +113,8 @@ def _is_verified(file: Path, jar: LockedJar) -> bool:
 
 
 def _download(session: requests.Session, repository: str, jar: LockedJar, file: Path) -> None:
-    """Bring one jar, resumed where an earlier attempt, also one of another process, left off."""
-    if _is_verified(file, jar):  # another command brought it in the meantime
+    """Download one jar, resuming an earlier attempt of any process."""
+    if _is_verified(file, jar):  # another command downloaded it in the meantime
         return
     url = f"{repository}/{jar.path}"
     part = file.with_name(f"{file.name}.part")
@@ -145,7 +145,7 @@ def _download(session: requests.Session, repository: str, jar: LockedJar, file: 
 
 
 def _receive(session: requests.Session, url: str, part: Path, size: int) -> None:
-    """Append to the part what it lacks of the file; ``requests.RequestException`` when not all of it came."""
+    """Append the missing rest of the file to the part; ``requests.RequestException`` if it is incomplete."""
     begun = part.stat().st_size if part.exists() else 0
     if begun == size:
         return

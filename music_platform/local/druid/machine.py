@@ -1,4 +1,4 @@
-"""What the local Druid takes of this machine: memory and ports, asked for before it starts, and what it holds."""
+"""What the local Druid needs of this machine: checks memory and ports before the start, and measures its use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Memory:
-    """What a process holds, in bytes: resident, and its proportional share of it where the kernel tells that."""
+    """What a process holds, in bytes: resident, and its proportional share if the kernel reports it."""
 
     resident: int
     proportional: int | None
@@ -36,7 +36,7 @@ def memory_of(process: psutil.Process) -> Memory:
 
 
 def require_free_ports(ports: Mapping[str, int]) -> None:
-    """Raises ``LocalDruidError`` that names the first port that is taken, and who holds it where that is known."""
+    """Raises ``LocalDruidError`` that names the first port in use and, if known, the process that holds it."""
     deadline = time.monotonic() + _PORT_SECONDS  # the kernel closes those of a JVM that was killed a moment later
     for name, port in ports.items():
         while not is_port_free(port):
@@ -49,7 +49,7 @@ def require_free_ports(ports: Mapping[str, int]) -> None:
 
 
 def require_memory() -> None:
-    """Raises ``LocalDruidError`` when Druid would drive the machine, or the container, out of memory."""
+    """Raises ``LocalDruidError`` if the machine or the container has too little memory for Druid."""
     available = min([psutil.virtual_memory().available, *_left_in_container()])
     if available < NEEDED_MEMORY_BYTES:
         mebibytes = 1024**2

@@ -29,11 +29,11 @@ class SupersetEnvironment:
     folder: Path = ROOT / ".tools" / "superset"
 
     def command(self, name: str) -> str:
-        """The path of a command that the environment holds."""
+        """The path of a command in the environment."""
         return str(self.folder / "bin" / name)
 
     def install(self, progress: Progress) -> None:
-        """Bring the environment to the lock file; nothing is done where it is there already.
+        """Install the lock file into the environment; does nothing if it is up to date.
 
         Raises ``SupersetInstallationError`` with uv's own words.
         """

@@ -15,7 +15,7 @@ _PASSWORD_BYTES = 15
 
 @dataclass(frozen=True)
 class Login:
-    """A user and the password; ``is_new`` where the password was generated just now."""
+    """A user and the password; ``is_new`` if the password was generated just now."""
 
     username: str
     password: str
@@ -23,7 +23,7 @@ class Login:
 
 
 def ensure_secret_key(home: Path) -> None:
-    """Generate the key that signs sessions and encrypts stored connections, unless it is there."""
+    """Generate the key that signs sessions and encrypts stored connections, unless it exists."""
     _read_or_generate(home / "secret_key", _SECRET_KEY_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""The local Superset from nothing to healthy and back: packages, secrets, its own database, the server on loopback."""
+"""Sets up, starts and stops the local Superset: packages, secrets, its own database, the server on loopback."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SupersetSetUpError(MusicPlatformError):
 
 @dataclass(frozen=True)
 class RunningSuperset:
-    """What `up` leaves behind: where it is, and who may log in."""
+    """The result of `up`: the address and the logins."""
 
     url: str
     admin: Login
@@ -42,7 +42,7 @@ class RunningSuperset:
 
 @dataclass(frozen=True)
 class LocalSuperset:
-    """The Superset of these settings; its state lies in ``settings.superset_home``."""
+    """The Superset of these settings; its state is in ``settings.superset_home``."""
 
     settings: Settings
     environment: SupersetEnvironment = field(default_factory=SupersetEnvironment)
@@ -67,7 +67,7 @@ class LocalSuperset:
         return url.port
 
     def require_port(self) -> None:
-        """Raise ``ServiceError`` where another program holds the port, so that `up` would fail."""
+        """Raise ``ServiceError`` if another program holds the port, so that `up` would fail."""
         port = self.port
         if not self._serves(port) and not is_port_free(port):
             raise ServiceError(
@@ -76,7 +76,7 @@ class LocalSuperset:
             )
 
     def up(self, progress: Progress) -> RunningSuperset:
-        """Install, prepare and start whatever is not yet; returns when Superset is healthy and its users can log in."""
+        """Install, prepare and start what is still missing; returns when Superset is healthy and its users can log in."""
         port = self.port
         with exclusively(self.home, self._busy):
             self.home.chmod(0o700)  # it holds secrets and, in SQLite, the users
@@ -125,7 +125,7 @@ class LocalSuperset:
         return "\n".join(self.service.log.read_text(errors="replace").splitlines()[-lines:])
 
     def _prepare(self, admin: Login, guest: Login, progress: Progress) -> bool:
-        """Bring Superset's own database up to date: tables, roles, users; False when nothing of it has changed."""
+        """Update Superset's own database (tables, roles, users); False if nothing changed."""
         done = self.home / "prepared"
         wanted = self._preparation(admin, guest)
         if done.exists() and done.read_text() == wanted and self._has_database():
@@ -159,7 +159,7 @@ class LocalSuperset:
         return process is not None and _address(port) in process.cmdline()
 
     def _preparation(self, admin: Login, guest: Login) -> str:
-        """A digest of all that the preparation depends on; the secret key in it keeps passwords from being guessed."""
+        """A digest of the preparation's inputs; it includes the secret key so that passwords cannot be guessed."""
         parts = [
             *((DEPLOYMENT / name).read_bytes() for name in ("uv.lock", "prepare.py", "superset_config.py")),
             (self.home / "secret_key").read_bytes(),
@@ -187,7 +187,7 @@ class LocalSuperset:
 
     def _process_environment(self) -> dict[str, str]:
         return process_environment(
-            # Neither the platform's own environment nor its secrets are Superset's business.
+            # Superset must not see the platform's own environment or its secrets.
             without=("VIRTUAL_ENV", "PYTHONPATH", "FLASK_APP", "MUSIC_PLATFORM_", "SUPERSET_", "AWS_"),
             MUSIC_PLATFORM_SUPERSET_HOME=str(self.home),
             MUSIC_PLATFORM_SUPERSET_METADATA_URI=self._metadata_uri,

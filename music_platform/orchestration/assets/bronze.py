@@ -18,7 +18,7 @@ from music_platform.tables.contract import Layer
 from music_platform.tables.events import EVENT_CONTRACTS, EventContract
 from music_platform.tables.transforms.bronze import bronze_events
 
-TRANSFORM_VERSION = "3"  # raise it when the same objects come to give other rows
+TRANSFORM_VERSION = "3"  # raise it when the same objects give other rows than before
 
 
 def bronze_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:

@@ -22,7 +22,7 @@ from music_platform.tables.collector_errors import COLLECTOR_ERRORS, NOT_BUFFERE
 from music_platform.tables.contract import Layer
 from music_platform.tables.events import EVENT_TYPES
 
-TRANSFORM_VERSION = "2"  # raise it when the same error records come to give other rows
+TRANSFORM_VERSION = "2"  # raise it when the same error records give other rows than before
 
 
 def collector_errors_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:

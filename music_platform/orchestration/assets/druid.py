@@ -1,6 +1,6 @@
 """The Druid assets: each datasource, partition by partition, from its gold table.
 
-What a datasource holds and how a partition gets into it is decided in music_platform/druid; here it meets Dagster.
+serving/druid decides what a datasource holds and how a partition gets into it; this module makes assets of that.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from music_platform.serving.druid.replacement import replace_partitions
 from music_platform.tables.contract import Cadence
 from music_platform.tables.schemas import describe_column, fingerprint
 
-_LOAD_SECONDS = 300.0  # a historical that restarts loads all that it serves
+_LOAD_SECONDS = 300.0  # a historical that restarts loads everything it serves
 
 
 def druid_assets(hours: dg.PartitionsDefinition, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -67,7 +67,7 @@ def _druid_asset(datasource: Datasource, partitions: dg.PartitionsDefinition) ->
                 for partition, rows in gold.rows.items()
             },
         )
-        if done is None or len(gold.rows) > 1:  # how long the task took says nothing of one of its partitions
+        if done is None or len(gold.rows) > 1:  # the task's duration says nothing about a single partition
             return dg.MaterializeResult()
         return dg.MaterializeResult(
             metadata={
@@ -93,5 +93,5 @@ def _column_schema(datasource: Datasource) -> dg.TableSchema:
 
 
 def _origin(context: dg.AssetExecutionContext) -> Origin:
-    """The run and the assets of the step that asks."""
+    """The run and the assets of the current step."""
     return Origin(context.run_id, ", ".join(sorted(key.to_user_string() for key in context.selected_asset_keys)))

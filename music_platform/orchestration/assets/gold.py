@@ -1,7 +1,7 @@
 """The gold assets: one function makes every table that is made from rows, by the hour or by the day.
 
-What a table holds is decided by its transform; here its partitions are read, made in batches and handed to the IO manager.
-Tables that carry forward make the days of a range one after the other, each from the one before.
+A table's transform decides what it holds. This module reads the partitions, makes them in batches and hands them to the IO
+manager. Tables that carry forward make the days of a range one after the other, each from the one before.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -89,7 +89,7 @@ def asset_in(table: GoldTable | ModelTable, name: str) -> dg.AssetIn:
     is_daily = table.contract.cadence is Cadence.DAILY
     mapping = None
     if is_daily:
-        # Of the current day the later hours are no partitions yet, nor are the days after it.
+        # Later hours of today, and the days after it, have no partitions yet.
         mapping = dg.TimeWindowPartitionMapping(
             start_offset=-wanted.days_before, end_offset=wanted.days_after, allow_nonexistent_upstream_partitions=True
         )

@@ -1,6 +1,6 @@
-"""The gold assets that are made from manifests: what was published of their inputs, partition by partition, becomes rows.
+"""The gold assets that are made from manifests: their rows describe what was published of their inputs, by partition.
 
-Their inputs are none that are opened: of one that was never published the table has no rows.
+Their inputs' rows are never read. An input that was never published gives no rows.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from music_platform.tables.gold_table import Frames, GoldTable, PublishedPartiti
 
 
 def asset_of_manifests(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of a table that reads manifests, downstream of the tables that these are of."""
+    """The asset of a table that reads manifests, downstream of the tables that these describe."""
 
     @dg.asset(
         **spec_arguments(table.contract, transform_versions=[table.version], kinds={"parquet", "gold"}),
@@ -56,7 +56,7 @@ def stage_from_manifests(
     published = [_published(contract, manifest, lake) for contract, manifest in manifests]
     session, catalogue = spark.session_for(lake), partial(song_catalogue, lake.settings)
     made = table.transform(Frames({}, None, partitions, session, catalogue, published))
-    # In one task: a partition has some rows a table, so that each becomes one file.
+    # In one task, so that each partition becomes one file: it has only some rows per table.
     staged.write(made.repartition(1), partitions, lake, rows_are_scattered=True)
     return staged
 

@@ -1,4 +1,4 @@
-"""The landed objects as external assets: Fluentd writes them, Dagster knows that they are there."""
+"""The landed objects as external assets: Fluentd writes them, Dagster only records them."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
 """The assets of the tables around the model: each day is computed in this process, from its inputs' rows, in order.
 
-What is computed stands in music_platform/recommendation; here days are opened, made one after the other, and handed
-to the IO manager. The tables of the recommendations that a transform makes are assets as gold's are (assets/gold.py).
+music_platform/recommendation computes them. This module opens days, makes them one after the other and hands them to the IO
+manager. The tables of the recommendations that a transform makes are assets as gold's are (assets/gold.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """The silver and quarantine assets of an event type: one pass over bronze materializes both.
 
-A run may select one of them; the pass publishes both all the same, since a row that left the one for the other must not be
-in both or in neither. The one that was not selected is reported as materialized too.
+A run may select one of them; the pass publishes both all the same, so that a row that moves between the tables is in
+exactly one of them. The one that was not selected is reported as materialized too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from music_platform.tables.schemas import fingerprint
 from music_platform.tables.silver import SILVER
 from music_platform.tables.transforms import silver as transform
 
-TRANSFORM_VERSION = "3"  # raise it when the same bronze rows come to give other silver or quarantine rows
+TRANSFORM_VERSION = "3"  # raise it when the same bronze rows give other silver or quarantine rows than before
 
 
 def silver_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -109,7 +109,7 @@ def stage_silver_and_quarantine(
 def _require_all_rows(
     bronze: StoredPartitions, partitions: Sequence[str], written: Mapping[str, Mapping[str, WrittenPartition]]
 ) -> None:
-    """Every bronze row has one destination, so an engine that read less than the manifests promise is found out here."""
+    """Every bronze row has one destination, so this finds an engine that read fewer rows than the manifests promise."""
     for partition in partitions:
         destinations = [by_partition[partition] for by_partition in written.values() if partition in by_partition]
         rows = sum(made.counts.get("rows", 0) + sum(file.rows for file in made.files) for made in destinations)

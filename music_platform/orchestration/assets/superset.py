@@ -1,6 +1,6 @@
 """The Superset asset: the dashboards, imported as one bundle.
 
-What they show and how they get into Superset is decided in music_platform/dashboards; here it meets Dagster.
+serving/superset decides what they show and how they get into Superset; this module makes an asset of that.
 """
 
 import time
@@ -21,7 +21,7 @@ DASHBOARDS_KEY = dg.AssetKey(["superset", "dashboards"])
 
 
 def dashboards_asset(settings: Settings) -> dg.AssetsDefinition:
-    """The one asset of Superset. It has no partitions: charts ask Druid when somebody looks, whatever Druid then holds."""
+    """The one asset of Superset. It has no partitions: a chart queries Druid when somebody opens it."""
 
     @dg.asset(
         key=DASHBOARDS_KEY,

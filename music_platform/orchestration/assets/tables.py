@@ -26,7 +26,7 @@ SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
 class GoneInputsConfig(dg.Config):
-    """What a run does about inputs that are gone; the run's tag of the same name counts before it."""
+    """What a run does about inputs that are gone; the run's tag of the same name takes precedence."""
 
     gone_inputs: str = Field(
         default=str(GoneInputs.REFUSE),
@@ -107,9 +107,9 @@ def spec_arguments(contract: TableContract, *, transform_versions: Sequence[str]
 
 
 def pool_of(contract: TableContract) -> str:
-    """The pool that a run of the table takes a slot of: with one slot, no two runs make partitions of one cadence at once.
+    """The pool from which a run of the table takes a slot: with one, no two runs make partitions of a cadence at once.
 
-    Dagster has no pool for each partition, and its tags tell no range from another.
+    Dagster has no pool for each partition, and its tags do not distinguish ranges.
     """
     return f"{contract.cadence}_tables"
 
@@ -120,7 +120,7 @@ def data_version_of(staged: StagedPartitions, partitions: Sequence[str]) -> dg.D
 
 
 def with_progress(context: dg.AssetExecutionContext, name: str, batches: Sequence[list[str]]) -> Iterator[list[str]]:
-    """The batches one by one; the run's log tells how far the range has come."""
+    """Yields the batches one by one and logs how much of the range is done."""
     done, total = 0, sum(len(batch) for batch in batches)
     for batch in batches:
         context.log.info(f"{name}: {describe_partitions(batch)}, {done} of {total} partitions done")

@@ -1,6 +1,6 @@
-"""Sensors that tell of failed runs and failed checks: in the log always, and to a webhook when one is configured.
+"""Sensors that report failed runs and failed checks: always in the log, and to a webhook when one is configured.
 
-A webhook that does not answer is named in the log and holds up nothing.
+If the webhook does not answer, the log names it and nothing waits for it.
 """
 
 import json
@@ -20,7 +20,7 @@ from music_platform.settings import Settings
 RUN_FAILURES, CHECK_FAILURES = "report_failed_runs", "report_failed_checks"
 _TICK_SECONDS = 30
 _ANSWER_SECONDS = 10.0
-_OVERLAP_SECONDS = 300.0  # an event is stored somewhat after the time that it bears
+_OVERLAP_SECONDS = 300.0  # an event is stored a little after its own timestamp
 _MOST_FAILURES_OF_A_CHECK = 100
 
 
@@ -28,7 +28,7 @@ def notify(webhook_url: str, payload: dict[str, Any], log: logging.Logger) -> bo
     """Log a failure and post it as JSON; whether it was delivered.
 
     ``text`` is the line that chat systems show, without what they would take for links, mentions or markup. The other fields
-    hold what is the case, character by character: who shows them escapes them.
+    hold the values unchanged: whoever shows them must escape them.
     """
     log.error(inert(payload["text"], keep="\n"))
     if not webhook_url:
@@ -112,7 +112,7 @@ def _check_failure_sensor(url: str) -> dg.SensorDefinition:
 def _failures(
     instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey], since: float
 ) -> Iterator[AssetCheckExecutionRecord]:
-    """The failures since a time. Only checks that were executed since are asked for their history."""
+    """The failures since a time. Reads the history of those checks alone that ran since then."""
     storage = instance.event_log_storage
     for key in storage.get_latest_asset_check_execution_by_key(keys):
         yield from (

@@ -13,13 +13,13 @@ from music_platform.tables.contract import Cadence, TableContract
 
 
 class CompactionConfig(dg.Config):
-    """``days`` in place of the days that were closed last, as YYYY-MM-DD."""
+    """``days`` to compact, as YYYY-MM-DD; by default those that closed last."""
 
     days: list[str] = Field(default_factory=list)
 
 
 def compaction_job(tables: Iterable[TableContract], closed_days: int) -> dg.JobDefinition:
-    """The job over all tables and, unless its configuration names days, so many days before the current one."""
+    """The job over all tables; without days in its configuration it takes so many days before the current one."""
     contracts = list(tables)
 
     @dg.op

@@ -1,7 +1,7 @@
 """Operands of the daily tier's automation condition that Dagster does not have: which days became stale, and when to make them.
 
-inputs_published.py has the one about what can be made; daily_tier.py puts them together. Each is evaluated in the code location,
-for one asset and all its days.
+The operand in inputs_published.py says which days can be made; daily_tier.py combines them. Each is evaluated in the code
+location, for one asset and all its days.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from music_platform.orchestration.dagster_internals import EntitySubset, TimingM
 class InputsUpdated(dg.AutomationCondition[dg.AssetKey]):
     """Days of which an input was materialized since the last tick, by a run that does not make these days as well.
 
-    Dagster's own any_deps_updated asks only whether the run made the asset, whatever the day; then a range run of a table that
-    carries forward would request each of its days once more, and a run of one day would never reach the days around it.
+    Dagster's own any_deps_updated asks only whether the run made the asset, on whatever day. With it, a range run of a
+    table that carries forward would request all its days again, and a run of one day would never reach the days around it.
     Where the table's own day before was made, all later days that exist are stale: each is made from the one before it.
     """
 
@@ -47,9 +47,9 @@ class InputsUpdated(dg.AutomationCondition[dg.AssetKey]):
 
 
 class QuietMoment(dg.AutomationCondition[dg.AssetKey]):
-    """All days at once: when no hourly table was materialized for so many seconds, or else once in the longest wait.
+    """All days at once: when no hourly table was materialized for so many seconds, and at least once per longest wait.
 
-    The same answer for every asset of a tick, so that what is stale together is requested together.
+    Every asset of a tick gets the same answer, so that days that are stale together are requested together.
     """
 
     def __init__(self, quiet_seconds: float, longest_wait_seconds: float) -> None:
@@ -73,13 +73,14 @@ class QuietMoment(dg.AutomationCondition[dg.AssetKey]):
 
 
 class AttemptsLeft(dg.AutomationCondition[dg.AssetKey]):
-    """Days that were not requested so many times in vain, that is without being materialized since.
+    """Days with fewer failed requests than the limit; a request fails when the day is not materialized after it.
 
-    Each further attempt waits twice as long as the one before. Whatever materializes the day, such as a person who mended
-    what was wrong, restarts the count.
+    Each further attempt waits twice as long as the one before. Any materialization of the day restarts the count, for
+    example by a person who repaired the cause.
 
-    Dagster's ``execution_failed().newly_true()`` cannot count the attempts: of a run that begins and fails between two ticks
-    nothing is newly true, since the day had failed at both. Nor is a day failed whose run was canceled, or never began.
+    Dagster's ``execution_failed().newly_true()`` cannot count the attempts: when a run begins and fails between two ticks,
+    the day counts as failed at both, so nothing is newly true. A day whose run was canceled or never began does not count
+    as failed at all.
     """
 
     def __init__(self, attempts: int, pause_seconds: float) -> None:
@@ -98,7 +99,8 @@ class AttemptsLeft(dg.AutomationCondition[dg.AssetKey]):
                 (dg.AutomationCondition.newly_requested(), dg.AutomationCondition.newly_updated())
             )
         ]
-        attempts: dict[str, list[float]] = json.loads(context.cursor or "{}")  # by day: how many, and when the last
+        # By day: how many attempts, and the time of the last one.
+        attempts: dict[str, list[float]] = json.loads(context.cursor or "{}")
         before = context.previous_evaluation_time
         if before is not None:
             for day in requested.true_subset.expensively_compute_partition_keys():
@@ -138,10 +140,10 @@ def _updates_by_run(
 def _changed_by_run(
     context: dg.AutomationContext[dg.AssetKey], key: dg.AssetKey, run_id: str | None, made: set[str]
 ) -> set[str]:
-    """Of the days that a run made of a table, those that changed.
+    """The days of a table that changed, among those that a run made.
 
-    A range run of this tier makes days that were not stale too, which are what they were before. Where the table carries forward
-    all days count as changed, for each follows from the one before.
+    A range run of this tier also makes days that were not stale; their rows stay the same. Where the table carries forward,
+    all days count as changed, because each is made from the one before.
     """
     run = _run(context, run_id)
     requested = json.loads(run.tags.get(REQUESTED, "{}")) if run is not None else {}
@@ -152,7 +154,7 @@ def _changed_by_run(
 
 
 def _days_made_by(context: dg.AutomationContext[dg.AssetKey], run_id: str | None, days: Iterable[str]) -> set[str]:
-    """Those of the days that a run makes, or has made, of the asset that is looked at."""
+    """Those of the days that a run makes, or has made, of the evaluated asset."""
     run = _run(context, run_id)
     if run is None:
         return set()

@@ -1,6 +1,6 @@
 """How the daily tier follows the hours: one automation condition, and the sensor that turns what it requests into few runs.
 
-The condition says which days of which tables are stale and when they are made; its operands stand in conditions.py and
+The condition says which days of which tables are stale and when they are made. Its operands are in conditions.py and
 inputs_published.py.
 """
 
@@ -28,9 +28,9 @@ _TICK_SECONDS = 15
 def follows_the_hours(settings: Settings) -> dg.AutomationCondition[dg.AssetKey]:
     """Makes a day again when one of its inputs changed, however far back, at a quiet moment.
 
-    A day becomes stale when an input is updated or when its first input comes (edges), and stays so until it is requested
-    (latches). Once requested it is owed until it is materialized, so that a run that failed is tried again, a bounded number
-    of times. What is made from a table that is requested now is requested with it.
+    A day becomes stale when an input is updated or when its first input is published (edges), and stays so until it is
+    requested (latches). A requested day is owed until it is materialized, so that a failed run is tried again, a bounded
+    number of times. Tables made from a requested table are requested with it.
     """
     condition = dg.AutomationCondition
     requested = condition.newly_requested()
@@ -74,20 +74,21 @@ def daily_tier_sensor() -> dg.AutomationConditionSensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=_TICK_SECONDS,
         description="Makes the daily tables again where their hours changed, in one run for days that follow each other. A "
-        "table's page tells which part of its condition held a day back.",
+        "table's page shows which part of its condition held a day back.",
         tags={"cadence": str(Cadence.DAILY)},
         emit_backfills=False,
-        use_user_code_server=True,  # where the condition's own operands are known
+        use_user_code_server=True,  # only there are the condition's own operands known
     )
 
 
 def in_ranges(requests: Sequence[dg.RunRequest], companions: Sequence[dg.AssetKey] = ()) -> list[dg.RunRequest]:
-    """Requests of one day each as requests of ranges: the tables that any of the days wants, for all of them.
+    """Turns requests of single days into requests of ranges; each range makes all tables that any of its days requests.
 
-    ``companions`` are tables without inputs, such as the calendar: nothing makes them stale, so they come with the others.
+    ``companions`` are tables without inputs, such as the calendar: nothing makes them stale, so they are made with the
+    others.
 
-    Tables look at the days around them, so a run for each set of tables would make some of them from what the next run
-    replaces. A day too many of a table costs its time and changes nothing, so it makes nothing else stale.
+    Tables read the days around their own, so a run for each set of tables would make some of them from rows that the next
+    run replaces. Rebuilding an extra day wastes time but changes no rows, so nothing downstream becomes stale.
     """
     by_day = {request.partition_key: request for request in requests if request.partition_key is not None}
     return [_range_request([by_day[day] for day in days], companions) for days in contiguous_ranges(by_day)]

@@ -8,10 +8,10 @@ _TICK_SECONDS = 60
 
 
 def follows_the_bundle() -> dg.AutomationCondition[dg.AssetKey]:
-    """Imports the dashboards when the bundle changed or was never imported, once every datasource is there.
+    """Imports the dashboards when the bundle changed or was never imported, once every datasource holds rows.
 
-    New rows are no reason: a chart asks Druid whenever somebody looks. A datasource's columns stand in the bundle, so a change
-    of them is one of the bundle. An import that failed is not tried for ever: it is a failed run, and waits for a person.
+    New rows need no import: a chart queries Druid whenever somebody opens it. The bundle holds the datasources' columns, so
+    changed columns change the bundle. A failed import is not repeated: it is a failed run and waits for a person.
     """
     condition = dg.AutomationCondition
     has_datasources = condition.all_deps_match(~condition.missing()).with_label("every_datasource_holds_something")

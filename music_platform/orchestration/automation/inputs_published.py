@@ -19,9 +19,9 @@ from music_platform.partitions import contiguous_ranges, day_of_key, is_day, par
 
 
 class InputsArePublished(dg.AutomationCondition[dg.AssetKey]):
-    """Days that can be made, and whose checks will find the tables that they compare with.
+    """Days that can be made and whose checks find the tables that they compare with.
 
-    A day that the asset would refuse waits here, instead of failing a run.
+    A day that the asset would refuse waits here instead of failing a run.
     """
 
     @property
@@ -68,8 +68,8 @@ def _covers_day(
 ) -> bool:
     """Whether an input has partitions of a table's day and, among all that the table reads for the day, no hole.
 
-    Its last partitions may be lacking, for the present is unfinished. Its first ones may be where its history begins: then the
-    hour before them is not available either.
+    The last partitions may be missing, because the present is unfinished. The first ones may be missing where the history
+    begins: then the hour before them is not available either.
     """
     read = subset_of(context, table, {day}).compute_mapped_subset(source, direction="up")
     wanted = sorted(read.expensively_compute_partition_keys())
@@ -83,7 +83,7 @@ def _covers_day(
 
 
 def _with_day_before(days: set[str], available: set[str]) -> set[str]:
-    """Those of the days whose day before is available or among them, and the first day of the table's history."""
+    """Those of the days whose previous day is available or among them, and the first day of the table's history."""
     can_be_made: set[str] = set()
     first = min(available, default=None)
     for day in sorted(days):
@@ -108,7 +108,7 @@ async def _published_or_can_be_made(
 ) -> set[str]:
     """Those of the days of which another table is published, or has its inputs and so is made by the same run.
 
-    Without it the asset would be made and its check fail: an hour's silver is published before the hour's facts.
+    Otherwise the asset would be made and its check would fail: an hour's silver is published before the hour's facts.
     """
     published = await context.asset_graph_view.compute_materialized_asset_subset(key=table)
     missing = days - published.expensively_compute_partition_keys()

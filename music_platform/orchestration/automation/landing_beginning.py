@@ -1,6 +1,6 @@
-"""What a landing sensor without a memory takes as handled: hours whose tables were made of exactly what has landed.
+"""The hours that a landing sensor without a cursor treats as done: their tables were made of exactly what has landed.
 
-So the first tick after a demo, or after a memory was reset, runs what is missing and not all that was made by hand.
+So the first tick after a demo, or after a reset of the cursor, runs only what is missing and not what was made by hand.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from music_platform.tables.contract import Cadence, TableContract
 def contents_of_made_hours(
     lake: Lake, instance: dg.DagsterInstance, listed: Mapping[str, LandedHour], *, is_served: bool
 ) -> dict[str, str]:
-    """The content of the hours that need no run, those without objects between others included.
+    """The content of the hours that need no run, including hours without objects between others.
 
-    All hourly tables of such an hour are published and known to the instance, the first were made of the objects that are
-    there, and the others of what is published. ``is_served`` asks for the hour's part in what Druid serves as well.
+    All hourly tables of such an hour are published and known to the instance. The first were made of exactly the landed
+    objects, the others of what is published. With ``is_served`` Druid must serve the hour as well.
     """
     if not listed:
         return {}

@@ -1,6 +1,7 @@
-"""The daily reconciliation: everything that lies in landing against what the tables were made of, whatever its age.
+"""The daily reconciliation: compares all of landing, however old, with what the tables were made of.
 
-It finds what came to hours that the sensor no longer lists and what notifications lost. What is new is left to the sensor.
+It finds objects in hours that the sensor no longer lists, and objects whose notifications were lost. New objects are left
+to the sensor.
 """
 
 import time
@@ -52,8 +53,8 @@ _UNREAD_SECONDS = 10.0
 class Findings:
     """What a reconciliation found.
 
-    ``lost`` are hours with objects that bronze was not made from. ``gone`` are the objects that bronze was made from and that
-    are gone, though not on purpose, by hour: a run of such an hour refuses to remove their rows, so none is requested.
+    ``lost`` are hours with objects that bronze was not made from. ``gone`` has, by hour, the objects that bronze was made
+    from and that disappeared, other than on purpose: a run of such an hour refuses to remove their rows, so none is requested.
     ``verified`` are events for hours that were found in order.
     """
 
@@ -79,7 +80,7 @@ class Reconciliation:
     clock: Callable[[], float] = time.monotonic
 
     def run(self, resume_day: str | None) -> Findings:
-        """Look at every day of landing, the newest first; where time ran out the last time, from there on."""
+        """Compare every day of landing, the newest first, or from the day where time ran out the last time."""
         days = self._days()
         turn = days.index(resume_day) if resume_day in days else 0
         order = days[turn:] + days[:turn]
@@ -92,7 +93,7 @@ class Reconciliation:
         return found
 
     def _days(self) -> list[str]:
-        """The days that have folders in landing or in a table that is made of it: one request for each of both."""
+        """The days with folders in landing or in a table that is made of it; lists each of the two once."""
         made = {day for table in MADE_OF_LANDED.values() for day in self.lake.days_of(table.path)}
         return sorted(made | self._landed_days, reverse=True)
 
@@ -110,7 +111,7 @@ class Reconciliation:
             found.hours += 1
             found.objects += landed.objects
             if hour > current and landed.objects:
-                # Error records of hours to come are not held, but named among what no table reads.
+                # Error records of future hours are not held but reported among the objects that no table reads.
                 if any(landed.by_kind[kind].objects for kind in EVENT_TYPES if kind in landed.by_kind):
                     found.future.append(hour)
             elif self._is_settled(hour, landed):
@@ -137,7 +138,7 @@ class Reconciliation:
         return hours
 
     def _is_suspect(self, hour: str, kind: str, landed: LandedHour) -> bool:
-        """Whether the objects are others than those that were reported last, or are gone without having been reported."""
+        """Whether the objects differ from those reported last, or disappeared without a report."""
         objects, known = landed.by_kind.get(kind, LandedObjects()), self.known.get(kind, {}).get(hour)
         if known is None and not objects.objects:
             return hour in self._hours_with_rows(kind, day_of_key(hour))
@@ -153,7 +154,7 @@ class Reconciliation:
         return is_partition and hour not in self.busy and not 0 <= age < _SETTLING_SECONDS
 
     def _compare(self, hour: str, kind: str) -> Difference:
-        """What has landed of an hour against what the first table was made from; of no table it is all new."""
+        """Compare an hour's landed objects with those that its first table was made from; without a table all are new."""
         objects = list_landed(self.lake.store, kind, [hour])[hour].objects
         try:
             published = read_manifest(self.lake.store, MADE_OF_LANDED[kind], hour)
@@ -223,7 +224,7 @@ def _message(found: Findings, left: int) -> str:
 
 
 def _describe_unread(lake: Lake) -> list[str]:
-    """Messages about objects that no partition reads, and about folders that there was no time to look into."""
+    """Messages about objects that no partition reads, and about folders that were not searched for lack of time."""
     found = find_unread(lake, budget_seconds=_UNREAD_SECONDS)
     messages = [f"NOT READ: {describe_unread(group, lake.settings.start)}" for group in found.groups]
     return [*messages, describe_left(found.left)] if found.left else messages

@@ -1,4 +1,4 @@
-"""The landing sensor's requests in Dagster's terms: run requests, events of the landing assets, and what became of runs."""
+"""The landing sensor's requests in Dagster's terms: run requests, events of the landing assets, and the outcome of runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STATES = {
 
 
 def run_request(run_key: str, hours: Collection[str], *, is_current: bool = False) -> dg.RunRequest:
-    """One run of the hourly spine for hours that follow each other; ``is_current`` passes others that wait in the queue."""
+    """One run of the hourly spine for consecutive hours; with ``is_current`` it overtakes others that wait in the queue."""
     first, last = min(hours), max(hours)
     priority = {PRIORITY_TAG: "1"} if is_current else {}
     if first == last:
@@ -46,7 +46,7 @@ def run_request(run_key: str, hours: Collection[str], *, is_current: bool = Fals
 
 
 def landing_events(request: Request, listed: Mapping[str, LandedHour]) -> list[dg.AssetMaterialization]:
-    """What is to be said of the landing assets: one event for each hour and kind whose objects changed."""
+    """Events of the landing assets: one for each hour and kind whose objects changed."""
     return [
         landed_event(kind, hour, listed[hour].by_kind.get(kind, LandedObjects()))
         for hour, kinds in request.changed.items()
@@ -71,18 +71,19 @@ def landed_event(kind: str, hour: str, landed: LandedObjects) -> dg.AssetMateria
 
 
 def run_state(instance: dg.DagsterInstance, run_key: str) -> RunState:
-    """What became of the newest run with this key."""
+    """The state of the newest run with this key."""
     runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: run_key}), limit=1)
     if not runs:
         return RunState.MISSING
-    # Dagster itself runs again what a died process left. Until that run is there, the old one only says that it will be.
+    # Dagster itself repeats the run of a process that died. Until it has created the new run, only the old run's tag
+    # announces it.
     if runs[0].tags.get(WILL_RETRY_TAG) == "true":
         return RunState.IN_PROGRESS
     return _STATES.get(runs[0].status, RunState.IN_PROGRESS)
 
 
 def hours_remade(instance: dg.DagsterInstance, failed: Mapping[str, FailedHour]) -> set[str]:
-    """The failed hours of which a run has succeeded since, whoever started it."""
+    """The failed hours that a later run made successfully, whoever started it."""
     left = {hour: failure.failed_at for hour, failure in failed.items() if failure.is_left}
     if not left:
         return set()

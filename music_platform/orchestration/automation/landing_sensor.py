@@ -1,6 +1,6 @@
 """The landing sensor: new objects of the collector become runs of the hourly spine.
 
-A tick here is the order of its parts and the message that it leaves. What it decides stands in landing_plan.py.
+This module orders the parts of a tick and writes its message. The decisions are made in landing/watch/plan.py.
 """
 
 import uuid
@@ -29,14 +29,14 @@ from music_platform.settings import Settings
 from music_platform.tables.contract import Cadence
 
 SENSOR_NAME = "landing"
-# A tick that takes a minute is ended by Dagster: listing stops well before, and an absent store is an error soon.
+# Dagster ends a tick that takes a minute: listing stops well before, and a store that does not answer soon is an error.
 _LISTING_SECONDS, _QUEUE_SECONDS, _RETRY_SECONDS = 20.0, 5.0, 10.0
 _MOST_WAITING_HOURS = 500  # beyond it messages stay in the queue
 
 
 @dataclass
 class LandingWatch:
-    """Everything a tick needs; holds no state but the receipts of the last messages."""
+    """Everything that a tick needs; its only state is the receipts of the last messages."""
 
     settings: Settings
     queue: Notifications | None = None
@@ -58,9 +58,9 @@ class LandingWatch:
         )
 
     def tick(self, context: dg.SensorEvaluationContext, now: datetime) -> dg.SensorResult:
-        """One look at landing: requests for what changed, the memory that goes with them, events of the landing assets.
+        """Look at landing once: run requests for what changed, the cursor that belongs to them, and landing's asset events.
 
-        Raises ``LakeUnreachableError`` and ``QueueUnreachableError``; memory and messages stay as they were.
+        Raises ``LakeUnreachableError`` and ``QueueUnreachableError``; cursor and messages stay as they were.
         """
         cursor = self._remembered(context)
         listing, cursor, notified = self._look(context, cursor, now)
@@ -104,11 +104,11 @@ class LandingWatch:
     def _look(
         self, context: dg.SensorEvaluationContext, cursor: LandingCursor, now: datetime
     ) -> tuple[Listing, LandingCursor, Notified | None]:
-        """The hours that may have changed, as they are now; the cursor with how far looking got; what messages said."""
+        """The hours that may have changed, as they are now; the cursor with how far listing got; what the messages said."""
         notified = None
         named: set[str] = set()
         if self.queue is not None:
-            # The cursor holds what the batch of this name said, so its messages have done their part.
+            # The cursor already holds what the batch of this name said, so its messages can be deleted.
             self.queue.confirm(cursor.batch)
             batch = uuid.uuid4().hex[:8]
             has_room = len(cursor.waiting) < _MOST_WAITING_HOURS
@@ -119,7 +119,7 @@ class LandingWatch:
                 context.log.warning(describe_strangers(notified))
             if cursor.window_was_listed:
                 return self._list_hours({*named, *cursor.waiting}), cursor, notified
-        # Tomorrow as well: the clock of a producer may be ahead, and its objects are to be seen.
+        # Tomorrow as well: a producer's clock may be ahead, and its objects must be seen.
         days = days_between(self.rules.window_start(now), now + timedelta(days=1))
         window = list_days(
             self.lake,
@@ -142,7 +142,7 @@ class LandingWatch:
 
 
 def landing_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor for these settings: lists landing, or reads the queue of notifications where there is one."""
+    """The sensor for these settings: lists landing, or reads the queue of notifications if one is set."""
     watch = LandingWatch(settings, SqsNotifications(settings) if settings.landing_queue_url else None)
 
     @dg.sensor(
@@ -161,7 +161,7 @@ def landing_sensor(settings: Settings) -> dg.SensorDefinition:
 
 
 def _description(settings: Settings) -> str:
-    """What the sensor does and by which rules; its page shows neither metadata nor tags."""
+    """What the sensor does and by which rules, as its page shows neither metadata nor tags."""
     looks_at = (
         "the bucket's notifications"
         if settings.landing_queue_url
@@ -176,7 +176,7 @@ def _description(settings: Settings) -> str:
 
 
 def _message(decided: Plan, listing: Listing, notified: Notified | None) -> str:
-    """What the tick saw, in parts that say something; for the tick's page in Dagster's UI."""
+    """What the tick saw, without empty parts; for the tick's page in Dagster's UI."""
     cursor = decided.cursor
     left = [hour for hour, failure in cursor.failed.items() if failure.is_left]
     retried = [hour for hour in cursor.failed if hour not in left and hour not in cursor.busy]

@@ -1,4 +1,4 @@
-"""What every asset gets beside its spec: a freshness policy and, on daily tables, the condition by which they follow."""
+"""What every asset gets beside its spec: a freshness policy and, on daily tables, the automation condition."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -9,7 +9,7 @@ from music_platform.orchestration.automation.daily_tier import follows_the_hours
 from music_platform.settings import Settings
 from music_platform.tables.contract import Cadence
 
-# Events come at all hours. A day's tables are made again many times a day while events come, so a day without is too long.
+# Events arrive at all hours, and a day's tables are rebuilt many times a day: a day without an update is too long.
 HOURLY_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3), warn_window=timedelta(hours=2))
 DAILY_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26), warn_window=timedelta(hours=13))
 

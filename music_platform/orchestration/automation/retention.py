@@ -1,4 +1,4 @@
-"""Retention: old runs are deleted with their events, except those that say what an asset, a partition or a check is now.
+"""Retention: old runs are deleted with their events, except those with the present state of an asset, partition or check.
 
 Ticks are pruned by Dagster itself, as deploy/local/dagster.yaml says; the lake is not touched.
 """
@@ -17,8 +17,8 @@ _EVENTS_AT_ONCE = 500
 def prune_runs(instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], ended_before: datetime) -> int:
     """Delete finished runs that ended before a moment; return how many.
 
-    Kept is every run that made the latest materialization of a partition, that tried the latest in vain (the partition counts
-    as failed by it), or that executed a check last: without it Dagster would forget that the partition exists.
+    Keeps every run that made a partition's latest materialization, that failed in the latest attempt (the partition counts
+    as failed by it), or that last executed a check: without it Dagster would forget that the partition exists.
     """
     kept = _runs_in_force(instance, list(checks))
     old = [run for run in _finished_runs(instance, ended_before) if run not in kept]
@@ -59,7 +59,7 @@ def _runs_in_force(instance: dg.DagsterInstance, checks: list[dg.AssetCheckKey])
 
 
 def retention_job(days: int, checks: Iterable[dg.AssetCheckKey]) -> dg.JobDefinition:
-    """The job that prunes what ended so many days ago; ``checks`` are all that there are."""
+    """The job that prunes runs that ended so many days ago; ``checks`` are all checks of the platform."""
     check_keys = list(checks)
 
     @dg.op

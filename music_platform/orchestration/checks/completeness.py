@@ -1,6 +1,6 @@
-"""Completeness: an hour that closed is whole in every layer, and the watermark says how far the events have come.
+"""Completeness: a closed hour is complete in every layer; the watermark is the latest event time in silver.
 
-Looked at by the clock (see automation/schedules.py), not with a run of an hour: what is missing has no run.
+Runs by the clock (automation/schedules.py), not with a run of an hour: a missing hour has no run.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def hours_looked_at(now: datetime, lake: Lake) -> tuple[list[str], list[str]]:
 
 
 def check_closed_hours(event_type: str, now: datetime, lake: Lake) -> CheckOutcome:
-    """Whether each closed hour of an event type is in every table, made from all objects that landed.
+    """Whether each closed hour of an event type is in every table, made from all landed objects.
 
-    Hours before the first that has anything are none of the platform's; one without events between others must be explicitly
-    empty. The numbers are objects seen, closed and incomplete hours, and the watermark (the latest event time that silver
-    has, in seconds since 1970) with its lag.
+    Hours before the first one with data do not count; an hour without events between others must be explicitly empty. The
+    numbers are objects seen, closed and incomplete hours, and the watermark (the latest event time that silver has, in seconds
+    since 1970) with its lag.
     """
     closed, still_open = hours_looked_at(now, lake)
     landed = list_landing(lake.store, event_type, [*closed, *still_open])

@@ -1,4 +1,4 @@
-"""The contract check: the files of a table's partitions are what the contract promises.
+"""The contract check: the files of a table's partitions keep the contract.
 
 Schema and row counts come from the Parquet footers, values from an aggregation in the engine for each batch of partitions.
 """
@@ -25,9 +25,7 @@ CONTRACT_CHECK = "contract"
 
 def check_contract(stored: StoredPartitions) -> CheckOutcome:
     """Types, nullability, allowed values and uniqueness of a table's partitions."""
-    problems = _footer_problems(stored) or _value_problems(
-        stored
-    )  # values of files that are not as promised mean nothing
+    problems = _footer_problems(stored) or _value_problems(stored)  # values of files that break the schema mean nothing
     rows = sum(stored.rows.values())
     return CheckOutcome(
         table=stored.contract.path,
@@ -63,7 +61,7 @@ def _footer_problems(stored: StoredPartitions) -> list[str]:
 
 
 def _rows_of_other_partitions(metadata: FileMetaData, partition: str, contract: TableContract) -> str:
-    """What the footer's statistics say of rows that do not belong into the partition; empty when all do."""
+    """Problems with rows outside of the partition, from the footer's statistics; empty if there are none."""
     name = contract.partition_column
     column = next(index for index in range(metadata.num_columns) if metadata.schema.column(index).name == name)
     for group in range(metadata.num_row_groups):
@@ -97,7 +95,7 @@ def _difference(found: pa.Schema, wanted: pa.Schema) -> str:
 
 
 def _value_problems(stored: StoredPartitions) -> list[str]:
-    """What is wrong with the values, one batch of partitions after the other: a range need not fit in memory."""
+    """Problems with the values, one batch of partitions after the other, as a range need not fit in memory."""
     rules = value_rules(stored.contract)
     repeated = 0
     broken = [0] * len(rules)
@@ -134,10 +132,10 @@ def _value_problems(stored: StoredPartitions) -> list[str]:
 
 
 def _totals(stored: StoredPartitions, batch: Sequence[str], rules: Sequence[Rule]) -> dict[str, int]:
-    """Rows, rows that break each rule, rows that are identified, and how many of their fingerprints are distinct.
+    """The numbers of rows, of rows that break each rule, of identified rows, and of their distinct fingerprints.
 
     A set of 64 bit fingerprints takes a tenth of the memory of the identities themselves, which may be of several columns.
-    Equal rows have equal fingerprints, so that none is missed; where two others share one, a closer look clears them.
+    Equal rows have equal fingerprints, so none is missed; if two different rows share one, an exact comparison clears them.
     """
     identity = stored.contract.unique_columns
     frame = stored.read(batch)  # opens the session, which PySpark's functions need
@@ -173,9 +171,9 @@ def _repeated_rows(stored: StoredPartitions, batch: Sequence[str]) -> int:
 
 
 def value_rules(contract: TableContract) -> Sequence[Rule]:
-    """The rules that can be put to the table's own rows: those of its columns and, in silver, those across columns.
+    """The rules that can be checked on the table's own rows: those of its columns and, in silver, those across columns.
 
-    Rules over columns that only the pass from bronze knows are that pass's matter.
+    The pass from bronze checks rules over columns that only it has.
     """
     names = {column.name for column in contract.columns}
     own = {rule.name: rule for rule in column_rules(contract.columns)}

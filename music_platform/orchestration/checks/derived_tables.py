@@ -1,6 +1,6 @@
 """The checks of gold and of the recommendations: every table keeps its contract, and its reconciliations agree.
 
-The reconciliations stand in the table's own module.
+Each table's own module has its reconciliations.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,9 +51,9 @@ def _step(table: DerivedTable) -> CheckStep:
 def _open(
     other: Input, table: TableContract, partitions: Sequence[str], lake: Lake, spark: SparkEngine
 ) -> StoredPartitions:
-    """The other table's partitions of the same time and of the days around, as far as there are any.
+    """The other table's existing partitions of the same time and of the days around.
 
-    Of an hourly table those are the hours of the days. A partition of the same time and cadence must be there.
+    Of an hourly table these are the hours of the days. A partition of the same time and cadence must exist.
     """
     contract = other.contract
     if contract.cadence is not table.cadence:

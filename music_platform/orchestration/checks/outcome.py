@@ -1,4 +1,4 @@
-"""What a check found, in a form that Dagster's checks and the command line share."""
+"""The outcome of a check, in a form that Dagster's checks and the command line share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_PROBLEMS = 20
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """One check of one table over the partitions that were looked at.
+    """One check of one table over the checked partitions.
 
     ``description`` says what was found, naming partition, column and rule where it failed, and what to do.
     """
@@ -31,7 +31,7 @@ class CheckOutcome:
             asset_key=self.table.split("/"),
             check_name=self.check,
             severity=dg.AssetCheckSeverity.ERROR if self.is_blocking else dg.AssetCheckSeverity.WARN,
-            description=in_markdown(self.description),  # it names objects, whose names others choose
+            description=in_markdown(self.description),  # it holds objects' names, which others choose
             metadata=dict(self.numbers),
         )
 

@@ -1,8 +1,8 @@
-"""Checks that are run by the clock: completeness of closed hours, landed objects that nothing reads, freshness of landing, and
-that no partition is left failed.
+"""Checks that run by the clock: completeness of closed hours, landed objects that nothing reads, freshness of landing, and
+partitions left failed.
 
-They hang on the landed objects and on an asset of their own, not on tables: a check of a table is part of each run that makes
-the table, and there they would look at all other hours again and again.
+They belong to the landed objects and to an asset of their own, not to tables: a table's check is part of each run that makes
+the table, so they would check all other hours again in each run.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ _RUNS_AT_ONCE = 500
 
 
 def operations_asset() -> dg.AssetSpec:
-    """What the checks on the platform as a whole hang on."""
+    """The asset of the checks on the platform as a whole."""
     return dg.AssetSpec(
         OPERATIONS,
         description="All partitions of all tables; carries the checks on the platform as a whole.",
@@ -38,7 +38,7 @@ def operations_asset() -> dg.AssetSpec:
 
 
 def clock_checks(tables: Iterable[TableContract]) -> list[dg.AssetChecksDefinition]:
-    """All of them; ``tables`` are those of which no partition may be left failed."""
+    """All of them; ``tables`` are the tables that may have no partition left failed."""
     return [
         *(_completeness_check(event_type) for event_type in EVENT_TYPES),
         *(_unread_check(kind, _landing_key(kind)) for kind in LANDED_KINDS),
@@ -105,7 +105,7 @@ def _completeness_check(event_type: str) -> dg.AssetChecksDefinition:
 
 
 def _unread_check(kind: str, asset: dg.AssetKey) -> dg.AssetChecksDefinition:
-    """Of a kind on its asset of landing; what lies in no kind's folder has none, and stands with the platform as a whole."""
+    """A kind's check belongs to its landing asset; objects in no kind's folder have none and belong to the platform's asset."""
 
     @dg.asset_check(
         asset=asset,

@@ -1,7 +1,7 @@
 """Reconciliation: nothing is lost between the layers, hour by hour and to the last line.
 
-landed lines = bronze rows; bronze rows = silver rows + duplicates + quarantined rows. And the warnings when landing has gone
-on since, or when too much of an hour is in quarantine.
+landed lines = bronze rows; bronze rows = silver rows + duplicates + quarantined rows. Warns if more objects landed since, or if
+too much of an hour is in quarantine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UP_TO_DATE_CHECK = "has_all_landed_objects"
 
 @dataclass
 class _Counted:
-    """What a partition was made from, counted once more."""
+    """A recount of a partition's sources."""
 
     lines: int = 0
     expired_rows: int = 0
@@ -39,9 +39,9 @@ class _Counted:
 
 
 def check_landing_reconciles(stored: StoredPartitions) -> CheckOutcome:
-    """Counts the lines of the landed objects that a table was made from once more, and compares.
+    """Counts the lines of the landed objects that a table was made from again, and compares.
 
-    In place of the lines of an object that expired on purpose count the rows that came from it.
+    For an object that expired on purpose, its rows count in place of its lines.
     """
     lake, layer, now = stored.lake, stored.contract.layer, datetime.now(UTC)
 
@@ -96,9 +96,9 @@ def check_landing_reconciles(stored: StoredPartitions) -> CheckOutcome:
 
 
 def check_has_all_landed_objects(stored: StoredPartitions, listed: Mapping[str, LandingFolder]) -> CheckOutcome:
-    """Whether objects have been landed that a table was not made from. A warning: while an hour fills, they keep coming.
+    """Whether objects landed that a table was not made from. A warning only: they keep arriving while an hour fills.
 
-    ``listed`` is what lies there now, by partition.
+    ``listed`` are the present objects, by partition.
     """
     layer = stored.contract.layer
     problems = []
@@ -130,7 +130,7 @@ def check_has_all_landed_objects(stored: StoredPartitions, listed: Mapping[str, 
 def check_silver_reconciles(
     event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkEngine
 ) -> tuple[CheckOutcome, CheckOutcome]:
-    """Compares the manifests of bronze, silver and quarantine; gives the reconciliation and the quarantine rate."""
+    """Compares the manifests of bronze, silver and quarantine; returns the reconciliation and the quarantine rate."""
     bronze, silver, quarantine = (
         StoredPartitions.open(layer[event_type], partitions, lake, spark).manifests
         for layer in (BRONZE, SILVER, QUARANTINE)

@@ -1,6 +1,6 @@
 """The checks of bronze, silver and quarantine: two steps for each event type, and one for the collector's errors.
 
-What they compare stands in contract.py and reconciliation.py.
+contract.py and reconciliation.py compare.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from music_platform.tables.silver import SILVER
 
 
 def check_bronze(event_type: str, partitions: Sequence[str], lake: Lake, spark: SparkEngine) -> list[CheckOutcome]:
-    """Contract, reconciliation with landing, and whether landing has gone on since."""
+    """Contract, reconciliation with landing, and whether more objects landed since."""
     bronze = StoredPartitions.open(BRONZE[event_type], partitions, lake, spark)
     listed = list_landing(lake.store, event_type, partitions)
     return [check_contract(bronze), check_landing_reconciles(bronze), check_has_all_landed_objects(bronze, listed)]
@@ -46,7 +46,7 @@ def check_silver(event_type: str, partitions: Sequence[str], lake: Lake, spark: 
 
 
 def check_collector_errors(partitions: Sequence[str], lake: Lake, spark: SparkEngine) -> list[CheckOutcome]:
-    """Contract, reconciliation with the error records that lie in `errors/`, and whether more have come since."""
+    """Contract, reconciliation with the error records in `errors/`, and whether more arrived since."""
     errors = StoredPartitions.open(COLLECTOR_ERRORS, partitions, lake, spark)
     listed = list_errors(lake.store, partitions)
     return [check_contract(errors), check_landing_reconciles(errors), check_has_all_landed_objects(errors, listed)]

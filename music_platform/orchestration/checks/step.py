@@ -1,6 +1,6 @@
-"""A step of checks: what is looked at together, as Dagster runs it and as a plain function for the command line.
+"""A step of checks that run together, for Dagster and as a plain function for the command line.
 
-A step's cost, Dagster's and the engine's, is paid once for all its checks. What is checked stands in spine.py and gold.py.
+Dagster and the engine need a step's overhead once for all its checks. spine.py and derived_tables.py define the checks.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from music_platform.tables.contract import Cadence, TableContract
 class CheckStep:
     """Checks of tables of one cadence. ``event_type`` is set where they are those of one event type.
 
-    ``check`` gives the outcomes of all of them for some partitions; it raises what reading them raises, such as
+    ``check`` returns the outcomes of all of them for some partitions; it raises what reading them raises, such as
     ``PartitionMissingError``.
     """
 
@@ -36,7 +36,7 @@ class CheckStep:
         return cadence
 
     def to_dagster(self) -> dg.AssetChecksDefinition:
-        """The step as Dagster's; it checks the partitions of the run that it is part of."""
+        """The step as Dagster's; it checks the partitions of its run."""
 
         @dg.multi_asset_check(name=self.name, specs=self.specs, can_subset=True)
         def checks(

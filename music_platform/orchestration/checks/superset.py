@@ -1,4 +1,4 @@
-"""The check of the dashboards: every chart is asked for its data as Superset saved it."""
+"""The check of the dashboards: requests every chart's data as Superset saved the chart."""
 
 import dagster as dg
 
@@ -11,7 +11,7 @@ CHARTS_CHECK = "every_chart_has_data"
 
 
 def check_charts(superset: SupersetResource) -> CheckOutcome:
-    """Whether every chart answers without an error, and with rows where rows must be."""
+    """Whether every chart answers without an error, and with rows if it must have some."""
     answers = list(ask_charts(superset))
     problems = [answer.problem for answer in answers if answer.problem]
     rows = sum(answer.rows for answer in answers)

@@ -1,7 +1,7 @@
-"""Landed objects that no partition reads, as a check: data that lies where no run looks would otherwise be missed by all.
+"""Landed objects that no partition reads, as a check: nobody else would notice data where no run looks.
 
-Looked at by the clock (see automation/schedules.py) and by `music-platform check`, not with a run of an hour: these objects
-belong to no hour that is run.
+Runs by the clock (automation/schedules.py) and in `music-platform check`, not with a run of an hour: these objects belong to no
+hour that is run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BUDGET_SECONDS = 120.0
 def check_objects_are_read(kind: str, lake: Lake, days: Collection[str] | None = None) -> CheckOutcome:
     """Whether a partition reads, or will read, each landed object of a kind (one of landing.unread.KINDS).
 
-    With ``days`` only the folders of these days are looked into, and what lies in no day's folder.
+    With ``days``, looks only into the folders of these days and at objects in no day's folder.
     """
     found = find_unread(lake, [kind], days=days, budget_seconds=_BUDGET_SECONDS)
     return CheckOutcome(

@@ -1,4 +1,4 @@
-"""Whole days: a day that is over was made from all of its hours."""
+"""Whole days: a past day was made from all of its hours."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ WHOLE_DAYS_CHECK = "made_of_all_hours"
 def check_made_of_all_hours(stored: StoredPartitions, now: datetime) -> CheckOutcome:
     """Whether each partition of a daily table was made from every hour of its day, by its manifest.
 
-    A day is looked at once all its hours have closed, which is at their end plus the grace of the settings. Hours before the
-    first partition of the settings are none of its hours. A warning: the first day of a lake may begin at noon.
+    Checks a day once all its hours have closed, at their end plus the settings' grace. Hours before the first partition of the
+    settings do not count. A warning only: the first day of a lake may begin at noon.
     """
     settings = stored.lake.settings
     problems: list[str] = []

@@ -1,1 +1,1 @@
-"""Dagster's IO managers: what an asset gets as its inputs, and how what it made is published."""
+"""Dagster's IO managers: they open an asset's inputs and publish what it made."""

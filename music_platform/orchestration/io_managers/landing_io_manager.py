@@ -1,4 +1,4 @@
-"""Gives bronze assets the landed objects of their hours. It never writes: Fluentd does, and landed objects are immutable."""
+"""Opens landed objects for bronze assets. It never writes: Fluentd does, and landed objects are immutable."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def open_landed(event_type: str, partitions: list[str], lake: Lake, spark: Spark
 
 
 def open_errors(partitions: list[str], lake: Lake, spark: SparkEngine) -> LandedPartitions:
-    """The objects of error records by the hours in which they came in."""
+    """The objects of error records by the hours in which they were collected."""
     return LandedPartitions.open(COLLECTOR_ERRORS, list_errors(lake.store, partitions), lake, spark)

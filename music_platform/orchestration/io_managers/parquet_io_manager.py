@@ -1,4 +1,4 @@
-"""The Parquet lake's IO manager: publishes what assets staged or computed, and opens partitions for what lies downstream."""
+"""The Parquet lake's IO manager: publishes what assets staged or computed, and opens partitions for downstream assets."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ class ParquetLakeIOManager(dg.IOManager):
         return self._metadata(staged.contract, published)
 
     def _require_sources(self, staged: StagedPartitions) -> None:
-        """A partition that is replaced while it is read loses its files, and the embedded engine reads those as no rows."""
+        """A partition replaced while it is read loses its files, and the embedded engine reads lost files as no rows."""
         own = {partition_folder(staged.contract.path, partition) for partition in staged.made}
         read = {
             source
             for sources in staged.sources.values()
             for source in sources
-            if not source.is_landed and source.key not in own  # what this very run makes is yet to be published
+            if not source.is_landed and source.key not in own  # this run's own partitions are not published yet
         }
 
         def require(source: Source) -> None:
@@ -147,17 +147,17 @@ class ParquetLakeIOManager(dg.IOManager):
 
 
 def previewed_columns(contract: TableContract) -> list[Column]:
-    """What previews show of a table: of gold, the columns that say nothing of who a listener is; of other layers nothing.
+    """The columns in a table's preview: gold's columns that are not personal; none of other layers.
 
-    Events are kept in Dagster's log for as long as their partition is not made again, whatever becomes of the lake. A table of
-    which moments alone would be left has no preview.
+    Dagster's log keeps a preview until its partition is made again, even if the lake is deleted. A table with only moments left
+    has no preview.
     """
     if contract.layer is not Layer.GOLD:
         return []
     shown = [
         column
         for column in contract.columns
-        if column.personal is Personal.NONE and column.pattern != KEY_PATTERN  # a hash tells nobody anything
+        if column.personal is Personal.NONE and column.pattern != KEY_PATTERN  # a hash is of no use to a reader
     ]
     return shown if any(column.type is not ColumnType.TIMESTAMP for column in shown) else []
 

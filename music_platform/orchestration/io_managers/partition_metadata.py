@@ -1,6 +1,6 @@
-"""Metadata of the materialization of each partition that a run makes, in place of one for all of them.
+"""Metadata for each partition's materialization in a run, in place of the same for all of them.
 
-The one place that knows how Dagster keeps it: see ``add_partition_metadata``.
+Only this module knows how Dagster keeps it: see ``add_partition_metadata``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def add_partition_metadata(
 ) -> None:
     """Give each partition's materialization, which Dagster records when the step ends, its own metadata.
 
-    As ``add_asset_metadata`` of Dagster's contexts, called for each partition. That one lists all partitions of the run at
-    every call to see whether the partition is among them: four milliseconds for a month of hours, so three seconds a table.
+    Like Dagster's ``add_asset_metadata`` for each partition. That method lists all partitions of the run at every call to find
+    the partition among them: four milliseconds for a month of hours, so three seconds per table.
     """
     # Dagster offers no way to replace the accumulator but this attribute.
     accumulator = step._metadata_accumulator  # pyright: ignore[reportPrivateUsage]

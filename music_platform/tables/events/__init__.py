@@ -1,7 +1,7 @@
 """The event types as their producers write them, one module each: keys, types, allowed values and rules across fields.
 
-A module of this package that has an ``EventContract`` of the module's name in capitals is an event type. How the layers' tables
-follow from it stands in bronze.py, silver.py and quarantine.py beside this package.
+A module of this package that has an ``EventContract`` of the module's name in capitals is an event type. bronze.py, silver.py
+and quarantine.py beside this package derive the layers' tables from it.
 
 Source: the records of Eventsim (https://github.com/viirya/eventsim), newline-delimited JSON; a missing value is an absent
 key.

@@ -32,10 +32,10 @@ class EventField:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules of the field, by which silver judges its column.
+        """The rules of the field that silver applies to its column.
 
-        A column that holds less than its key does (a moment, a short integer) is judged by the key's own value, in the struct
-        ``_record`` of the pass from bronze: a value beyond what the column holds is there, and out of range.
+        A column that holds fewer values than its key (a moment, a short integer) is judged by the key's own value, in the
+        struct ``_record`` of the pass from bronze: a value that the column cannot hold counts as present and out of range.
         """
         rules = column_rules((self.column,))
         if self.column.type is self.key_type:
@@ -74,13 +74,13 @@ class EventContract:
         return tuple(field.key for field in self.fields)
 
     def columns(self, *names: str) -> tuple[Column, ...]:
-        """Columns that silver makes of the fields, by their names; ``KeyError`` for one that there is not."""
+        """Columns that silver makes of the fields, by their names; ``KeyError`` for an unknown name."""
         by_name = {field.column.name: field.column for field in self.fields}
         return tuple(by_name[name] for name in names)
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change when a record comes to be read or repaired in another way."""
+        """16 hex digits that change when records are read or repaired in another way."""
         text = repr([(field.key, str(field.key_type), field.column.name, field.is_text) for field in self.fields])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

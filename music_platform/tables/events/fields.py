@@ -32,7 +32,7 @@ def field(
     is_not_blank: bool | None = None,
     max_length: int | None = None,
 ) -> EventField:
-    """A field; a free text must not be blank unless ``is_not_blank`` says otherwise, also where it can be absent."""
+    """A field; a free text must not be blank unless ``is_not_blank`` says otherwise, even if it may be absent."""
     column = Column(
         name=name,
         type=column_type or key_type,

@@ -41,7 +41,7 @@ ACTIVE_USERS = TableContract(
 
 
 def active_users(user_activity: DataFrame, days: Sequence[str]) -> DataFrame:
-    """One row a day of user_activity's rows of the days, also for a day before the first listener."""
+    """One row per day, from user_activity's rows of the days, also for a day before the first listener."""
     known = user_activity.select("day", "last_active_at")
     known = known.unionByName(rows_of_days(days, known).withColumn("last_active_at", F.lit(None).cast("timestamp")))
     counts = known.groupBy("day").agg(

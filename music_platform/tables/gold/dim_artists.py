@@ -57,8 +57,8 @@ DIM_ARTISTS = TableContract(
 def dim_artists(previous: DataFrame | None, listens: DataFrame, catalogue: DataFrame | None, day: str) -> DataFrame:
     """The artists played so far and the catalogue's others, as the catalogue is now; and the unknown member.
 
-    Artists are distinguished by name. Where the catalogue has several under one name, one whose coordinates are known describes
-    it, or else whose location is, and of those the smallest artist_id. ``catalogue`` has the columns of CATALOGUE_SCHEMA.
+    Artists are distinguished by name. If the catalogue has several of one name, it takes one with known coordinates, else one
+    with a known location, and of those the smallest artist_id. ``catalogue`` has the columns of CATALOGUE_SCHEMA.
     """
     spark = listens.sparkSession
     by_name = listens.groupBy("artist").agg(*plays_of_events())

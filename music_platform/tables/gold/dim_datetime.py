@@ -73,7 +73,7 @@ _FRIDAY = 5
 
 def dim_datetime(spark: SparkSession, day: str) -> DataFrame:
     """The day's 24 hours. Source of the holidays: the package holidays, federal holidays of the USA."""
-    import holidays  # a second that only this table pays
+    import holidays  # loading it takes a second, which only this table needs
 
     on = date.fromisoformat(day)
     start = datetime(on.year, on.month, on.day, tzinfo=UTC)

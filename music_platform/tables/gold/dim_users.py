@@ -112,9 +112,9 @@ def dim_users(
 ) -> DataFrame:
     """Versions of users that were open when the day began, and those that started in it; and the unknown member.
 
-    Every event of a known user observes the user's attributes at its time, and a version lasts from the observation that
-    differs from the one before until the next that does. A status change observes the new level. Of several observations of
-    a user at one instant one counts: the last status change or else the last event, by position in the session and event_id.
+    Every event of a known user observes the user's attributes at its time. A version lasts from an observation that differs
+    from the one before until the next such observation. A status change observes the new level. Of several observations of a
+    user at one instant, one counts: the last status change, else the last event, by position in the session and event_id.
     """
     events = [_observations(frame, F.col("level"), is_status_change=False) for frame in (page_views, listens, auths)]
     observations = _observations(status_changes, F.col("new_level"), is_status_change=True)
@@ -122,10 +122,10 @@ def dim_users(
         observations = observations.union(other)
     if previous is not None:
         observations = observations.union(_open_versions(previous))
-    # One number stands for what is compared: the engine passes over all rows again for each column that it looks back to.
+    # One number represents the compared columns: the engine scans all rows again for each column that it looks back to.
     observations = observations.withColumn("_state", digest(*(F.col(name) for name in _TRACKED_ATTRIBUTES)))
 
-    # Many users to a window: the embedded engine pays for each window more than for its rows.
+    # Many users per window: for the embedded engine a window costs more than its rows.
     observations = observations.withColumn("_users", F.pmod("user_id", F.lit(_USER_WINDOWS)))
     by_instant = Window.partitionBy("_users").orderBy(
         "user_id", "event_time", "_is_status_change", "item_in_session", "event_id"
@@ -178,7 +178,7 @@ def as_of(facts: DataFrame, users: DataFrame, columns: Sequence[str] = ("user_ve
 
 
 def _observations(events: DataFrame, level: SparkColumn, *, is_status_change: bool) -> DataFrame:
-    """What the events of known users say of them, and what orders observations of the same instant."""
+    """The attributes in the events of known users, and the columns that order observations of the same instant."""
     return events.filter(F.col("user_id").isNotNull()).select(
         "user_id",
         "event_time",
@@ -192,7 +192,7 @@ def _observations(events: DataFrame, level: SparkColumn, *, is_status_change: bo
         level.alias("level"),
         "city",
         "state",
-        # Its number while the observations are sorted: a key is a text of twice the size, and dear to make for each.
+        # The key's number while the observations are sorted: the key itself is a text of twice the size and costly to make.
         location_digest(*(F.col(name) for name in PLACE)).alias("_location"),
     )
 

@@ -1,4 +1,4 @@
-"""One row a page view, with its keys."""
+"""One row per page view, with its keys."""
 
 from __future__ import annotations
 

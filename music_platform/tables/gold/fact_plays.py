@@ -47,10 +47,10 @@ def fact_plays(streams: DataFrame, page_views: DataFrame, days: Sequence[str]) -
     """The days' streams with the seconds played up to the session's next event, in whatever hour.
 
     ``streams`` and ``page_views`` are fact_streams and fact_page_views of the days and of the day after each: a session goes
-    on after midnight. A stream whose next event lies in its own hour has its seconds already.
+    on after midnight. A stream whose next event is in its own hour already has its seconds.
     """
     plays = streams.join(_next_events_of_later_hours(streams, page_views), "event_id", "left")
-    # The same whether one day is made or many: a range has days at hand that a day's own run has not.
+    # The same result whether one day is made or many: a range has days available that a single day's run lacks.
     end_of_next_day = F.date_add(F.to_date("event_time"), 2).cast("timestamp")
     plays = plays.withColumn(
         "next_event_time", F.when(F.col("next_event_time") < end_of_next_day, F.col("next_event_time"))

@@ -1,4 +1,4 @@
-"""One row a session, whole also where it ran past midnight."""
+"""One row per session, whole even if it ran past midnight."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FACT_SESSIONS = TableContract(
     unique_columns=("session_key",),
 )  # fmt: skip
 
-DAYS_AFTER_THE_START = 2  # in which a session may go on; the longest seen last some hours
+DAYS_AFTER_THE_START = 2  # in which a session may continue; the longest known last some hours
 
 # How a column of a session so far and that of its next day are put together.
 _PUT_TOGETHER: dict[str, Callable[[SparkColumn, SparkColumn], SparkColumn]] = {
@@ -50,7 +50,7 @@ _PUT_TOGETHER: dict[str, Callable[[SparkColumn, SparkColumn], SparkColumn]] = {
 def fact_sessions(parts: DataFrame, days: Sequence[str]) -> DataFrame:
     """The sessions that started on the days, put together from session_days of the day before to two days after.
 
-    A session started on a day when it did something then and nothing the day before: no session pauses for a day.
+    A session started on a day if it has events then and none on the day before: no session pauses for a day.
     """
     parts = parts.withColumn("day", F.to_date("started_at"))
     day_before = parts.select("session_key", F.date_add("day", 1).alias("day"))
@@ -63,7 +63,7 @@ def fact_sessions(parts: DataFrame, days: Sequence[str]) -> DataFrame:
 
 
 def _with_part_of_day(sessions: DataFrame, parts: DataFrame, days_later: int) -> DataFrame:
-    """The sessions with what they did so many days after their start, as long as they went on day after day."""
+    """The sessions with their part so many days after their start, if they had events on every day until then."""
     part = parts.select(
         "session_key",
         F.date_sub("day", days_later).alias("day"),

@@ -83,9 +83,9 @@ FACT_STREAMS = TableContract(
 
 
 def fact_streams(listens: DataFrame, page_views: DataFrame) -> DataFrame:
-    """Silver's listens and page views of the same hours to one row a listen.
+    """One row per listen, from silver's listens and page views of the same hours.
 
-    ``played_seconds`` lasts until the next event of the session within the hour; null where that lies in another one.
+    ``played_seconds`` counts until the next event of the session within the hour; null if that is in another hour.
     """
     keyed = with_keys(listens).withColumn("artist_key", artist_key(F.col("artist")))
     next_events = _next_events_of_the_hour(listens, page_views)
@@ -100,9 +100,9 @@ def _next_events_of_the_hour(listens: DataFrame, page_views: DataFrame) -> DataF
     columns = (session, "event_time", "item_in_session")
     events = page_views.select(*columns, F.lit(None).cast("string").alias("event_id"))
     events = events.unionByName(listens.select(*columns, "event_id"))
-    # A whole hour to a window: the embedded engine pays for each window more than for its rows.
+    # A whole hour per window: for the embedded engine a window costs more than its rows.
     events = events.withColumn("hour", hour_number(F.col("event_time")))
-    # Null comes first: a listen follows the page view that is its twin, so that the next event is the next item's.
+    # Null sorts first: a listen follows the page view of the same item, so that the next event is the next item's.
     return followed(events, Window.partitionBy("hour").orderBy("session", "event_time", "item_in_session", "event_id"))
 
 
@@ -123,7 +123,7 @@ def seconds_until_next_event() -> SparkColumn:
 
 
 def is_skipped() -> SparkColumn:
-    # Eventsim goes on after a song's whole seconds, so a played song may lack its last fraction.
+    # Eventsim continues after a song's whole seconds, so a played song may lack its last fraction.
     return F.col("played_seconds") < F.floor("duration_seconds")
 
 

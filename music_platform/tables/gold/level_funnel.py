@@ -81,9 +81,9 @@ LEVEL_FUNNEL = TableContract(
 def level_funnel(page_views: DataFrame, status_changes: DataFrame, days: Sequence[str]) -> DataFrame:
     """Known listeners at each stage between free and paid, from fact_page_views and silver's status changes of the days.
 
-    A user is counted by user_id, a session by session_key. Every stage has a row for each of the days.
+    Users are counted by user_id, sessions by session_key. Every stage has a row for each of the days.
     """
-    # Most page views are at the stage of their level alone; a page of the funnel is a second one.
+    # Most page views belong only to the stage of their level; a page of the funnel adds a second stage.
     views = page_views.where("user_id IS NOT NULL").select(
         F.to_date("event_time").alias("day"),
         F.explode(F.array(_mapped("level", STAGE_OF_LEVEL), _mapped("page", STAGE_OF_PAGE))).alias("stage"),
@@ -119,7 +119,7 @@ def level_funnel(page_views: DataFrame, status_changes: DataFrame, days: Sequenc
 
 
 def _mapped(column: str, values: dict[str, str]) -> SparkColumn:
-    """The value that the column's stands for, null where it stands for none."""
+    """The value that the column's value represents, null if it represents none."""
     mapped = F.lit(None).cast("string")
     for value, meaning in values.items():
         mapped = F.when(F.col(column) == value, meaning).otherwise(mapped)

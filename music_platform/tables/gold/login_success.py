@@ -52,7 +52,7 @@ LOGIN_SUCCESS = TableContract(
 
 
 def login_success(auths: DataFrame, page_views: DataFrame, days: Sequence[str]) -> DataFrame:
-    """One row a day: silver's auth events, without those that fact_page_views of the same days shows to be stale.
+    """One row per day: silver's auth events, without those that fact_page_views of the same days shows to be stale.
 
     An auth event belongs to the page that follows an attempt. Where that page is itself a Login or Logout with status 307,
     Eventsim looked at a stale previous page and repeated an earlier attempt. An auth event without its page view counts.

@@ -1,7 +1,7 @@
-"""gold/pipeline: what the manifests of an hour's tables say, for whoever watches the pipeline itself.
+"""gold/pipeline: the content of the manifests of an hour's tables, for monitoring the pipeline itself.
 
-It describes runs, not listeners, and a rebuild changes it. So it is not among the tables that can be recomputed from what was
-landed, and it is made only where it is served.
+It describes runs, not listeners, and a rebuild changes it. So it cannot be recomputed from what was landed, and it is made only
+if it is served.
 """
 
 from __future__ import annotations
@@ -73,10 +73,12 @@ PIPELINE = TableContract(
 
 
 def pipeline(frames: Frames) -> DataFrame:
-    """The rows of every published partition; a table of which an hour was never published has none."""
+    """The rows of every published partition; a table without a published partition of the hour has none."""
     rows = [row for published in frames.published for row in _rows_of(published)]
     table = pa.Table.from_pylist(rows, arrow_schema(PIPELINE.columns))
-    return frames.spark.createDataFrame(table, spark_schema(PIPELINE.columns))  # named, since there may be no rows
+    return frames.spark.createDataFrame(
+        table, spark_schema(PIPELINE.columns)
+    )  # with a schema, since there may be no rows
 
 
 def _rows_of(published: PublishedPartition) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What each session did on a day: the parts that fact_sessions puts together."""
+"""The events of each session on a day: the parts that fact_sessions combines."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ PAGE_REACHED = {
 
 
 def session_days(page_views: DataFrame, plays: DataFrame) -> DataFrame:
-    """What each session did on each of the days, from fact_page_views and fact_plays.
+    """The events of each session on each of the days, from fact_page_views and fact_plays.
 
     A play is a moment of its session as well, on the page NextSong: the view of that page may be missing.
     """
@@ -120,7 +120,7 @@ def _nulls(types: Mapping[str, str]) -> list[SparkColumn]:
 
 
 def _rounded_sum(name: str) -> SparkColumn:
-    """Engines add in different orders: microseconds are where they agree."""
+    """Engines add in different orders; their sums agree to the microsecond."""
     return F.round(F.coalesce(F.sum(name), F.lit(0.0)), 6)
 
 

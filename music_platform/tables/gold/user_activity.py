@@ -1,4 +1,4 @@
-"""What each known listener did on a day, and up to its end."""
+"""The activity of each known listener on a day and up to its end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ USER_ACTIVITY = TableContract(
         replace(
             FACT_PAGE_VIEWS.column("registered_at"),
             nullable=True,
-            description="When the listener registered, the earliest moment that their page views tell; can lie after the day. "
+            description="When the listener registered: the earliest moment in their page views; can be after the day. "
             "Null where user_id is.",
         ),
         time_column("first_active_at", "First page view or play.", personal=Personal.NONE),
@@ -84,9 +84,9 @@ USER_ACTIVITY = TableContract(
 
 
 def user_activity(previous: DataFrame | None, plays: DataFrame, page_views: DataFrame, day: str) -> DataFrame:
-    """One row a known listener: what fact_plays and fact_page_views of the day say, added to the day before.
+    """One row per known listener: fact_plays and fact_page_views of the day, added to the day before.
 
-    ``previous`` is this table's partition of the day before, None at the beginning of history. ``day`` reads YYYY-MM-DD.
+    ``previous`` is this table's partition of the day before, None at the beginning of history. ``day`` is YYYY-MM-DD.
     """
     nothing = F.lit(0).cast("bigint")
     viewed = page_views.where("user_id IS NOT NULL").select(
@@ -103,7 +103,7 @@ def user_activity(previous: DataFrame | None, plays: DataFrame, page_views: Data
         nothing.alias("plays_before"),
         nothing.alias("microseconds_before"),
     )
-    # A play says neither who the listener is nor its place in the session: its page view does, which comes after it here.
+    # A play holds neither the listener nor its place in the session; its page view, sorted after it here, does.
     played = plays.select(
         "user_key",
         F.lit(None).cast("bigint").alias("user_id"),

@@ -1,4 +1,4 @@
-"""Implicit feedback: what each listener played, with a score that fades."""
+"""Implicit feedback: the songs that each listener played, with a score that fades."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ _MICROSECONDS_OF_DAY = 86_400e6
 
 
 def user_song_interactions(previous: DataFrame | None, plays: DataFrame, day: str) -> DataFrame:
-    """One row a listener and song: fact_plays of the day added to the day before, whose score fades by a day.
+    """One row per listener and song: fact_plays of the day added to the day before, whose score fades by a day.
 
-    ``previous`` is this table's partition of the day before, None at the beginning of history. ``day`` reads YYYY-MM-DD.
-    The score counts each play's age up to the day's end, so that the score of a day is the same however it is reached.
+    ``previous`` is this table's partition of the day before, None at the beginning of history. ``day`` is YYYY-MM-DD. The score
+    counts each play's age up to the day's end, so that the score of a day is the same however it is reached.
     """
     age_days = (F.unix_micros(moment_of(day)) + F.lit(_MICROSECONDS_OF_DAY) - F.unix_micros("event_time")) / F.lit(
         _MICROSECONDS_OF_DAY

@@ -1,7 +1,7 @@
-"""Reads an unresolved Spark Connect plan: from which columns of the tables that it reads each of its columns is computed.
+"""Reads an unresolved Spark Connect plan: finds the source columns from which each of its columns is computed.
 
-Only what values come from counts: a filter, the condition of a join or the groups of an aggregation choose rows, and are no
-source of the other columns. Nothing is run or analysed, so the tables need not exist.
+Only columns whose values are used count as sources; columns that merely filter, join or group do not. Nothing is run or
+analysed, so the tables need not exist.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _ROWS_WITHOUT_THE_OTHER_SIDE = {"JOIN_TYPE_LEFT_SEMI", "JOIN_TYPE_LEFT_ANTI"}
 
 
 class LineageError(MusicPlatformError):
-    """A plan holds what this module cannot follow."""
+    """A plan contains something that this module cannot follow."""
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """Where a value comes from. ``counted`` are the tables whose rows a constant marks, so that summing it counts them."""
+    """The sources of a value. ``counted`` are the tables whose rows a constant marks, so that summing it counts them."""
 
     sources: frozenset[ColumnSource] = frozenset()
     counted: frozenset[str] = frozenset()
@@ -47,8 +47,8 @@ _NOTHING = _Origin()
 def column_sources(frame: DataFrame, tables: Mapping[str, TableContract]) -> dict[str, frozenset[ColumnSource]]:
     """The sources of each column of a frame, by the column's name, in the frame's order.
 
-    ``tables`` are the contracts of what the frame reads, by the path from which it reads. Raises ``LineageError`` at a
-    relation or an expression that it does not know.
+    ``tables`` are the contracts of the tables that the frame reads, by path. Raises ``LineageError`` at a relation or an
+    expression that it does not know.
     """
     # PySpark has no public way to a frame's plan; its release is pinned for Sail's sake anyway.
     plan: Any = cast("Any", frame)._plan
@@ -57,7 +57,7 @@ def column_sources(frame: DataFrame, tables: Mapping[str, TableContract]) -> dic
 
 
 class _PlanReader:
-    """Goes through a plan's relations from its leaves on."""
+    """Visits a plan's relations, starting at its leaves."""
 
     def __init__(self, tables: Mapping[str, TableContract]) -> None:
         self._tables = tables
@@ -118,7 +118,7 @@ class _PlanReader:
         return named
 
     def _origin(self, expression: Any, columns: _Columns, relation: Any) -> _Origin:
-        """Where the value of an expression (spark.connect.Expression) over a relation's columns comes from."""
+        """The sources of an expression's value (spark.connect.Expression) over a relation's columns."""
         kind = expression.WhichOneof("expr_type")
         node = getattr(expression, kind)
         if kind == "unresolved_attribute":
@@ -145,14 +145,14 @@ class _PlanReader:
         return _NOTHING
 
     def _window(self, node: Any, columns: _Columns, relation: Any) -> _Origin:
-        """A rank comes from what it orders by; any other function over a window from its arguments."""
+        """A rank's sources are its ordering columns; those of any other window function are its arguments."""
         function = self._origin(node.window_function, columns, relation)
         if function.sources:
             return replace(function, counted=frozenset())
         return _union(self._origin(order.child, columns, relation) for order in node.order_spec)
 
     def _identities(self, tables: Iterable[str]) -> frozenset[ColumnSource]:
-        """The columns that tell the rows of tables apart: what a count of the rows comes from."""
+        """The columns that identify the rows of tables: the sources of a count of the rows."""
         contracts = {contract.path: contract for contract in self._tables.values()}
         return frozenset((table, name) for table in tables for name in contracts[table].unique_columns)
 
@@ -161,14 +161,14 @@ class _PlanReader:
 
 
 def _names_of_local(node: Any) -> list[str]:
-    """The columns of rows that a plan brings along, which have no source."""
+    """The columns of literal rows in a plan, which have no source."""
     if node.data:
         return pa.ipc.open_stream(node.data).schema.names
     return [column["name"] for column in json.loads(node.schema)["fields"]]
 
 
 def _parts_of(kind: str, node: Any) -> list[Any]:
-    """The expressions that an expression is made of."""
+    """The sub-expressions of an expression."""
     if kind == "alias" or (kind == "cast" and node.HasField("expr")):
         return [node.expr]
     if kind in ("unresolved_function", "common_inline_user_defined_function"):
@@ -192,7 +192,7 @@ def _name_of(expression: Any) -> str:
 
 
 def _attribute_name(expression: Any) -> str:
-    """The column that an attribute reads; of a struct's field, the struct."""
+    """The column that an attribute reads; for a field of a struct, the struct's column."""
     return expression.unresolved_attribute.unparsed_identifier.split(".")[0]
 
 

@@ -20,7 +20,7 @@ _ANY_DAY = "2026-01-01"
 
 
 def derive_lineage(spark: SparkSession) -> dict[str, TableLineage]:
-    """By table, of silver, quarantine, gold and recommendations: its columns, in order, and those that each comes from."""
+    """By table of silver, quarantine, gold and recommendations: its columns, in order, and the source columns of each."""
     lineage: dict[str, TableLineage] = {}
     for name, event in EVENT_CONTRACTS.items():
         lineage |= _of_silver_and_quarantine(event, SILVER[name], QUARANTINE[name], spark)
@@ -50,7 +50,7 @@ def _of_silver_and_quarantine(
 
 
 def _frame_of(contract: TableContract, spark: SparkSession) -> DataFrame:
-    """The table as a transform is given it, but for the path: the table's name stands for it."""
+    """The table as a transform receives it, but with the table's name in place of the path."""
     return spark.read.schema(spark_schema(contract.columns)).parquet(contract.path)
 
 

@@ -1,6 +1,6 @@
-"""What exactly a row in quarantine broke: each rule with the values of the fields that it binds, as they came.
+"""The details of a row in quarantine: each broken rule with the original values of the fields that it binds.
 
-In the engine's Python workers, so that both engines write numbers alike. Which rules a row breaks is silver's matter.
+Runs in the engine's Python workers, so that both engines write numbers alike. silver.py decides which rules a row breaks.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def breaches(
 ) -> Column:
     """A struct of ``broken_rules`` (names with commas between them) and ``detail``, what exactly a row broke; null for null.
 
-    Of a line at fault the detail is the fault's, and of the rules those are left out that bind a value which could not be read:
-    it is not absent. Of other rows it is each rule with the values of the record (JSON text). ``is_as_landed`` says whether the
-    record is the line itself, whose numbers are shown as they stand in it. In a record that was rebuilt they are written as
-    the engine writes them, and are shown canonically.
+    A line at fault has the fault's detail, without the rules that bind an unreadable value, because that value is not absent.
+    Other rows have each rule with the values of the record (JSON text). ``is_as_landed`` says whether the record is the line
+    itself, whose numbers are shown as they stand in it. In a record that was rebuilt they are written as the engine writes
+    them, and are shown canonically.
     """
     fields = {rule.name: fields_bound(event, rule) for rule in silver_contract(event).rules}
     texts = StructType([StructField(name, StringType()) for name in ("broken_rules", "detail")])
@@ -55,7 +55,7 @@ def breaches(
                 rules = [rule for rule in rules if _can_be_judged(rule, fields[rule], fault, fault_detail)]
                 detail = f"{fault}: {fault_detail}"
             names[row], details[row] = ",".join(rules), detail
-        # Without a null struct, of which engines would read the fields as empty texts.
+        # Without null structs: engines would read their fields as empty texts.
         return pa.StructArray.from_arrays([pa.array(names, pa.string()), pa.array(details, pa.string())], texts.names)
 
     # PySpark's stub lacks this form.
@@ -65,7 +65,7 @@ def breaches(
 def _can_be_judged(rule: str, fields: tuple[EventField, ...], fault: str, fault_detail: str) -> bool:
     """Whether a line at fault has the values that a rule binds, or truly lacks them.
 
-    Of a line that could not be read at all nothing is known. Of values of a wrong type the fault's detail names the keys.
+    Nothing is known of a line that could not be read at all. For values of a wrong type the fault's detail names the keys.
     """
     if rule == NO_FAULT.name:
         return True
@@ -86,7 +86,7 @@ def _value(field: EventField, record: dict[str, Any]) -> str:
         return f"{field.key} is absent"
     moment = _moment(value) if field.column.type is ColumnType.TIMESTAMP else ""
     text = json_text(value)
-    if not text.isprintable():  # nothing is to be invisible
+    if not text.isprintable():  # so that every character is visible
         text = json.dumps(value)
     if len(text) > _LONGEST_VALUE_SHOWN:
         characters = len(value) if isinstance(value, str) else len(text)

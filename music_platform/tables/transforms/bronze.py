@@ -1,7 +1,7 @@
 """Bronze: landed lines become rows with the record's own keys; every line is one row.
 
-The parser runs in the engine's Python workers, so that both engines read the same lines alike. Values are not judged here
-(silver does), only whether they can be read as the contract's types.
+The parser runs in the engine's Python workers, so that both engines read lines alike. It only checks whether values can be read
+as the contract's types; silver judges them.
 """
 
 # pyarrow makes its compute functions when it is imported, so no type checker finds them.
@@ -31,7 +31,7 @@ from music_platform.tables.transforms.number_spellings import NumberSpellings
 _FEWEST_LINES_TO_SPLIT = 64
 _KEPT_OF_A_LINE_CHARACTERS = 1024 * 1024
 _LARGEST_LONG = 2**63 - 1
-_DEEPEST_NESTING = 100  # Python's own limit moves with its release and with the stack
+_DEEPEST_NESTING = 100  # Python's own limit depends on its release and on the stack
 
 
 def bronze_events(lines: DataFrame, event: EventContract) -> DataFrame:
@@ -51,9 +51,9 @@ class LineParser:
 
     Blocks of lines go through Arrow's JSON reader. It refuses a block as soon as one line in it is unusual (broken, a
     field of another type, an unknown or repeated key); the block is then halved until only the unusual lines are left, and
-    those are read one by one. Whole numbers such as ``49.0`` are spelled as integers before a block is halved. All ways
-    give the same values for the same line. ``_raw`` keeps, beside lines at fault, those whose numbers are written in another
-    way than their values are.
+    those are read one by one. Whole numbers such as ``49.0`` are spelled as integers before a block is halved. All ways give
+    the same values for the same line. ``_raw`` keeps lines at fault, and lines whose numbers are not written as their values
+    would be.
     """
 
     def __init__(self, event: EventContract) -> None:
@@ -102,7 +102,7 @@ class LineParser:
         return self._parse_run(lines.slice(0, middle)) + self._parse_run(lines.slice(middle))
 
     def _parse_block(self, lines: pa.BinaryArray) -> pa.Table | None:
-        """The lines at once, or None when any of them needs a closer look."""
+        """All lines at once, or None if any of them must be read one by one."""
         offsets = np.frombuffer(lines.buffers()[1], dtype=np.int32)[lines.offset : lines.offset + len(lines) + 1]
         content = lines.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
         characters = np.frombuffer(content, dtype=np.uint8)
@@ -118,7 +118,7 @@ class LineParser:
             or any(pc.any(pc.invert(pc.is_finite(table.column(key)))).as_py() for key in self._double_keys)
         ):
             return None
-        try:  # Arrow's reader lets bytes through that are not UTF-8
+        try:  # Arrow's reader accepts bytes that are not UTF-8
             table.validate(full=True)
         except pa.ArrowInvalid:
             return None
@@ -232,7 +232,7 @@ def _faulty(line: bytes, fault: str, detail: str) -> dict[str, Any]:
 
 
 def _as_type(value: Any, key_type: ColumnType) -> Any:
-    """The value as the column's type, or None when it is of another."""
+    """The value as the column's type, or None if it has another type."""
     if key_type is ColumnType.STRING:
         return value if isinstance(value, str) and _is_valid_text(value) else None
     if key_type is ColumnType.BOOLEAN:

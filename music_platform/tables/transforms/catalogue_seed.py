@@ -1,4 +1,4 @@
-"""The catalogue of songs as it is given: its CSV text to a table, and its rows to tracks as dim_songs and dim_artists need them.
+"""The given song catalogue: parses its CSV text and makes the tracks that dim_songs and dim_artists need.
 
 Source of the columns: the Million Song Dataset's subset (http://millionsongdataset.com/pages/field-list/). Artist, title and
 duration are required; the others can be absent.
@@ -30,7 +30,7 @@ _LONGEST_DURATION_SECONDS = 86_400
 
 
 def parse_catalogue(text: str, source: str) -> pa.Table:
-    """The rows of a CSV text in CATALOGUE_SCHEMA; ``source`` stands for it in errors.
+    """The rows of a CSV text in CATALOGUE_SCHEMA; ``source`` is its name in errors.
 
     Quotes in it are escaped by doubling or by a backslash. Engines' own CSV readers differ about backslashes and about line
     breaks in texts (U+0085). Raises ``MusicPlatformError``.
@@ -64,10 +64,10 @@ def _checked(row: dict[str, str | None], where: str) -> dict[str, str | None]:
 
 
 def catalogue_tracks(catalogue: DataFrame) -> DataFrame:
-    """The catalogue's tracks: keys, repaired texts, typed values; what the catalogue does not know is null.
+    """The catalogue's tracks: keys, repaired texts, typed values; unknown values are null.
 
-    Of tracks that agree in artist, title and length, and so in their key, the one with the smallest track_id stays. A track
-    whose artist or title is blank or longer than a listen's may be is left out: no listen can be of it.
+    Of tracks with the same artist, title and length, and so the same key, the one with the smallest track_id stays. A track
+    whose artist or title is blank or too long for a listen is left out: no listen can refer to it.
     """
     given = set(catalogue.columns)
     absent = F.lit(None).cast("string")

@@ -1,6 +1,6 @@
 """Keys of the star schema: hashes of natural keys, the same on every engine and on every rebuild.
 
-Facts and dimensions compute a key on their own, from the same columns of silver; neither looks it up in the other.
+Facts and dimensions each compute a key from the same columns of silver; neither looks it up in the other.
 """
 
 from pyspark.sql import Column, DataFrame
@@ -28,7 +28,7 @@ def key_of_digest(number: Column) -> Column:
 
 def digest_of_key(key: Column) -> Column:
     """The ``digest`` that a surrogate key writes, bigint."""
-    # By halves: engines differ about whole ones, of which the first bit is a sign.
+    # In halves: engines differ about whole numbers, whose first bit is a sign.
     high, low = (F.conv(F.substring(key, first, 8), 16, 10).cast("bigint") for first in (1, 9))
     return F.shiftleft(high, 32).bitwiseOR(low)
 
@@ -36,7 +36,7 @@ def digest_of_key(key: Column) -> Column:
 def digest(*columns: Column) -> Column:
     """bigint: xxHash64 over the columns' texts and over which of them are null.
 
-    Columns are texts or integers. Fractions and timestamps must come as integers: engines write them differently.
+    Columns are texts or integers. Fractions and timestamps must be given as integers: engines write them differently.
     """
     # As text, because the hash of an int differs from that of the bigint of the same value.
     texts = [column.cast("string") for column in columns]
@@ -49,13 +49,13 @@ def user_key(user_id: Column) -> Column:
 
 
 def song_key(artist: Column, song: Column, duration_seconds: Column) -> Column:
-    """Key in dim_songs; ``UNKNOWN_KEY`` where there is no song."""
+    """Key in dim_songs; ``UNKNOWN_KEY`` without a song."""
     key = surrogate_key(artist, song, duration_milliseconds(duration_seconds))
     return F.when(song.isNull(), UNKNOWN_KEY).otherwise(key)
 
 
 def artist_key(artist: Column) -> Column:
-    """Key in dim_artists; ``UNKNOWN_KEY`` where there is no artist."""
+    """Key in dim_artists; ``UNKNOWN_KEY`` without an artist."""
     return F.when(artist.isNull(), UNKNOWN_KEY).otherwise(surrogate_key(artist))
 
 
@@ -78,15 +78,15 @@ def location_digest(zip_code: Column, city: Column, state: Column, latitude: Col
 def session_key(session_id: Column, tag: Column, zip_code: Column, user_agent: Column) -> Column:
     """Key in fact_sessions.
 
-    The session's number alone is none: it restarts in every run of a producer. Tag, place and device tell such sessions
-    apart, and stay the same within one.
+    The session's number alone is not unique: it restarts in every run of a producer. Tag, place and device distinguish such
+    sessions and stay the same within one.
     """
     return surrogate_key(session_id, tag, zip_code, user_agent)
 
 
 def datetime_key(event_time: Column) -> Column:
     """Key in dim_datetime: YYYYMMDDHH in the session's time zone, which is UTC."""
-    on = F.to_date(event_time)  # whose parts are found sooner than a timestamp's
+    on = F.to_date(event_time)  # its parts are extracted faster than a timestamp's
     year = F.year(on).cast("bigint")  # as int, later years would overflow
     return year * 1_000_000 + F.month(on) * 10_000 + F.dayofmonth(on) * 100 + F.hour(event_time)
 
@@ -97,7 +97,7 @@ def duration_milliseconds(duration_seconds: Column) -> Column:
 
 
 def _nearest_integer(number: Column) -> Column:
-    # Not round(): of halves, engines make different numbers.
+    # Not round(): engines round halves differently.
     return F.floor(number + 0.5).cast("bigint")
 
 

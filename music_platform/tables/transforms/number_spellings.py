@@ -1,8 +1,8 @@
-"""Lines with a number that its typed value does not give back as it was written: ``3e9``, ``-1.0``, ``181.50``.
+"""Lines with a number whose typed value does not reproduce its spelling: ``3e9``, ``-1.0``, ``181.50``.
 
-Which lines these are, and nothing else: bronze keeps them beside their values, so that quarantine shows numbers as they
-were landed. A number is canonical when it is written as Python writes its value: an integer by its digits, a double as the
-shortest text that reads back as it.
+Only finds these lines: bronze keeps them beside their values, so that quarantine shows numbers as they were landed. A number is
+canonical when it is written as Python writes its value: an integer by its digits, a double as the shortest text that reads back
+as it.
 """
 
 # pyarrow makes its compute functions when it is imported, so no type checker finds them.
@@ -31,7 +31,7 @@ _UNSURE_DOUBLE = r"-?[0-9.]+[eE]|-?0\.0000|-?[0-9.]{17}"
 class NumberSpellings:
     """Finds the lines of one event type with a number, under a key of the contract, that is not written canonically.
 
-    Within a text no key is found, for the quotes around it would have a backslash before them.
+    Finds no key within a text, because its quotes would have a backslash before them.
     """
 
     def __init__(self, event: EventContract) -> None:
@@ -50,7 +50,7 @@ class NumberSpellings:
         )
 
     def respelled(self, lines: pa.BinaryArray, content: pa.Buffer) -> pa.BooleanArray | None:
-        """Which of many lines have one, as ``is_respelled``; None where none has. ``content`` is the lines in a row."""
+        """Which of many lines have such a number, as ``is_respelled``; None if none has. ``content`` is the lines in a row."""
         ends = pa.py_buffer(np.array([0, len(content)], dtype=np.int32))
         whole = pa.Array.from_buffers(pa.binary(), 1, [None, ends, content])
         if not pc.match_substring_regex(whole, self._suspected)[0].as_py():

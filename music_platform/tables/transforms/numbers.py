@@ -1,7 +1,7 @@
-"""Numbers that stand for hours and for the order of events while a transform computes; no table holds them.
+"""Numbers that represent hours and the order of events within a transform; no table holds them.
 
-Engines sort by one number faster than by several columns, and the embedded one groups by a timestamp beside another column at
-twice the cost of a number. What tables do hold, keys, stands in keys.py.
+Engines sort by one number faster than by several columns, and for the embedded one, grouping by a timestamp beside another
+column costs twice as much as by a number. keys.py has the keys, which tables do hold.
 """
 
 from pyspark.sql import Column

@@ -23,8 +23,8 @@ _ABSENT = "\u0000"
 def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
     """Bronze rows with the columns of the event type's silver and quarantine tables and ``_destination``.
 
-    ``_destination`` is ``silver``, ``quarantine`` or ``duplicate``: the repetition, by a retry of the collector, of an
-    event of the same hour. Of equal rows the first in the order of landing stays. A line at fault is never a duplicate.
+    ``_destination`` is ``silver``, ``quarantine`` or ``duplicate``: an event that a retry of the collector repeated within the
+    hour. Of equal rows the first in the order of landing stays. A line at fault is never a duplicate.
     """
     contract = silver_contract(event)
     identified = bronze.withColumn("event_id", event_id(event))
@@ -74,10 +74,10 @@ def silver_or_quarantine(bronze: DataFrame, event: EventContract) -> DataFrame:
 def event_id(event: EventContract) -> Column:
     """The fingerprint of a bronze row: 32 hex digits, the first 128 bits of SHA-256.
 
-    It covers the event type and every field of the record as it came, unknown fields included. Texts and numbers with a
-    fraction enter by their bits as well (xxhash64): text may hold what separates the fields here or stands for an absent
-    one, and engines write fractions differently. A line at fault is identified by its place too: what it says is not known
-    well enough to call it a repetition.
+    It covers the event type and every original field of the record, including unknown fields. Texts and numbers with a fraction
+    enter by their bits as well (xxhash64): text may hold what separates the fields here or stands for an absent one, and
+    engines write fractions differently. A line at fault is identified by its place too: its content is not known well enough to
+    call it a repetition.
     """
     written = [field.key for field in event.fields if field.key_type is not ColumnType.DOUBLE]
     texts = [F.lit(event.name), *(F.coalesce(F.col(key).cast("string"), F.lit(_ABSENT)) for key in written)]
@@ -116,7 +116,7 @@ def _record(event: EventContract) -> Column:
 
 
 def _rebuilt_record() -> Column:
-    """The record as JSON, from ``_record`` and ``_rescued``: the line itself is not kept where these give it back."""
+    """The record as JSON, from ``_record`` and ``_rescued``: the line itself is not kept if these reproduce it."""
     known, unknown = F.to_json("_record"), F.col("_rescued")
     both = F.concat(F.substring(known, F.lit(1), F.length(known) - 1), F.lit(","), F.substr(unknown, F.lit(2)))
     return F.when(unknown.isNull(), known).when(known == "{}", unknown).otherwise(both)

@@ -1,6 +1,6 @@
 """Repair of free text: mojibake, wrapping quotes, control characters; and parts of user agents.
 
-Column expressions only, in functions that Spark and Sail share; which columns are repaired is the contract's decision.
+Column expressions only, in functions that Spark and Sail share; the contract decides which columns are repaired.
 """
 
 # pyarrow makes its compute functions when it is imported, so no type checker finds them.
@@ -19,7 +19,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 _BYTE_PAIR_OF_UTF8 = "[\u00c2-\u00f4][\u0080-\u00bf]"
 _BEYOND_LATIN_1 = "[^\u0000-\u00ff]"
 _C0_CONTROLS = "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]"
-# Eventsim's catalogue lost the upper byte of U+2019 and its like: the control character is all that is left of it.
+# Eventsim's catalogue lost the upper byte of U+2019 and similar characters: only the control character is left.
 _PUNCTUATION_OF_CONTROL = {"\u0018": "'", "\u0019": "'", "\u001c": '"', "\u001d": '"', "\u0013": "-", "\u0014": "-"}
 
 # White space and controls that may stand outside of wrapping quotes, but for the remains of punctuation.
@@ -34,9 +34,10 @@ USER_AGENT_PARTS = ("device", "operating_system", "browser")
 
 
 def repair_text(text: Column) -> Column:
-    """Mojibake, then wrapping quotes and what is outside of them, then C0 controls, then surrounding blanks; null stays null.
+    """Repair mojibake, then wrapping quotes and what is outside of them, then C0 controls, then surrounding blanks; null stays
+    null.
 
-    Mojibake goes first: U+00A0, which trimming could take for a blank, is a continuation byte in it.
+    Mojibake is first: U+00A0, which trimming could take for a blank, is a continuation byte in it.
     """
     for step in _STEPS_OF_REPAIR:
         text = step(text)
@@ -46,8 +47,8 @@ def repair_text(text: Column) -> Column:
 def repair_texts(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
     """The frame with ``repair_text`` of these columns.
 
-    Each step is a projection of its own. Within one expression each step repeats the former ones several times over, and
-    the engine spends more time on planning that than an hour's rows take.
+    Each step is a projection of its own. Within one expression each step would repeat the earlier ones several times, and
+    planning that would take the engine longer than an hour's rows.
     """
     for step in _STEPS_OF_REPAIR:
         frame = frame.withColumns({name: step(F.col(name)) for name in columns})
@@ -57,12 +58,12 @@ def repair_texts(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
 def repair_mojibake(text: Column) -> Column:
     """UTF-8 that was read as Latin-1 (``LefÃ¨vre``) back to what it was (``Lefèvre``).
 
-    Only text whose characters all fit in Latin-1 and whose bytes are valid UTF-8 is changed, so a correctly encoded
-    ``Björk`` or ``日本`` comes through untouched.
+    Only text whose characters all fit in Latin-1 and whose bytes are valid UTF-8 is changed, so a correctly encoded ``Björk``
+    or ``日本`` stays unchanged.
     """
-    beyond_ascii = F.octet_length(text) != F.char_length(text)  # rare, and much cheaper to see than what follows
+    beyond_ascii = F.octet_length(text) != F.char_length(text)  # rare, and much cheaper to test than what follows
     suspicious = text.rlike(_BYTE_PAIR_OF_UTF8) & ~text.rlike(_BEYOND_LATIN_1)
-    # Spark raises on characters beyond Latin-1 where Sail writes '?': neither is to see them.
+    # Spark raises on characters beyond Latin-1 and Sail writes '?', so neither may see them.
     as_bytes = F.encode(F.when(suspicious, text), "ISO-8859-1")
     repaired = F.coalesce(F.try_validate_utf8(as_bytes), text)
     return F.when(beyond_ascii, repaired).otherwise(text)
@@ -82,7 +83,7 @@ def unwrap_quotes(text: Column) -> Column:
     wrapped, nor is ``"Alpha\\"``.
     """
     inner = F.substring(text, F.lit(2), F.length(text) - 2)
-    # What is left without escaped backslashes and escaped quotes tells; a pattern would exhaust Java's stack.
+    # Decided by the rest without escaped backslashes and quotes: a pattern would exhaust Java's stack.
     bare = F.replace(F.replace(inner, F.lit("\\\\"), F.lit("")), F.lit('\\"'), F.lit(""))
     wraps = ~bare.contains('"') & ~bare.endswith("\\")
     unwrapped = F.when(wraps, F.replace(inner, F.lit('\\"'), F.lit('"'))).otherwise(text)
@@ -115,7 +116,7 @@ def parse_user_agent(user_agent: Column) -> Column:
 
 
 def _parse_user_agents(user_agent: pa.Array) -> pa.Array:
-    """Each distinct user agent is parsed once: there are few of them."""
+    """Parse each distinct user agent once, as few of them are distinct."""
     encoded = pc.dictionary_encode(user_agent)
     families = [_families_of(text) for text in encoded.dictionary.to_pylist()]
     parts = [pa.array([family[part] for family in families], pa.string()).take(encoded.indices) for part in range(3)]

@@ -153,7 +153,7 @@ _MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "index in the key": ("s3.conf", "_${chunk_id}", "_%{index}", "put ${chunk_id}"),
     "hours of a clock with a.m.": ("events.conf", "hour=%H", "hour=%I", "are never read"),
     "minutes for months": ("errors.conf", "dt=%Y-%m-%d", "dt=%Y-%M-%d", "are never read"),
-    "error records without a tag": ("errors.conf", "tag_key __tag", "", "do not tell __tag"),
+    "error records without a tag": ("errors.conf", "tag_key __tag", "", "lack __tag"),
     "error records with another time": ("errors.conf", "%Y-%m-%dT%H:%M:%S.%3NZ", "%d.%m.%Y %H:%M", "is read as %Y"),
     # names, types and what is required
     "an unknown parameter of S3": ("s3.conf", "store_as gzip", "store_as gzip\nbuket lake", "has no parameter buket"),
