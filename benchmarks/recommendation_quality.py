@@ -36,8 +36,20 @@ _LISTENERS_AT_ONCE = 1_000
 _LENGTH = 50
 _ERRORS = 2.0
 _DEFAULT = Parameters()
-# factors, regularization, confidence: what a setting of each would change
-_TRIED = ((32, 10, 10), (64, 10, 3), (64, 3, 3), (64, 1, 1), (64, 30, 30), (128, 10, 10), (128, 3, 3), (128, 1, 1))
+_TRIED = (
+    Parameters(factors=32),
+    Parameters(factors=128),
+    Parameters(regularization=3.0),
+    Parameters(regularization=30.0),
+    Parameters(confidence=1.0),
+    Parameters(confidence=10.0),
+    Parameters(confidence=10.0, power_of_songs=0.0, power_of_listeners=0.0),
+    Parameters(power_of_songs=0.0, power_of_listeners=0.0),
+    Parameters(power_of_songs=0.0),
+    Parameters(power_of_listeners=0.0),
+    Parameters(power_of_songs=0.75),
+    Parameters(power_of_listeners=0.5),
+)
 Scores = Callable[[Positions], Floats]
 
 
@@ -179,9 +191,8 @@ def _print_tried(hold_out: HoldOut) -> None:
         )
         print(f"{name}: {ndcg.mean():.4f} {verdict}", file=sys.stderr, flush=True)
 
-    for factors, regularization, confidence in _TRIED:
+    for tried in _TRIED:
         began = time.perf_counter()
-        tried = Parameters(factors=factors, regularization=regularization, confidence=confidence)
         tell(tried.of_model, _ndcg_of_parameters(hold_out, tried), time.perf_counter() - began)
     for name, order in _orders(hold_out).items():
         began = time.perf_counter()

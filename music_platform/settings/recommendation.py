@@ -13,7 +13,7 @@ class RecommendationSettings(SettingsGroup):
         default=10.0, gt=0, description="How strongly these numbers are kept small: more means less detail."
     )
     recommendation_confidence: float = Field(
-        default=10.0, gt=0, description="How much a play weighs against a song that was never played."
+        default=3.0, gt=0, description="How much a play weighs against a song that was never played."
     )
     recommendation_least_listeners: int = Field(
         default=2, gt=0, description="Listeners that a song must have for lists to hold it."
