@@ -30,6 +30,7 @@ Factors = npt.NDArray[np.float32]
 
 _SPAN_OF_START = 0.01  # as implicit's own start
 _LEAST_SHARE_KNOWN = 0.5
+_MOST_GROWTH = 1.25  # measured in young worlds: beyond it a few iterations are behind a model from scratch
 _HASH_OF_SONG, _HASH_OF_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
 
 
@@ -64,8 +65,9 @@ class Training:
 def train(interactions: Interactions, parameters: Parameters, yesterday: SongFactors | None = None) -> Training:
     """The model of a day, from the model of the day before where that serves.
 
-    It is trained from scratch without one, with other parameters, or when less than half of the total score is of
-    songs that it knows: then a few iterations would not reach the new songs. The caller decides about the calendar.
+    It is trained from scratch without one, with other parameters, when there are a quarter more pairs than it was made of, or
+    when less than half of the total score is of songs that it knows: then a few iterations would not reach what is new. The
+    caller decides about the calendar.
     """
     start = _why_from_scratch(interactions, parameters, yesterday)
     songs = _start_of(interactions.songs, parameters.factors)
@@ -111,6 +113,9 @@ def _why_from_scratch(interactions: Interactions, parameters: Parameters, yester
     known = scores[positions_of(interactions.songs, yesterday.songs) >= 0].sum()
     if known < _LEAST_SHARE_KNOWN * scores.sum():
         return f"scratch, for the day before knows only {known / scores.sum():.0%} of what was played"
+    growth = interactions.scores.nnz / max(int(yesterday.listeners.sum()), 1)
+    if growth > _MOST_GROWTH:
+        return f"scratch, for there are {growth:.1f} times the pairs of the day before"
     return ""
 
 

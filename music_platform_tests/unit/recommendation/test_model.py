@@ -80,6 +80,13 @@ def test_a_day_of_mostly_new_songs_begins_from_scratch() -> None:
     assert trained.start.startswith("scratch, for the day before knows only 0%")
 
 
+def test_a_day_of_many_more_pairs_begins_from_scratch(world: PlantedWorld) -> None:
+    trained = train(world.interactions(3), _PARAMETERS, train(world.interactions(1), _PARAMETERS).model)
+    assert (trained.start, trained.iterations) == (
+        "scratch, for there are 1.8 times the pairs of the day before", _PARAMETERS.iterations
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(("users", "songs"), [(0, 0), (1, 1), (1, 3), (3, 1)])
 def test_few_listeners_and_songs_have_a_model(users: int, songs: int) -> None:
     keys = np.arange(1, users * songs + 1, dtype=np.uint64)
