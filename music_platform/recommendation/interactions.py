@@ -57,13 +57,15 @@ class Interactions:
     """Listeners x songs: ``scores[i, j]`` is the faded score of the listener ``users[i]`` for the song ``songs[j]``.
 
     Keys are sorted, so positions do not depend on the order of rows. ``last_played`` is each listener's last play, in
-    microseconds since 1970.
+    microseconds since 1970. ``mean_songs`` is how many songs a listener of the day has on average; a part of the
+    listeners keeps it.
     """
 
     users: Keys
     songs: Keys
     scores: csr_matrix
     last_played: npt.NDArray[np.int64]
+    mean_songs: float
 
     @classmethod
     def of(cls, pairs: Pairs) -> Interactions:
@@ -75,7 +77,7 @@ class Interactions:
         scores.sort_indices()
         last_played = np.zeros(len(users), dtype=np.int64)
         np.maximum.at(last_played, rows, pairs.last_played)
-        return cls(users, songs, scores, last_played)
+        return cls(users, songs, scores, last_played, scores.nnz / max(len(users), 1))
 
     @property
     def song_scores(self) -> npt.NDArray[np.float64]:
@@ -91,9 +93,8 @@ class Interactions:
 
     def of_users(self, positions: npt.NDArray[np.int64]) -> Interactions:
         """The rows of these listeners alone; every song stays."""
-        return Interactions(
-            self.users[positions], self.songs, self.scores[positions].tocsr(), self.last_played[positions]
-        )
+        scores, last_played = self.scores[positions].tocsr(), self.last_played[positions]
+        return Interactions(self.users[positions], self.songs, scores, last_played, self.mean_songs)
 
     def with_songs(self, songs: Keys) -> Interactions:
         """The same listeners with the columns of these sorted songs; plays of other songs are left out."""
@@ -108,7 +109,7 @@ class Interactions:
             shape=(len(self.users), len(songs)),
         )
         scores.sort_indices()
-        return Interactions(self.users, songs, scores, self.last_played)
+        return Interactions(self.users, songs, scores, self.last_played, self.mean_songs)
 
 
 def positions_of(keys: Keys, among: Keys) -> npt.NDArray[np.int64]:

@@ -3,6 +3,10 @@
 Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (ICDM 2008), with the conjugate gradient of
 Takacs, Pilaszy and Tikk (RecSys 2011), as the library implicit has them. A listener's vector is no part of the model:
 it follows from the songs' and from what the listener played (``fold_in``).
+
+A pair's confidence is c log(1 + score), less for a listener of many songs and for a song of many listeners: what somebody
+plays who plays everything says little of their taste. Search engines weigh words in this way, by the length of the text and
+by how common the word is (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009).
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ Factors = npt.NDArray[np.float32]
 
 _SPAN_OF_START = 0.01  # as implicit's own start
 _LEAST_SHARE_KNOWN = 0.5
+_MOST_GROWTH = 1.25  # measured in young worlds: beyond it a few iterations are behind a model from scratch
 _HASH_OF_SONG, _HASH_OF_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
 
 
@@ -60,8 +65,9 @@ class Training:
 def train(interactions: Interactions, parameters: Parameters, yesterday: SongFactors | None = None) -> Training:
     """The model of a day, from the model of the day before where that serves.
 
-    It is trained from scratch without one, with other parameters, or when less than half of the total score is of
-    songs that it knows: then a few iterations would not reach the new songs. The caller decides about the calendar.
+    It is trained from scratch without one, with other parameters, when there are a quarter more pairs than it was made of, or
+    when less than half of the total score is of songs that it knows: then a few iterations would not reach what is new. The
+    caller decides about the calendar.
     """
     start = _why_from_scratch(interactions, parameters, yesterday)
     songs = _start_of(interactions.songs, parameters.factors)
@@ -69,13 +75,13 @@ def train(interactions: Interactions, parameters: Parameters, yesterday: SongFac
         found = positions_of(interactions.songs, yesterday.songs)
         songs[found >= 0] = yesterday.factors[found[found >= 0]]
     iterations = parameters.iterations if start else parameters.warm_iterations
+    listeners = interactions.song_listeners
     with one_blas_thread():
         als = _als(parameters, iterations)
         als.item_factors = songs
         als.user_factors = np.zeros((len(interactions.users), parameters.factors), dtype=np.float32)
         if interactions.scores.nnz:
-            als.fit(_confidences(interactions.scores, parameters), show_progress=False)
-    listeners = interactions.song_listeners
+            als.fit(_confidences(interactions, listeners, parameters), show_progress=False)
     model = SongFactors(
         interactions.songs,
         np.asarray(als.item_factors),
@@ -95,7 +101,7 @@ def fold_in(model: SongFactors, interactions: Interactions, parameters: Paramete
     with one_blas_thread():
         als = _als(parameters, iterations=0)
         als.item_factors = model.factors
-        return als.recalculate_user(np.arange(len(known.users)), _confidences(known.scores, parameters))
+        return als.recalculate_user(np.arange(len(known.users)), _confidences(known, model.listeners, parameters))
 
 
 def _why_from_scratch(interactions: Interactions, parameters: Parameters, yesterday: SongFactors | None) -> str:
@@ -107,6 +113,9 @@ def _why_from_scratch(interactions: Interactions, parameters: Parameters, yester
     known = scores[positions_of(interactions.songs, yesterday.songs) >= 0].sum()
     if known < _LEAST_SHARE_KNOWN * scores.sum():
         return f"scratch, for the day before knows only {known / scores.sum():.0%} of what was played"
+    growth = interactions.scores.nnz / max(int(yesterday.listeners.sum()), 1)
+    if growth > _MOST_GROWTH:
+        return f"scratch, for there are {growth:.1f} times the pairs of the day before"
     return ""
 
 
@@ -119,9 +128,24 @@ def _als(parameters: Parameters, iterations: int) -> AlternatingLeastSquares:
     )
 
 
-def _confidences(scores: csr_matrix, parameters: Parameters) -> csr_matrix:
-    confidences = np.float32(parameters.confidence) * np.log1p(scores.data)
+def _confidences(interactions: Interactions, listeners: npt.NDArray[np.int64], parameters: Parameters) -> csr_matrix:
+    """The confidence of each pair; ``listeners`` are how many each song of the model has."""
+    scores = interactions.scores
+    songs = np.diff(scores.indptr)
+    of_listener = _falling(songs, interactions.mean_songs, parameters.power_of_songs)
+    of_song = _falling(listeners, float(listeners.mean()), parameters.power_of_listeners)
+    confidences = np.log1p(scores.data)
+    confidences *= np.float32(parameters.confidence)
+    confidences *= np.repeat(of_listener, songs)
+    confidences *= of_song[scores.indices]
     return csr_matrix((confidences, scores.indices, scores.indptr), shape=scores.shape)
+
+
+def _falling(
+    numbers: npt.NDArray[np.int32] | npt.NDArray[np.int64], mean: float, power: float
+) -> npt.NDArray[np.float32]:
+    """1 at the mean number, and less for more of them."""
+    return (np.maximum(numbers, 1) / max(mean, 1)).astype(np.float32) ** -np.float32(power)
 
 
 def _start_of(songs: Keys, factors: int) -> Factors:

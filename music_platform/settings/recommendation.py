@@ -10,7 +10,7 @@ class RecommendationSettings(SettingsGroup):
         default=64, gt=0, le=1024, description="Numbers that describe each song in the model of the recommendations."
     )
     recommendation_regularization: float = Field(
-        default=3.0, gt=0, description="How strongly these numbers are kept small: more means less detail."
+        default=10.0, gt=0, description="How strongly these numbers are kept small: more means less detail."
     )
     recommendation_confidence: float = Field(
         default=3.0, gt=0, description="How much a play weighs against a song that was never played."

@@ -277,7 +277,7 @@ def test_a_port_that_is_taken_is_reported(monkeypatch: pytest.MonkeyPatch) -> No
     [
         ("echo 'openjdk version \"17.0.15\" 2025-04-15' >&2", State.OK, '"17.0.15" at '),
         ("echo 'java version \"1.8.0_312\"' >&2", State.WARNING, '"1.8.0_312" at '),
-        ("exit 1", State.WARNING, "does not tell its version"),
+        ("exit 1", State.WARNING, "does not print its version"),
         (None, State.WARNING, "does not run"),
     ],
 )

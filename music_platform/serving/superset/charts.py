@@ -1,6 +1,5 @@
-"""The kinds of charts: each function gives Superset's parameters and, made of the same arguments, the query.
-
-The browser builds its query from the parameters; the API answers by the saved query. Both come from here so that they agree.
+"""The kinds of charts: each function gives Superset's parameters, from which the browser builds its query, and the saved
+query, by which the API answers. Both are made of the same arguments, so that they agree.
 """
 
 from __future__ import annotations

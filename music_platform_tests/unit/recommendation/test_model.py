@@ -19,9 +19,11 @@ def world() -> PlantedWorld:
 def _exact_solution(scores: np.ndarray, other: np.ndarray, parameters: Parameters) -> np.ndarray:
     """The vectors that fit the others' best, by the normal equations of Hu, Koren and Volinsky."""
     gram = other.T @ other + parameters.regularization * np.eye(other.shape[1])
+    listeners, songs = (scores > 0).sum(axis=0), (scores > 0).sum(axis=1)
     solved = []
-    for row in scores:
-        confidence = parameters.confidence * np.log1p(row)
+    for row, number in zip(scores, songs, strict=True):
+        rare = (number / songs.mean()) ** -0.5 * (np.maximum(listeners, 1) / listeners.mean()) ** -0.25
+        confidence = parameters.confidence * np.log1p(row) * rare
         extra = np.where(row > 0, confidence - 1, 0)
         solved.append(np.linalg.solve(gram + (other * extra[:, None]).T @ other, other.T @ confidence))
     return np.array(solved)
@@ -32,6 +34,14 @@ def test_vectors_of_listeners_solve_the_normal_equations(world: PlantedWorld) ->
     model = train(interactions, _PARAMETERS).model
     expected = _exact_solution(interactions.scores.toarray(), model.factors.astype(float), _PARAMETERS)
     np.testing.assert_allclose(fold_in(model, interactions, _PARAMETERS), expected, atol=1e-3)
+
+
+def test_a_part_of_the_listeners_has_the_same_vectors(world: PlantedWorld) -> None:
+    interactions = world.interactions(3)
+    model = train(interactions, _PARAMETERS).model
+    some = np.array([5, 7, 200])
+    part = fold_in(model, interactions.of_users(some), _PARAMETERS)
+    np.testing.assert_allclose(part, fold_in(model, interactions, _PARAMETERS)[some], atol=1e-6)
 
 
 def test_the_same_pairs_in_any_order_give_the_same_model(world: PlantedWorld) -> None:
@@ -56,9 +66,11 @@ def test_a_model_is_carried_forward_by_few_iterations(world: PlantedWorld) -> No
 
 
 def test_other_parameters_begin_from_scratch(world: PlantedWorld) -> None:
-    yesterday = train(world.interactions(3), replace(_PARAMETERS, regularization=5)).model
+    yesterday = train(world.interactions(3), replace(_PARAMETERS, regularization=3)).model
     trained = train(world.interactions(4), _PARAMETERS, yesterday)
-    assert trained.start == "scratch, for the day before has other parameters: factors=8 regularization=5 confidence=3"
+    assert trained.start == (
+        "scratch, for the day before has other parameters: factors=8 regularization=3 confidence=3 powers=0.5,0.25"
+    )
     assert trained.iterations == _PARAMETERS.iterations
 
 
@@ -66,6 +78,13 @@ def test_a_day_of_mostly_new_songs_begins_from_scratch() -> None:
     small, large = planted_world(users=20, songs=40), planted_world(users=200, songs=400, seed=8)
     trained = train(large.interactions(3), _PARAMETERS, train(small.interactions(3), _PARAMETERS).model)
     assert trained.start.startswith("scratch, for the day before knows only 0%")
+
+
+def test_a_day_of_many_more_pairs_begins_from_scratch(world: PlantedWorld) -> None:
+    trained = train(world.interactions(3), _PARAMETERS, train(world.interactions(1), _PARAMETERS).model)
+    assert (trained.start, trained.iterations) == (
+        "scratch, for there are 1.8 times the pairs of the day before", _PARAMETERS.iterations
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("users", "songs"), [(0, 0), (1, 1), (1, 3), (3, 1)])

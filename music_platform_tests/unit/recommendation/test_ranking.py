@@ -24,7 +24,7 @@ def _world(seed: int, users: int, songs: int, *, taste: bool = True) -> tuple[So
         "",
     )
     played = csr_matrix((random.random((users, songs)) < random.random((users, 1))).astype(np.float32))
-    interactions = Interactions(np.arange(1, users + 1, dtype=np.uint64), keys, played, np.zeros(users, np.int64))
+    interactions = Interactions(np.arange(1, users + 1, dtype=np.uint64), keys, played, np.zeros(users, np.int64), 1.0)
     return model, random.normal(size=(users, 4)).astype(np.float32) * (1 if taste else 0), interactions
 
 
@@ -90,7 +90,7 @@ def test_equal_scores_are_in_order_of_their_keys() -> None:
         np.full(songs, 2), np.ones(songs, bool), "",
     )  # fmt: skip
     nothing = Interactions(
-        np.array([1], np.uint64), model.songs, csr_matrix((1, songs), dtype=np.float32), np.zeros(1, np.int64)
+        np.array([1], np.uint64), model.songs, csr_matrix((1, songs), dtype=np.float32), np.zeros(1, np.int64), 1.0
     )
     lists = Ranking(model).lists(np.zeros((1, 4), np.float32), nothing, 0.0, 5)
     assert lists.scores.tolist() == [[0.0] * 5]
