@@ -414,7 +414,7 @@ def test_a_listener_s_list_is_the_chosen_listener_s(shown: Shown, page: Page, er
     def held(listener: str) -> list[list[str]]:
         found = shown.druid.sql(
             'SELECT "rank", title, artist, TIME_FORMAT(__time, \'MMM dd\') AS "day" FROM recommendations '
-            f"WHERE user_id = {listener} AND __time = TIMESTAMP '{DAYS[-1]}' ORDER BY 1",
+            f"WHERE user_id = {listener} AND __time = TIMESTAMP '{DAYS[-1]}' GROUP BY 1, 2, 3, 4 ORDER BY 1",
             ORIGIN,
         )
         return without_tags([str(value) for value in row.values()] for row in found)

@@ -13,12 +13,12 @@ from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.publish import publish_partition
 from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import WrittenPartition
+from music_platform.serving.druid.client import Origin
 from music_platform.serving.druid.datasources import DATASOURCES
 from music_platform.serving.druid.kept_days import drop_older_days, in_words, kept_of
 from music_platform.serving.druid.replacement import replace_partitions
 from music_platform.settings import Settings
 from music_platform.tables.contract import Cadence
-from music_platform_tests.integration.druid.sample_day import ORIGIN
 
 LISTS = DATASOURCES["recommendations"]
 DAYS = [f"2020-02-{day}" for day in (26, 27, 28, 29)] + ["2020-03-01"]  # long ago: the clock says nothing
@@ -74,7 +74,7 @@ def test_an_old_day_is_made_without_asking_druid(lake: Lake) -> None:
         LISTS,
         stored(lake, DAYS[0]),
         Druid(),  # pyright: ignore[reportArgumentType]
-        ORIGIN,
+        Origin("a-run", LISTS.path),
         load_seconds=1.0,
         tell=told.append,
     )
