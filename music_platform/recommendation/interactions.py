@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +32,18 @@ class Pairs:
     def of(cls, batches: Iterable[pa.RecordBatch]) -> Pairs:
         """From rows with ``COLUMNS``; pairs of an unknown listener or song, or without a positive score, are left "
         "out."""
-        parts = [cls._of_batch(batch) for batch in batches if batch.num_rows]
-        return cls(
-            np.concatenate([np.empty(0, np.uint64), *(part.users for part in parts)]),
-            np.concatenate([np.empty(0, np.uint64), *(part.songs for part in parts)]),
-            np.concatenate([np.empty(0, np.float32), *(part.scores for part in parts)]),
-            np.concatenate([np.empty(0, np.int64), *(part.last_played for part in parts)]),
-        )
+        parts: dict[str, list[npt.NDArray[Any]]] = {
+            "users": [np.empty(0, np.uint64)],
+            "songs": [np.empty(0, np.uint64)],
+            "scores": [np.empty(0, np.float32)],
+            "last_played": [np.empty(0, np.int64)],
+        }
+        for batch in batches:
+            if batch.num_rows:
+                for name, values in vars(cls._of_batch(batch)).items():
+                    parts[name].append(values)
+        # A column's parts are let go before the next one is joined, so that one column alone is there twice.
+        return cls(*(np.concatenate(parts.pop(name)) for name in tuple(parts)))
 
     @classmethod
     def _of_batch(cls, batch: pa.RecordBatch) -> Pairs:
@@ -70,10 +76,9 @@ class Interactions:
     @classmethod
     def of(cls, pairs: Pairs) -> Interactions:
         """The matrix of pairs that are there once each."""
-        users, rows = np.unique(pairs.users, return_inverse=True)
-        songs, columns = np.unique(pairs.songs, return_inverse=True)
-        shape = (len(users), len(songs))
-        scores = csr_matrix((pairs.scores, (rows.astype(np.int32), columns.astype(np.int32))), shape=shape)
+        users, rows = _numbered(pairs.users)
+        songs, columns = _numbered(pairs.songs)
+        scores = csr_matrix((pairs.scores, (rows, columns)), shape=(len(users), len(songs)))
         scores.sort_indices()
         last_played = np.zeros(len(users), dtype=np.int64)
         np.maximum.at(last_played, rows, pairs.last_played)
@@ -110,6 +115,12 @@ class Interactions:
         )
         scores.sort_indices()
         return Interactions(self.users, songs, scores, self.last_played, self.mean_songs)
+
+
+def _numbered(keys: Keys) -> tuple[Keys, npt.NDArray[np.int32]]:
+    """The different keys in order, and where each of ``keys`` stands among them; less memory than ``return_inverse``."""
+    different = np.unique(keys)
+    return different, np.searchsorted(different, keys).astype(np.int32)
 
 
 def positions_of(keys: Keys, among: Keys) -> npt.NDArray[np.int64]:
