@@ -9,9 +9,9 @@ _PATIENCE_SECONDS = 60.0
 _LOOK_SECONDS = 0.05
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait until it is so; fails the test when that takes a minute."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+def wait_until(is_so: Callable[[], object], seconds: float = _PATIENCE_SECONDS) -> None:
+    """Wait until it is so; fails the test when that takes longer than so many seconds."""
+    deadline = time.monotonic() + seconds
     while not is_so():
-        assert time.monotonic() < deadline, f"it has not come true within {_PATIENCE_SECONDS:g} s"
+        assert time.monotonic() < deadline, f"it has not come true within {seconds:g} s"
         time.sleep(_LOOK_SECONDS)

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from gold_oracle.comparing import require_equal
-from gold_oracle.history import History, days_between
-from gold_oracle.plans import CATALOGUE, Plan, make_plan
-from gold_oracle.rebuilding import Rebuilding, land
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from music_platform.partitions import hours_of_day
 from music_platform.settings import Settings
+from music_platform_tests.assets.gold_oracle.comparing import require_equal
+from music_platform_tests.assets.gold_oracle.history import History, days_between
+from music_platform_tests.assets.gold_oracle.plans import CATALOGUE, Plan, make_plan
+from music_platform_tests.assets.gold_oracle.rebuilding import Rebuilding, land
 from music_platform_tests.assets.local_platform import LocalPlatform
 
 _CSV_COLUMNS = {

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,13 +21,7 @@ from music_platform.cli.main import app
 from music_platform.orchestration.runs import open_instance
 from music_platform.settings import current_settings
 from music_platform_tests.integration.command_line import COMMAND, auth_event, materialize_hour, words
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
-        time.sleep(0.1)
+from music_platform_tests.waiting import wait_until
 
 
 def test_demo_makes_and_checks_silver(commands: CliRunner) -> None:
@@ -110,7 +102,7 @@ def test_an_interrupt_ends_the_command_and_its_run(commands: CliRunner) -> None:
             return any(instance.get_records_for_run(run.run_id, of_type=begun).records for run in instance.get_runs())
 
     try:
-        wait_until(has_begun)
+        wait_until(has_begun, seconds=120)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     finally:

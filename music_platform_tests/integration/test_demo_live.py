@@ -12,12 +12,12 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
-from test_demo_command import wait_until
 from typer.testing import CliRunner
 
 from music_platform.local.freshness import Debounce
 from music_platform.tables.catalogue import GOLD
 from music_platform_tests.integration.command_line import COMMAND
+from music_platform_tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
@@ -67,7 +67,7 @@ def test_live_events_reach_gold_by_themselves(commands: CliRunner, tmp_path: Pat
 
 def test_an_interrupt_ends_the_daemon_too(commands: CliRunner, tmp_path: Path) -> None:
     with live(300) as process:
-        wait_until(lambda: list((tmp_path / "lake" / "landing").rglob("*.json.gz")))
+        wait_until(lambda: list((tmp_path / "lake" / "landing").rglob("*.json.gz")), seconds=120)
         assert served()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=90)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from gold_oracle import aggregates, dimensions, facts
-from gold_oracle.history import History
+from music_platform_tests.assets.gold_oracle import aggregates, dimensions, facts
+from music_platform_tests.assets.gold_oracle.history import History
 
 ORACLES: dict[str, Callable[[History], pd.DataFrame]] = {
     "gold/fact_streams": facts.fact_streams,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from gold_oracle import dimensions
-from gold_oracle.facts import fact_plays, whole_microseconds
-from gold_oracle.history import ONE_DAY, History
 from music_platform.tables.gold.level_funnel import STAGES
+from music_platform_tests.assets.gold_oracle import dimensions
+from music_platform_tests.assets.gold_oracle.facts import fact_plays, whole_microseconds
+from music_platform_tests.assets.gold_oracle.history import ONE_DAY, History
 
 _PAGE_OF_STAGE = {
     "upgrade_page": "Upgrade", "submit_upgrade": "Submit Upgrade", "downgrade_page": "Downgrade",

@@ -8,12 +8,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from gold_oracle import ORACLES
-from gold_oracle.history import History
 from music_platform.partitions import hours_of_day
 from music_platform.tables.catalogue import GOLD_TABLES
 from music_platform.tables.contract import Cadence, ColumnType, TableContract
 from music_platform.tables.schemas import arrow_schema
+from music_platform_tests.assets.gold_oracle import ORACLES
+from music_platform_tests.assets.gold_oracle.history import History
 from music_platform_tests.assets.local_platform import LocalPlatform
 
 _WITHIN = {"score": 1e-8}

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 from pandas.tseries.holiday import USFederalHolidayCalendar
 
-from gold_oracle.history import ONE_DAY, History
-from gold_oracle.keys import milliseconds_of, song_key, surrogate_key
 from music_platform.tables.columns import UNKNOWN, UNKNOWN_KEY
+from music_platform_tests.assets.gold_oracle.history import ONE_DAY, History
+from music_platform_tests.assets.gold_oracle.keys import milliseconds_of, song_key, surrogate_key
 
 _PLACE = ["location_key", "zip", "city", "state"]
 _TRACKED = ["first_name", "last_name", "gender", "level", "location_key"]

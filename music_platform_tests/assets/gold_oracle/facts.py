@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gold_oracle.history import History
+from music_platform_tests.assets.gold_oracle.history import History
 
 
 def fact_streams(history: History) -> pd.DataFrame:

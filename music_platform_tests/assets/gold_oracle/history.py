@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from ua_parser import parse
 
-from gold_oracle.keys import event_id, location_key, song_key, surrogate_key, user_key
 from music_platform.partitions import hour_of_key, key_of_hour
 from music_platform.tables.contract import ColumnType
 from music_platform.tables.events import EVENT_CONTRACTS
+from music_platform_tests.assets.gold_oracle.keys import event_id, location_key, song_key, surrogate_key, user_key
 
 ONE_DAY = pd.Timedelta(days=1)
 _STATE_NAMES = {"TX": "Texas", "MA": "Massachusetts", "NY": "New York"}  # of the states that plans take places from

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from gold_oracle.history import Event
+from music_platform_tests.assets.gold_oracle.history import Event
 
 FIRST_DAY = pd.Timestamp("2026-09-06", tz="UTC")  # a Sunday: with the second day begin a week and a holiday
 _SECOND, _HOUR, _DAY = 1_000, 3_600_000, 86_400_000  # milliseconds

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from graphlib import TopologicalSorter
 
-from gold_oracle.history import Event, days_between
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.assets.gold import stage_gold
@@ -16,6 +15,7 @@ from music_platform.partitions import day_of_key, days_around, hours_of_day
 from music_platform.tables.catalogue import made_gold_tables
 from music_platform.tables.contract import Cadence, Layer
 from music_platform.tables.gold_table import GoldTable
+from music_platform_tests.assets.gold_oracle.history import Event, days_between
 from music_platform_tests.assets.local_platform import LocalPlatform, gzip_lines, to_line
 from music_platform_tests.spine import build_spine
 
