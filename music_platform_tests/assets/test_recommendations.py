@@ -15,7 +15,7 @@ from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.checks.derived_tables import check_derived
 from music_platform.recommendation.lookup import UnknownSongError, latest_day, neighbours_of, offers_to
 from music_platform.settings import Settings
-from music_platform.tables.catalogue import RECOMMENDATION_TABLES
+from music_platform.tables.catalogue import made_recommendation_tables
 from music_platform_tests.assets.local_platform import (
     LocalPlatform,
     evaluations,
@@ -27,6 +27,7 @@ from music_platform_tests.assets.local_platform import (
 )
 
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03"]
+TABLES = made_recommendation_tables(is_served=False)
 LISTS, EVALUATION = "recommendations/recommendations", "recommendations/evaluation"
 _LISTENERS, _SONGS, _PLAYS, _SCENES = 60, 48, 6, 4
 
@@ -81,12 +82,12 @@ def test_a_range_makes_every_table_and_its_checks_pass(
     made_once: tuple[LocalPlatform, dg.JobExecutionResult],
 ) -> None:
     platform, result = made_once
-    assert set(RECOMMENDATION_TABLES) <= materialized(result)
+    assert set(TABLES) <= materialized(result)
     found = {name: check for name, check in evaluations(result).items() if name.startswith("recommendations/")}
     assert {name for name, check in found.items() if not check.passed} == set()
-    names = {f"{path} {reconciliation.name}" for path, table in RECOMMENDATION_TABLES.items()
+    names = {f"{path} {reconciliation.name}" for path, table in TABLES.items()
              for reconciliation in table.reconciliations}  # fmt: skip
-    assert set(found) == names | {f"{path} contract" for path in RECOMMENDATION_TABLES}
+    assert set(found) == names | {f"{path} contract" for path in TABLES}
     assert [platform.manifest(LISTS, day).rows > 0 for day in DAYS] == [True] * 3
     assert [platform.manifest(EVALUATION, day).rows for day in DAYS] == [0, 3, 3]
 
@@ -110,7 +111,7 @@ def test_figures_are_numbers_of_each_partition(made_once: tuple[LocalPlatform, d
 
 def test_a_day_made_again_is_unchanged(made: LocalPlatform) -> None:
     before = made.data_versions()
-    made.run_day(DAYS[1], tables=list(RECOMMENDATION_TABLES))
+    made.run_day(DAYS[1], tables=list(TABLES))
     assert made.data_versions() == before
 
 
@@ -125,7 +126,7 @@ def test_late_plays_end_in_what_would_have_been_made_with_them(tmp_path: Any) ->
     land(late, DAYS[0], plays_of(DAYS[0], range(_LISTENERS // 2, _LISTENERS)), 2)
     late.run(hour_of(DAYS[0]))
     late.run_day(DAYS[0], DAYS[-1])
-    for path in RECOMMENDATION_TABLES:
+    for path in TABLES:
         assert late.rows(path, DAYS[-1]) == whole.rows(path, DAYS[-1]), path
 
 
@@ -193,8 +194,7 @@ def test_each_rule_finds_its_fault(made: LocalPlatform, name: str) -> None:
     made.tamper(path, DAYS[2], break_rows(made, made.table(path, DAYS[2])))
     try:
         outcomes = {
-            outcome.check: outcome
-            for outcome in check_derived(RECOMMENDATION_TABLES[path], [DAYS[2]], made.lake, SparkEngine())
+            outcome.check: outcome for outcome in check_derived(TABLES[path], [DAYS[2]], made.lake, SparkEngine())
         }
     finally:
         for key, content in before.items():
@@ -210,7 +210,7 @@ def test_factors_that_are_no_numbers_break_the_contract(made: LocalPlatform) -> 
     rows = made.table(path, DAYS[2])
     made.tamper(path, DAYS[2], _first(rows, factors=lambda row: [float("nan"), *row["factors"][1:]]))
     try:
-        [contract, *_] = check_derived(RECOMMENDATION_TABLES[path], [DAYS[2]], made.lake, SparkEngine())
+        [contract, *_] = check_derived(TABLES[path], [DAYS[2]], made.lake, SparkEngine())
     finally:
         for key, content in before.items():
             made.lake.store.put(key, content or b"")
