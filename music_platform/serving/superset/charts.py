@@ -190,9 +190,7 @@ def table(
     where: Where = _ALL,
     may_be_empty: bool = False,
 ) -> Chart:
-    """Rows with measures, the largest first or the smallest: by the measure ``sort_by``, which need not be shown, else by
-    the first one.
-    """
+    """Rows with measures, in the order of ``sort_by`` (a measure that need not be shown), else of the first one."""
     order = sort_by or metrics[0]
     parameters = {
         "query_mode": "aggregate",
