@@ -156,12 +156,12 @@ def _land(lake: Lake, folder: Path) -> LandingSummary:
     read = lines = 0
     with _bar("land", "lines") as update:
 
-        def tell(more_bytes: int, more_lines: int) -> None:
+        def show(more_bytes: int, more_lines: int) -> None:
             nonlocal read, lines
             read, lines = read + more_bytes, lines + more_lines
             update(lines, read, total)
 
-        return land_files(lake.store, files, tell)
+        return land_files(lake.store, files, show)
 
 
 def _paths(tables: list[TableContract]) -> list[str]:

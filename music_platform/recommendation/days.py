@@ -1,4 +1,4 @@
-"""Each table of the recommendations for one day: from the rows of its inputs to its own, and the figures that tell of it."""
+"""Each table of the recommendations for one day: from the rows of its inputs to its own, and the figures that describe it."""
 
 from __future__ import annotations
 

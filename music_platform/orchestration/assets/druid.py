@@ -51,7 +51,7 @@ def _druid_asset(datasource: Datasource, partitions: dg.PartitionsDefinition) ->
         context: dg.AssetExecutionContext, gold: StoredPartitions, druid: dg.ResourceParam[DruidResource]
     ) -> dg.MaterializeResult[Any]:
         done = replace_partitions(
-            datasource, gold, druid, _origin(context), load_seconds=_LOAD_SECONDS, tell=context.log.info
+            datasource, gold, druid, _origin(context), load_seconds=_LOAD_SECONDS, log=context.log.info
         )
         add_partition_metadata(
             context.op_execution_context.get_step_execution_context(),

@@ -47,9 +47,9 @@ def check_datasource(
     origin = Origin(run_id, datasource.path)
     gold = kept_of(datasource, StoredPartitions.open(datasource.contract, partitions, lake, spark))
     if not gold.manifests:
-        told = f"there is nothing to compare: {in_words(datasource)}, and these are older"
+        reason = f"there is nothing to compare: {in_words(datasource)}, and these are older"
         return [
-            CheckOutcome(table=datasource.path, check=check, passed=True, description=told)
+            CheckOutcome(table=datasource.path, check=check, passed=True, description=reason)
             for check in (ROWS_CHECK, COLUMNS_CHECK, QUERIES_CHECK)
         ]
     return [

@@ -75,17 +75,17 @@ class DruidResource:
         return self._requests.url
 
     def run_task(
-        self, spec: Mapping[str, Any], origin: Origin, tell: Callable[[str], None] = lambda _: None
+        self, spec: Mapping[str, Any], origin: Origin, log: Callable[[str], None] = lambda _: None
     ) -> TaskReport:
-        """Submit a task and wait until it ends; ``tell`` is called at its changes of state.
+        """Submit a task and wait until it ends; ``log`` is called at its changes of state.
 
         Raises ``DruidTaskFailedError`` with the task's own error when it fails, or when it does not end in the time of the
         settings. It is cancelled then, and also when this process is interrupted: a cancelled run leaves no task behind.
         """
         task_id = self.submit_task(spec, origin)
-        tell(f"task {task_id} submitted to {self.router_url}")
+        log(f"task {task_id} submitted to {self.router_url}")
         try:
-            report = self.wait_for_task(task_id, tell)
+            report = self.wait_for_task(task_id, log)
         except BaseException:
             self.cancel_task(task_id)
             raise
@@ -111,10 +111,10 @@ class DruidResource:
             raise
         return answer["task"]
 
-    def wait_for_task(self, task_id: str, tell: Callable[[str], None] = lambda _: None) -> TaskReport:
+    def wait_for_task(self, task_id: str, log: Callable[[str], None] = lambda _: None) -> TaskReport:
         """Look at a task, ever less often, until it ends; ``DruidTaskFailedError`` when it does not in time."""
         deadline = time.monotonic() + self._task_seconds
-        pause, last_told = _FIRST_POLL_SECONDS, ""
+        pause, last_state = _FIRST_POLL_SECONDS, ""
         while True:
             status = self._status_of(task_id)
             if status is None:
@@ -122,9 +122,9 @@ class DruidResource:
             if status["status"] in (SUCCESS, FAILED):
                 return self._report_of(task_id, status)
             state = f"{status['status']} ({str(status.get('runnerStatusCode', '')).lower()})"
-            if state != last_told:
-                tell(f"task {task_id}: {state}")
-                last_told = state
+            if state != last_state:
+                log(f"task {task_id}: {state}")
+                last_state = state
             if time.monotonic() > deadline:
                 raise DruidTaskFailedError(
                     f"task {task_id} of Druid has not ended after {self._task_seconds:g} s, its state is {state}: it is "
@@ -144,7 +144,7 @@ class DruidResource:
     def cancel_task(self, task_id: str) -> bool:
         """Ask the overlord to end a task; False when it cannot be asked, or the task has ended already.
 
-        Raises nothing of Druid's own: who cancels has an error of its own to tell.
+        Raises nothing of Druid's own: who cancels has an error of its own.
         """
         try:
             self._requests.post(f"/druid/indexer/v1/task/{quote(task_id)}/shutdown", {}, retry_seconds=_CANCEL_SECONDS)
@@ -214,12 +214,12 @@ class DruidResource:
         return None if answer is None else answer["status"]
 
     def _report_of(self, task_id: str, status: Mapping[str, Any]) -> TaskReport:
-        from music_platform.serving.druid.requests import told_error  # as above
+        from music_platform.serving.druid.requests import error_text  # as above
 
         answer = self._requests.get(f"/druid/indexer/v1/task/{quote(task_id)}/reports", absent={}) or {}
         payload = answer.get("ingestionStatsAndErrors", {}).get("payload", {})
         counts = (payload.get("rowStats") or {}).get("buildSegments", {})
-        error = told_error([payload.get("errorMsg"), status.get("errorMsg")]) if status["status"] != SUCCESS else ""
+        error = error_text([payload.get("errorMsg"), status.get("errorMsg")]) if status["status"] != SUCCESS else ""
         return TaskReport(
             task_id=task_id,
             status=status["status"],

@@ -1,7 +1,7 @@
 """Replaces partitions of a datasource by those of gold, and is done only when Druid answers with the new rows.
 
 A task's success says little: it may have read no row, and its segments may not be queryable yet. So the task's own report
-must tell as many rows as gold's manifests promise, the segments must be loaded, and a count by partition must agree.
+must report as many rows as gold's manifests promise, the segments must be loaded, and a count by partition must agree.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def replace_partitions(
     origin: Origin,
     *,
     load_seconds: float,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Replacement | None:
     """Replace the interval of gold's partitions, which follow one another, by their rows, in one task.
 
@@ -55,15 +55,15 @@ def replace_partitions(
     given, gold = list(gold.manifests), kept_of(datasource, gold)
     partitions = list(gold.manifests)
     if not partitions:
-        tell(f"{datasource.path} {describe_partitions(given)}: nothing is served of it, for {in_words(datasource)}")
+        log(f"{datasource.path} {describe_partitions(given)}: nothing is served of it, for {in_words(datasource)}")
         return None
     what = f"{datasource.path} {describe_partitions(partitions)}"
     interval = interval_of(partitions[0], partitions[-1])
     rows = sum(gold.rows.values())
-    tell(f"{what}: {rows:,} rows, {sum(len(manifest.files) for manifest in gold.manifests.values())} files to Druid")
+    log(f"{what}: {rows:,} rows, {sum(len(manifest.files) for manifest in gold.manifests.values())} files to Druid")
     started = time.monotonic()
     task = ingestion_task(datasource, interval, _input_of(datasource, gold), max(gold.rows.values()))
-    report = druid.run_task(task, origin, tell)
+    report = druid.run_task(task, origin, log)
     _require_rows_read(what, report, rows)
     ingested = time.monotonic()
     druid.wait_until_loaded(datasource.name, interval, load_seconds)
@@ -71,9 +71,9 @@ def replace_partitions(
     _wait_for_counts(what, datasource, gold, druid, origin, load_seconds)
     counted = time.monotonic()
     if dropped := drop_older_days(datasource, gold, druid):
-        tell(f"{datasource.path}: {dropped} segments of older days are out of service, for {in_words(datasource)}")
+        log(f"{datasource.path}: {dropped} segments of older days are out of service, for {in_words(datasource)}")
     done = Replacement(tuple(partitions), report.task_id, ingested - started, loaded - ingested, counted - loaded)
-    tell(
+    log(
         f"{what}: {rows:,} rows can be queried, after {done.ingestion_seconds:.1f} s of ingestion, "
         f"{done.loading_seconds:.1f} s of loading and {done.counting_seconds:.1f} s until Druid counted them all"
     )

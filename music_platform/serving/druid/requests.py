@@ -148,9 +148,9 @@ class DruidRequests:
         except requests.JSONDecodeError:
             content = None
         if not wanted.is_met_by(content):
-            told = answer.text.strip()[:_LONGEST_TEXT] or "nothing"
+            text = answer.text.strip()[:_LONGEST_TEXT] or "nothing"
             raise DruidRequestRefusedError(
-                f"{self.url} answered {path} with HTTP {answer.status_code} and not with the JSON that Druid sends: {told}. "
+                f"{self.url} answered {path} with HTTP {answer.status_code} and not with the JSON that Druid sends: {text}. "
                 "Does another server, a proxy or a page of a login answer there? Check MUSIC_PLATFORM_DRUID_URL."
             )
         return content
@@ -162,7 +162,7 @@ class DruidRequests:
         return "Check MUSIC_PLATFORM_DRUID_URL, and whether its router, broker and coordinator are up."
 
 
-def told_error(texts: Iterable[Any]) -> str:
+def error_text(texts: Iterable[Any]) -> str:
     """The first text that there is, without the frames of its stack; Druid's own log has those."""
     text = next((str(text) for text in texts if text), "it tells no reason; its log has more")
     lines = [line for line in text.splitlines() if not line.startswith(("\tat ", "\t...", "    at "))]
@@ -185,7 +185,7 @@ def _text_of(answer: requests.Response) -> str:
     try:
         content = answer.json()
     except requests.JSONDecodeError:
-        return told_error([answer.text])
+        return error_text([answer.text])
     if not isinstance(content, dict):
-        return told_error([content])
-    return told_error([content.get("errorMessage"), content.get("error"), content])
+        return error_text([content])
+    return error_text([content.get("errorMessage"), content.get("error"), content])

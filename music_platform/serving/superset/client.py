@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 120.0
 _PAGE_SIZE = 100  # the most that Superset gives at once
-_ANSWER_TOLD = 500
+_ANSWER_CHARACTERS = 500
 
 
 class SupersetError(MusicPlatformError):
@@ -89,7 +89,7 @@ class SupersetResource:
             "POST", "/api/v1/assets/import/", files={"bundle": ("assets.zip", packed.getvalue(), "application/zip")}
         )
         if _json_of(answer) != {"message": "OK"}:
-            raise SupersetError(f"Superset did not import the dashboards: {answer.text[:_ANSWER_TOLD]}")
+            raise SupersetError(f"Superset did not import the dashboards: {answer.text[:_ANSWER_CHARACTERS]}")
 
     def export_assets(self) -> dict[str, str]:
         """Everything that Superset holds, as a bundle in the form of ``import_assets``."""
@@ -101,7 +101,7 @@ class SupersetResource:
                     for name in archive.namelist()
                 }
         except zipfile.BadZipFile:
-            raise SupersetError(f"Superset exported no archive but {answer.text[:_ANSWER_TOLD]}") from None
+            raise SupersetError(f"Superset exported no archive but {answer.text[:_ANSWER_CHARACTERS]}") from None
 
     def list_all(self, resource: str) -> list[dict[str, Any]]:
         """All of a kind: `database`, `dataset`, `chart`, `dashboard`, or `security/roles` and other such paths."""
@@ -180,8 +180,8 @@ class SupersetResource:
             self.log_in()
             answer = self._send(self._opened(), method, path, **options)
         if not answer.ok:
-            told = f"{method} {self.url}{path} failed with {answer.status_code}: {_told(answer)}"
-            raise SupersetError(told, answer.status_code)
+            message = f"{method} {self.url}{path} failed with {answer.status_code}: {_text_of(answer)}"
+            raise SupersetError(message, answer.status_code)
         return answer
 
     def _password(self) -> str:
@@ -213,7 +213,7 @@ class SupersetResource:
 def _rows(answer: requests.Response) -> list[dict[str, Any]]:
     [result] = _json_of(answer)["result"]
     if result.get("error"):
-        raise SupersetError(f"a chart's query failed: {str(result['error'])[:_ANSWER_TOLD]}")
+        raise SupersetError(f"a chart's query failed: {str(result['error'])[:_ANSWER_CHARACTERS]}")
     return result["data"]
 
 
@@ -222,17 +222,17 @@ def _json_of(answer: requests.Response) -> Any:
         answer.raise_for_status()
         return answer.json()
     except (OSError, ValueError):
-        raise SupersetError(f"{answer.url} answered with {answer.status_code}: {_told(answer)}") from None
+        raise SupersetError(f"{answer.url} answered with {answer.status_code}: {_text_of(answer)}") from None
 
 
-def _told(answer: requests.Response) -> str:
+def _text_of(answer: requests.Response) -> str:
     """Superset's own words on what went wrong."""
     try:
         content = answer.json()
     except ValueError:
-        return answer.text[:_ANSWER_TOLD]
+        return answer.text[:_ANSWER_CHARACTERS]
     if isinstance(content, dict) and content.get("errors"):
         return "; ".join(
-            f"{error.get('message')} {error.get('extra', {})}"[:_ANSWER_TOLD] for error in content["errors"]
+            f"{error.get('message')} {error.get('extra', {})}"[:_ANSWER_CHARACTERS] for error in content["errors"]
         )
-    return str(content.get("message", content) if isinstance(content, dict) else content)[:_ANSWER_TOLD]
+    return str(content.get("message", content) if isinstance(content, dict) else content)[:_ANSWER_CHARACTERS]

@@ -13,7 +13,7 @@ _OWN = frozenset(
     {"datasource", "chartId", "excluded", "default_filters", "annotation_layers", "datetime_format", "theme_uuid"}
 )
 # After a refresh, types are those that the database tells.
-_TOLD_BY_DATABASE = frozenset({"type"})
+_KNOWN_TO_DATABASE = frozenset({"type"})
 
 
 def differences(source: Mapping[str, str], exported: Mapping[str, str]) -> list[str]:
@@ -36,7 +36,7 @@ def _plain(value: Any, key: str = "") -> Any:
     if key == "query_context" and isinstance(value, str):
         return _plain(json.loads(value))
     if isinstance(value, dict):
-        kept = {name: _plain(each, name) for name, each in value.items() if name not in _OWN | _TOLD_BY_DATABASE}
+        kept = {name: _plain(each, name) for name, each in value.items() if name not in _OWN | _KNOWN_TO_DATABASE}
         return {name: each for name, each in kept.items() if each not in (None, "", [], {})}
     if isinstance(value, list):
         items = [_plain(each) for each in value]

@@ -1,4 +1,4 @@
-"""Whether a bundle holds together, told without Superset: every UUID leads somewhere, every column and metric exists.
+"""Whether a bundle holds together, found out without Superset: every UUID leads somewhere, every column and metric exists.
 
 It reads the files alone, as Superset does, and knows nothing of how they were made.
 """

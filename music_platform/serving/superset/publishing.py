@@ -21,7 +21,7 @@ from music_platform.serving.superset.gate import problems_of_bundle
 from music_platform.serving.superset.model import Chart, Dashboard
 
 VIEWER_ROLE = "Viewer"
-_PROBLEMS_TOLD = 10
+_PROBLEMS_SHOWN = 10
 # Druid's broker learns of a datasource seconds after its segments are loaded, and after a restart of all datasources again.
 _DATASOURCE_SECONDS = 60.0
 _DATASOURCE_POLL_SECONDS = 2.0
@@ -74,10 +74,10 @@ def publish(superset: SupersetResource, files: Mapping[str, str]) -> list[str]:
     ``InvalidBundleError`` before anything is changed, ``DatasetError`` for columns that cannot be read, and ``SupersetError``.
     """
     if problems := problems_of_bundle(files, DATASOURCES):
-        more = f"\n  and {len(problems) - _PROBLEMS_TOLD} more" if len(problems) > _PROBLEMS_TOLD else ""
+        more = f"\n  and {len(problems) - _PROBLEMS_SHOWN} more" if len(problems) > _PROBLEMS_SHOWN else ""
         raise InvalidBundleError(
             "the dashboards' bundle does not hold together, and nothing was imported; mend music_platform/dashboards:"
-            + "".join(f"\n  {problem}" for problem in problems[:_PROBLEMS_TOLD])
+            + "".join(f"\n  {problem}" for problem in problems[:_PROBLEMS_SHOWN])
             + more
         )
     superset.import_assets(files)

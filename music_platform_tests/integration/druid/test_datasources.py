@@ -107,7 +107,7 @@ def test_an_older_day_goes_out_of_service_as_soon_as_a_newer_one_is_served(serve
     def held() -> dict[str, int]:
         return counts_by_partition(every_day, DAYS, served.druid, ORIGIN)
 
-    bring = partial(replace_partitions, druid=served.druid, origin=ORIGIN, load_seconds=60.0, tell=lambda _: None)
+    bring = partial(replace_partitions, druid=served.druid, origin=ORIGIN, load_seconds=60.0, log=lambda _: None)
     assert bring(every_day, first) is not None
     assert held() == {**first.rows, DAYS[1]: 0}
     assert bring(last_day, second) is not None

@@ -99,7 +99,7 @@ class Fresh:
         """Replace the partitions and return what Druid then holds of them; every check must pass."""
         spark = SparkEngine()
         stored = StoredPartitions.open(self.datasource.contract, partitions, lake, spark)
-        done = replace_partitions(self.datasource, stored, self.druid, ORIGIN, load_seconds=60.0, tell=lambda _: None)
+        done = replace_partitions(self.datasource, stored, self.druid, ORIGIN, load_seconds=60.0, log=lambda _: None)
         kept = kept_of(self.datasource, stored).rows
         assert isinstance(done, Replacement) == bool(kept)
         outcomes = check_datasource(self.datasource, partitions, lake, spark, self.druid, "a-run")

@@ -76,7 +76,7 @@ def test_an_old_day_is_made_without_asking_druid(lake: Lake) -> None:
         Druid(),  # pyright: ignore[reportArgumentType]
         Origin("a-run", LISTS.path),
         load_seconds=1.0,
-        tell=told.append,
+        log=told.append,
     )
     assert done is None
     assert told == [f"{LISTS.path} {DAYS[0]}: nothing is served of it, for {in_words(LISTS)}"]
