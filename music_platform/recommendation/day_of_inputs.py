@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import pyarrow as pa
+from pyspark.sql import DataFrame
 
 
 class DayOfInputs(Protocol):
@@ -29,6 +30,10 @@ class DayOfInputs(Protocol):
 
     def batches(self, name: str, day: str, columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
         """The rows of an input on a day."""
+        ...
+
+    def frame(self, name: str, day: str) -> DataFrame:
+        """The rows of an input on a day, for an engine that trains; raises ``RecommendationEngineError`` without one."""
         ...
 
     def previous(self, columns: Sequence[str]) -> Iterable[pa.RecordBatch] | None:

@@ -20,10 +20,11 @@ from music_platform.recommendation.interactions import COLUMNS, Interactions, Pa
 from music_platform.recommendation.judging import Discoveries, judge_weights, served_lists
 from music_platform.recommendation.keys import numbers_of_keys
 from music_platform.recommendation.memory import require_memory
-from music_platform.recommendation.model import SongFactors, fold_in, train
+from music_platform.recommendation.model import SongFactors, Training, fold_in, train
 from music_platform.recommendation.parameters import Parameters
 from music_platform.recommendation.ranking import POPULARITY, Ranking
 from music_platform.recommendation.similar_songs import similar_songs
+from music_platform.recommendation.spark_training import train_on_spark
 from music_platform.tables.contract import TableContract
 from music_platform.tables.recommendations.blend_weights import BLEND_WEIGHTS, JUDGED_DAYS
 from music_platform.tables.recommendations.evaluation import EVALUATION, MODEL, SERVED
@@ -76,6 +77,8 @@ class _Inputs:
 
 def song_factors(inputs: DayOfInputs, parameters: Parameters) -> Made:
     """The day's model, trained from the one of the day before; from scratch on the first of a month."""
+    if parameters.engine == "spark":
+        return _song_factors_by_spark(inputs, parameters)
     require_memory(SONG_FACTORS.path, inputs.day, inputs.rows_of("interactions", inputs.day))
     interactions = _Inputs(inputs, inputs.day).interactions
     yesterday, reason = None, ""
@@ -89,17 +92,31 @@ def song_factors(inputs: DayOfInputs, parameters: Parameters) -> Made:
             reason = f"scratch, for the day before cannot be read: {error}"
     began = perf_counter()
     trained = train(interactions, parameters, yesterday)
+    made = _made_by_training(trained, inputs.day, perf_counter() - began)
+    made.figures["listeners"] = len(interactions.users)
+    if reason:
+        made.figures["trained_from"] = reason
+    return made
+
+
+def _song_factors_by_spark(inputs: DayOfInputs, parameters: Parameters) -> Made:
+    began = perf_counter()
+    trained = train_on_spark(inputs.frame("interactions", inputs.day), parameters)
+    return _made_by_training(trained, inputs.day, perf_counter() - began)
+
+
+def _made_by_training(trained: Training, day: str, seconds: float) -> Made:
+    model = trained.model
     return Made(
-        [rows.song_factors_rows(trained.model, inputs.day)],
+        [rows.song_factors_rows(model, day)],
         {
-            "training_seconds": round(perf_counter() - began, 3),
-            "trained_from": reason or trained.start,
+            "training_seconds": round(seconds, 3),
+            "trained_from": trained.start,
             "iterations": trained.iterations,
-            "parameters": parameters.of_model,
-            "listeners": len(interactions.users),
-            "songs": len(interactions.songs),
-            "offered_songs": int(trained.model.is_offered.sum()),
-            "pairs": int(interactions.scores.nnz),
+            "parameters": model.parameters,
+            "songs": len(model),
+            "offered_songs": int(model.is_offered.sum()),
+            "pairs": int(model.listeners.sum()),
         },
     )
 

@@ -9,13 +9,14 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from music_platform.recommendation.evaluation import Quality, judge
+from music_platform.recommendation.evaluation import JUDGED_RANKS, Quality, judge
 from music_platform.recommendation.gate import Gain
 from music_platform.recommendation.interactions import Interactions, Pairs, positions_of
 from music_platform.recommendation.keys import numbers_of_keys
 from music_platform.recommendation.model import SongFactors, fold_in
 from music_platform.recommendation.parameters import WEIGHTS, Parameters
 from music_platform.recommendation.ranking import POPULARITY, Ranking
+from music_platform.tables.recommendations.blend_weights import WEIGHTS_JUDGED_BY
 from music_platform.tables.recommendations.shared import ACTIVE_DAYS
 
 MICROSECONDS_OF_DAY = 86_400_000_000
@@ -54,6 +55,13 @@ class Discoveries:
         )
         return cls(listeners, marks, np.bincount(of_pair[~found], minlength=len(listeners)))
 
+    def part(self, most: int) -> Discoveries:
+        """At most so many of the listeners, evenly by their keys: those are hashes, so it is a fair sample, and a fixed one."""
+        if len(self.listeners) <= most:
+            return self
+        chosen = np.arange(most) * len(self.listeners) // most
+        return Discoveries(self.listeners[chosen], self.songs[chosen].tocsr(), self.beyond[chosen])
+
     def judge(self, lists: npt.NDArray[np.int64], model: SongFactors) -> Quality:
         """The quality of these listeners' lists, as positions in the model's songs."""
         return judge(lists, self.songs, model.scores, self.beyond)
@@ -62,10 +70,18 @@ class Discoveries:
 def judge_weights(
     known: Interactions, model: SongFactors, discoveries: Discoveries, parameters: Parameters
 ) -> tuple[list[Gain], dict[float, Quality]]:
-    """What each weight of popularity would have gained over popularity, and the quality of its lists."""
+    """What each weight of popularity would have gained over popularity, and the quality of the first songs of its lists.
+
+    At most ``WEIGHTS_JUDGED_BY`` listeners are judged: so many show a difference that matters, and all would cost as much as
+    the day's lists for each of the weights.
+    """
+    discoveries = discoveries.part(WEIGHTS_JUDGED_BY)
     listeners = known.of_users(discoveries.listeners)
     ranking, users = Ranking(model), fold_in(model, listeners, parameters)
-    found = {weight: discoveries.judge(ranking.lists(users, listeners, weight).songs, model) for weight in WEIGHTS}
+    found = {
+        weight: discoveries.judge(ranking.lists(users, listeners, weight, JUDGED_RANKS).songs, model)
+        for weight in WEIGHTS
+    }
     base = found[POPULARITY].ndcg_of_each
     return [Gain.of(weight, quality.ndcg_of_each - base) for weight, quality in found.items()], found
 

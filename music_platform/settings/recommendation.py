@@ -1,11 +1,18 @@
 """Settings of the recommendations: the model, and which songs its lists may hold."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from music_platform.settings.group import SettingsGroup
 
 
 class RecommendationSettings(SettingsGroup):
+    recommendation_engine: Literal["implicit", "spark"] = Field(
+        default="implicit",
+        description="What trains the model of the recommendations: `implicit` in the run's own process, or `spark`, the Spark "
+        "Connect server of `MUSIC_PLATFORM_SPARK_REMOTE`, where one machine is too small.",
+    )
     recommendation_factors: int = Field(
         default=64, gt=0, le=1024, description="Numbers that describe each song in the model of the recommendations."
     )

@@ -10,12 +10,8 @@ import gzip
 import json
 import lzma
 import math
-import os
-import re
-import shutil
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,7 +20,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyspark
 import pytest
 
 from music_platform.lake.lake import Lake
@@ -50,7 +45,6 @@ from music_platform.tables.transforms.bronze import bronze_events
 
 GOLD_DAYS = ("2026-11-01", "2026-11-02")
 REAL_LINES = 3000  # of each event type that has so many
-SPARK_START_SECONDS = 90.0
 SPARK_RUN_SECONDS = 900
 BAD_HOUR = "2026-11-20-05:00"  # after the sample's
 BAD_HOUR_MILLISECONDS = int(hour_of_key(BAD_HOUR).timestamp() * 1000)
@@ -208,60 +202,6 @@ def _gzip(lines: list[bytes]) -> bytes:
 
 def _put(lake: Lake, event_type: str, hour: datetime, chunk: int, content: bytes) -> None:
     lake.store.put(landed_key(event_type, hour, f"{chunk:032x}"), content)
-
-
-@pytest.fixture(scope="module")
-def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of Spark's Connect server, started from the PySpark wheel."""
-    if shutil.which("java") is None:
-        pytest.skip("Apache Spark needs Java 17 or later, and there is no java on the PATH")
-    home = Path(pyspark.__file__).parent
-    [connect_jar] = (home / "jars").glob("spark-connect_*.jar")
-    folder = tmp_path_factory.mktemp("spark")
-    settings = {
-        "spark.connect.grpc.binding.address": "127.0.0.1",
-        "spark.connect.grpc.binding.port": "0",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # a short life: compile soon rather than well
-        "spark.sql.warehouse.dir": str(folder / "warehouse"),
-    }
-    log = folder / "log.txt"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [str(home / "bin" / "spark-submit"), "--master", "local[2]",
-             "--class", "org.apache.spark.sql.connect.service.SparkConnectServer",
-             *(part for name, value in settings.items() for part in ("--conf", f"{name}={value}")), str(connect_jar)],
-            env=os.environ | {"SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable},
-            cwd=folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        yield f"sc://{_wait_for_address(server, log)}"
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def _wait_for_address(server: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + SPARK_START_SECONDS
-    while time.monotonic() < deadline:
-        told = log.read_text(errors="replace")
-        if started := re.search(r"Spark Connect server started at: (\S+:\d+)", told):
-            return started[1]
-        if server.poll() is not None:
-            raise RuntimeError(f"Spark ended with {server.returncode}: {told[-3000:]}")
-        time.sleep(0.1)
-    raise RuntimeError(
-        f"Spark does not listen after {SPARK_START_SECONDS} s: {log.read_text(errors='replace')[-3000:]}"
-    )
 
 
 @pytest.fixture(scope="module")

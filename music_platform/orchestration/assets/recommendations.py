@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from pyspark.sql import DataFrame
 
 from music_platform.errors import ManifestCorruptError
 from music_platform.inert_text import inert
@@ -33,6 +34,7 @@ from music_platform.orchestration.spark_resource import SparkResource
 from music_platform.partitions import partition_before
 from music_platform.recommendation.days import MAKERS, Made
 from music_platform.recommendation.parameters import Parameters
+from music_platform.recommendation.spark_training import RecommendationEngineError
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import DerivedTable
 from music_platform.tables.model_table import ModelTable
@@ -87,6 +89,7 @@ def _asset(table: ModelTable, days: dg.PartitionsDefinition) -> dg.AssetsDefinit
 def parameters_of(settings: Settings) -> Parameters:
     """What the settings say of the model and its lists."""
     return Parameters(
+        engine=settings.recommendation_engine,
         factors=settings.recommendation_factors,
         regularization=settings.recommendation_regularization,
         confidence=settings.recommendation_confidence,
@@ -142,6 +145,11 @@ class _OpenedDay:
 
     def batches(self, name: str, day: str, columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
         return self._inputs[name].batches_of_rows(day, columns)
+
+    def frame(self, name: str, day: str) -> DataFrame:
+        if self._spark.is_embedded:
+            raise RecommendationEngineError("Sail, the embedded engine, has no machine learning")
+        return self._inputs[name].read([day])
 
     def previous(self, columns: Sequence[str]) -> Iterable[pa.RecordBatch] | None:
         before = self.day_before

@@ -14,6 +14,8 @@ from music_platform.tables.recommendations.song_factors import SONG_FACTORS
 from music_platform.tables.reconciliations import Input
 
 JUDGED_DAYS = 7
+WEIGHTS_JUDGED_BY = 10_000
+"""Listeners by whom the weights are judged, at most; on a day."""
 
 
 def gain_column(*, nullable: bool = False) -> Column:
@@ -50,8 +52,11 @@ BLEND_WEIGHTS = TableContract(
     columns=(
         time_column("judged_on", "The judged day, by its first moment.", personal=Personal.NONE),
         weight_column("Weight of popularity in the blend: 0 is the model alone, 1 popularity alone."),
-        JUDGED_LISTENERS,
-        replace(gain_column(), minimum=-1),
+        replace(
+            JUDGED_LISTENERS,
+            description=f"{JUDGED_LISTENERS.description} At most {WEIGHTS_JUDGED_BY:,} of them, chosen evenly by their keys.",
+        ),
+        gain_column(),
         GAIN_ERROR,
         DAY,
     ),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+from pyspark.sql import DataFrame
 
 from music_platform.errors import ManifestCorruptError
 from music_platform.partitions import partition_before
@@ -37,6 +38,9 @@ class GivenDay:
     def batches(self, name: str, day: str, columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
         self.taken.append((name, day))
         return self.tables[name, day].select(list(columns)).to_batches(max_chunksize=1000)
+
+    def frame(self, name: str, day: str) -> DataFrame:
+        raise AssertionError(f"{name} of {day} is wanted of an engine, and there is none")
 
     def previous(self, columns: Sequence[str]) -> Iterable[pa.RecordBatch] | None:
         if self.is_damaged:
