@@ -20,7 +20,7 @@ from music_platform.recommendation.interactions import COLUMNS, Interactions, Pa
 from music_platform.recommendation.judging import Discoveries, judge_weights, served_lists
 from music_platform.recommendation.keys import numbers_of_keys
 from music_platform.recommendation.memory import require_memory
-from music_platform.recommendation.model import SongFactors, Training, fold_in, train
+from music_platform.recommendation.model import SongFactors, Training, fold_in, no_vectors, train
 from music_platform.recommendation.parameters import Parameters
 from music_platform.recommendation.ranking import POPULARITY, Ranking
 from music_platform.recommendation.similar_songs import similar_songs
@@ -180,7 +180,8 @@ def recommendations(inputs: DayOfInputs, parameters: Parameters) -> Made:
     def lists() -> Iterator[pa.Table]:
         for first in range(0, len(active), _LISTENERS_AT_ONCE):
             listeners = interactions.of_users(active[first : first + _LISTENERS_AT_ONCE])
-            made = ranking.lists(fold_in(model, listeners, parameters), listeners, weight)
+            vectors = no_vectors(model, listeners) if weight == POPULARITY else fold_in(model, listeners, parameters)
+            made = ranking.lists(vectors, listeners, weight)
             if not examples:
                 examples.extend(examples_of(inputs, listeners, model, made))
             yield rows.lists_rows(made, listeners.users, model.songs, inputs.day)
