@@ -4,7 +4,8 @@ Worlds of listeners are drawn (benchmarks/planted_taste.py). The last days are h
 forward from day to day, each day judges the lists of the one before, and the gate chooses the weight of popularity, all as the
 assets do. Lists are judged by the songs that their listeners play in the held-out days for the first time. The taste
 oracle knows the probability of every song for every listener. The second table is what else was tried in the first world,
-each paired with the model alone, listener by listener: a difference counts from two standard errors on.
+each paired with the model alone, listener by listener: a difference counts from two standard errors on. The third one orders the
+songs that a listener knows, and judges by those that they play again.
 
     python -m benchmarks.recommendation_quality
 """
@@ -20,10 +21,11 @@ from functools import cached_property
 
 import numpy as np
 from implicit.nearest_neighbours import CosineRecommender
+from scipy.sparse import csr_matrix
 
 from benchmarks.measuring import print_table
 from benchmarks.planted_taste import Floats, Positions, TasteWorld, taste_world
-from music_platform.recommendation.evaluation import Quality
+from music_platform.recommendation.evaluation import JUDGED_RANKS, Quality, judge
 from music_platform.recommendation.gate import Gain, chosen_weight
 from music_platform.recommendation.interactions import Interactions, positions_of
 from music_platform.recommendation.judging import MICROSECONDS_OF_DAY, Discoveries, judge_weights
@@ -161,6 +163,7 @@ def main() -> None:
     print_table("nDCG@10 of songs that a listener plays for the first time", head, rows)
     if not options.quick and main_world is not None:
         _print_tried(main_world)
+        _print_known(main_world)
 
 
 def _row_of_world(hold_out: HoldOut) -> list[str]:
@@ -260,6 +263,40 @@ def _orders(hold_out: HoldOut) -> dict[str, Callable[[], Quality]]:
         "and the listener's artists, 0.3 log(1 + score)": lambda: artists(0.3),
         "listeners by plays that halve in 7 days": lambda: recent(7.0),
     }
+
+
+def _print_known(hold_out: HoldOut) -> None:
+    """Orders of the songs that a listener knows, by what they play of these in the held-out days."""
+    known = hold_out.known
+    again = hold_out.world.pairs(hold_out.days)
+    played = again.last_played >= hold_out.first * MICROSECONDS_OF_DAY
+    users, songs = positions_of(again.users[played], known.users), positions_of(again.songs[played], known.songs)
+    at = (users >= 0) & (songs >= 0)
+    shape = known.scores.shape
+    repeated = csr_matrix((np.ones(at.sum(), np.float32), (users[at], songs[at])), shape=shape).multiply(
+        known.scores > 0
+    )
+    listeners = np.flatnonzero(np.diff(csr_matrix(repeated).indptr))
+    own, relevant = known.scores[listeners].tocsr(), csr_matrix(repeated)[listeners].tocsr()
+    model = train(known, _DEFAULT).model
+    vectors = fold_in(model, known.of_users(listeners), _DEFAULT)
+    rows = np.repeat(np.arange(len(listeners)), np.diff(own.indptr))
+    popularity = known.song_scores
+    orders = {
+        "the listener's own score (listen_again)": own.data,
+        "the model": np.einsum("ij,ij->i", vectors[rows], model.factors[own.indices]),
+        "popularity": popularity[own.indices],
+    }
+    table = []
+    for name, scores in orders.items():
+        best = np.lexsort((own.indices, -scores, rows))
+        place = np.arange(len(rows)) - own.indptr[rows]
+        first = place < JUDGED_RANKS
+        lists = np.full((len(listeners), JUDGED_RANKS), -1, dtype=np.int64)
+        lists[rows[first], place[first]] = own.indices[best][first]
+        quality = judge(lists, relevant, popularity, np.zeros(len(listeners), np.int64))
+        table.append([name, f"{quality.ndcg_at_10:.4f}", f"{quality.hit_rate_at_10:.0%}"])
+    print_table(f"Songs that are played again, {len(listeners):,} listeners", ["order", "nDCG@10", "hit rate"], table)
 
 
 def _standardized(values: Floats) -> Floats:
