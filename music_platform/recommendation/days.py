@@ -63,12 +63,8 @@ class _Inputs:
         self._day = day
 
     @cached_property
-    def pairs(self) -> Pairs:
-        return Pairs.of(self._inputs.batches("interactions", self._day, COLUMNS))
-
-    @cached_property
     def interactions(self) -> Interactions:
-        return Interactions.of(self.pairs)
+        return Interactions.of(Pairs.of(self._inputs.batches("interactions", self._day, COLUMNS)))
 
     @cached_property
     def model(self) -> SongFactors:
@@ -269,8 +265,9 @@ def _judged(inputs: DayOfInputs) -> tuple[_Inputs, Discoveries] | None:
     known = _Inputs(inputs, before)
     if not len(known.model):
         return None
-    today = _Inputs(inputs, inputs.day).pairs
-    return known, Discoveries.of(known.interactions, known.model, today, _microseconds(inputs.day))
+    midnight = _microseconds(inputs.day)
+    today = Pairs.of(inputs.batches("interactions", inputs.day, COLUMNS), since=midnight)
+    return known, Discoveries.of(known.interactions, known.model, today, midnight)
 
 
 def _microseconds(day: str) -> int:
