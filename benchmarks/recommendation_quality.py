@@ -136,6 +136,7 @@ def main() -> None:
         "1,000 listeners, 14 days, 3 held out": (1_000, 14, 3, 0.15, 0.3, True),
         "1,000 listeners, 7 days, 2 held out, sharper taste": (1_000, 7, 2, 0.05, 0.1, True),
         "1,000 listeners, 3 days, 1 held out, sharper taste": (1_000, 3, 1, 0.05, 0.1, True),
+        "weak taste: 2,000 listeners, 14 days, 3 held out": (2_000, 14, 3, 1.0, 1.0, True),
         "no taste: 2,000 listeners, 30 days, 7 held out": (2_000, 30, 7, 0.15, 0.3, False),
     }
     rows, main_world = [], None
