@@ -16,11 +16,11 @@ from music_platform.recommendation.day_of_inputs import DayOfInputs
 from music_platform.recommendation.evaluation import JUDGED_RANKS
 from music_platform.recommendation.examples import examples_of
 from music_platform.recommendation.gate import Gain, chosen_weight, pooled
-from music_platform.recommendation.interactions import COLUMNS, Interactions, Pairs
+from music_platform.recommendation.interactions import COLUMNS, Interactions, Pairs, positions_of
 from music_platform.recommendation.judging import Discoveries, judge_weights, served_lists
-from music_platform.recommendation.keys import numbers_of_keys
+from music_platform.recommendation.keys import Keys, numbers_of_keys
 from music_platform.recommendation.memory import require_memory
-from music_platform.recommendation.model import SongFactors, Training, fold_in, train
+from music_platform.recommendation.model import SongFactors, Training, fold_in, no_vectors, train
 from music_platform.recommendation.parameters import Parameters
 from music_platform.recommendation.ranking import POPULARITY, Ranking
 from music_platform.recommendation.similar_songs import similar_songs
@@ -63,12 +63,8 @@ class _Inputs:
         self._day = day
 
     @cached_property
-    def pairs(self) -> Pairs:
-        return Pairs.of(self._inputs.batches("interactions", self._day, COLUMNS))
-
-    @cached_property
     def interactions(self) -> Interactions:
-        return Interactions.of(self.pairs)
+        return Interactions.of(Pairs.of(self._inputs.batches("interactions", self._day, COLUMNS)))
 
     @cached_property
     def model(self) -> SongFactors:
@@ -180,7 +176,8 @@ def recommendations(inputs: DayOfInputs, parameters: Parameters) -> Made:
     def lists() -> Iterator[pa.Table]:
         for first in range(0, len(active), _LISTENERS_AT_ONCE):
             listeners = interactions.of_users(active[first : first + _LISTENERS_AT_ONCE])
-            made = ranking.lists(fold_in(model, listeners, parameters), listeners, weight)
+            vectors = no_vectors(model, listeners) if weight == POPULARITY else fold_in(model, listeners, parameters)
+            made = ranking.lists(vectors, listeners, weight)
             if not examples:
                 examples.extend(examples_of(inputs, listeners, model, made))
             yield rows.lists_rows(made, listeners.users, model.songs, inputs.day)
@@ -236,18 +233,28 @@ def _churn(inputs: DayOfInputs) -> float | None:
 
     None where no listener has a list on both days.
     """
-    first: list[set[tuple[int, int]]] = []
-    for day in (inputs.day_before, inputs.day):
-        pairs: set[tuple[int, int]] = set()
-        for batch in inputs.batches("lists", day, ["user_key", "rank", "song_key"]):
-            kept = batch.filter(pa.array(batch.column("rank").to_numpy() <= JUDGED_RANKS))
-            users, songs = (numbers_of_keys(kept.column(name), name) for name in ("user_key", "song_key"))
-            pairs |= set(zip(users.tolist(), songs.tolist(), strict=True))
-        first.append(pairs)
-    before, now = first
-    both = {user for user, _ in before} & {user for user, _ in now}
-    kept_now = [pair for pair in now if pair[0] in both]
-    return sum(pair not in before for pair in kept_now) / len(kept_now) if kept_now else None
+    (users_before, songs_before), (users, songs) = (
+        _first_songs(inputs, day) for day in (inputs.day_before, inputs.day)
+    )
+    have_both = np.isin(users, users_before)
+    if not have_both.any():
+        return None
+    listeners, catalogue = np.unique(users), np.unique(songs)
+    codes = positions_of(users, listeners) * len(catalogue) + positions_of(songs, catalogue)
+    at = positions_of(users_before, listeners), positions_of(songs_before, catalogue)
+    may_be_kept = (at[0] >= 0) & (at[1] >= 0)
+    earlier = (at[0] * len(catalogue) + at[1])[may_be_kept]
+    return float((~np.isin(codes[have_both], earlier)).mean())
+
+
+def _first_songs(inputs: DayOfInputs, day: str) -> tuple[Keys, Keys]:
+    """The listeners and songs of a day's lists, as far as they are judged."""
+    found: dict[str, list[Keys]] = {"user_key": [np.empty(0, np.uint64)], "song_key": [np.empty(0, np.uint64)]}
+    for batch in inputs.batches("lists", day, ["user_key", "rank", "song_key"]):
+        kept = batch.filter(pa.array(batch.column("rank").to_numpy() <= JUDGED_RANKS))
+        for name, parts in found.items():
+            parts.append(numbers_of_keys(kept.column(name), name))
+    return np.concatenate(found["user_key"]), np.concatenate(found["song_key"])
 
 
 def _judged(inputs: DayOfInputs) -> tuple[_Inputs, Discoveries] | None:
@@ -258,8 +265,9 @@ def _judged(inputs: DayOfInputs) -> tuple[_Inputs, Discoveries] | None:
     known = _Inputs(inputs, before)
     if not len(known.model):
         return None
-    today = _Inputs(inputs, inputs.day).pairs
-    return known, Discoveries.of(known.interactions, known.model, today, _microseconds(inputs.day))
+    midnight = _microseconds(inputs.day)
+    today = Pairs.of(inputs.batches("interactions", inputs.day, COLUMNS), since=midnight)
+    return known, Discoveries.of(known.interactions, known.model, today, midnight)
 
 
 def _microseconds(day: str) -> int:

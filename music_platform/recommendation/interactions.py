@@ -29,9 +29,11 @@ class Pairs:
     last_played: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, batches: Iterable[pa.RecordBatch]) -> Pairs:
-        """From rows with ``COLUMNS``; pairs of an unknown listener or song, or without a positive score, are left "
-        "out."""
+    def of(cls, batches: Iterable[pa.RecordBatch], since: int | None = None) -> Pairs:
+        """From rows with ``COLUMNS``, of all or of those whose last play is not before ``since``.
+
+        Pairs of an unknown listener or song, or without a positive score, are left out.
+        """
         parts: dict[str, list[npt.NDArray[Any]]] = {
             "users": [np.empty(0, np.uint64)],
             "songs": [np.empty(0, np.uint64)],
@@ -40,18 +42,20 @@ class Pairs:
         }
         for batch in batches:
             if batch.num_rows:
-                for name, values in vars(cls._of_batch(batch)).items():
+                for name, values in vars(cls._of_batch(batch, since)).items():
                     parts[name].append(values)
         # A column's parts are let go before the next one is joined, so that one column alone is there twice.
         return cls(*(np.concatenate(parts.pop(name)) for name in tuple(parts)))
 
     @classmethod
-    def _of_batch(cls, batch: pa.RecordBatch) -> Pairs:
+    def _of_batch(cls, batch: pa.RecordBatch, since: int | None) -> Pairs:
         users, songs = (numbers_of_keys(batch.column(name), name) for name in ("user_key", "song_key"))
         scores = batch.column("score").to_numpy(zero_copy_only=False).astype(np.float32)
         last_played = batch.column("last_played_at").cast(pa.int64()).to_numpy(zero_copy_only=False)
         with np.errstate(invalid="ignore"):  # NaN compares as false, and one of them would spoil every factor
             known = (users != _UNKNOWN) & (songs != _UNKNOWN) & (scores > 0) & np.isfinite(scores)
+        if since is not None:
+            known &= last_played >= since
         return cls(users[known], songs[known], scores[known], last_played[known])
 
     def __len__(self) -> int:
@@ -95,6 +99,12 @@ class Interactions:
     def song_listeners(self) -> npt.NDArray[np.int64]:
         """How many listeners each song has."""
         return np.bincount(self.scores.indices, minlength=len(self.songs)).astype(np.int64)
+
+    def hold(self, users: npt.NDArray[np.int64], songs: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Whether each of these pairs of positions is there."""
+        if not len(users):  # scipy takes no empty choice of an empty matrix
+            return np.zeros(0, dtype=bool)
+        return np.asarray(self.scores[users, songs]).ravel() > 0
 
     def of_users(self, positions: npt.NDArray[np.int64]) -> Interactions:
         """The rows of these listeners alone; every song stays."""

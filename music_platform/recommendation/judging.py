@@ -43,9 +43,7 @@ class Discoveries:
         is_new = (today.last_played >= day) & (users >= 0)
         is_new[is_new] = active[users[is_new]]
         in_model = is_new & (songs >= 0)
-        codes = users[in_model] * len(known.songs) + songs[in_model]
-        rows = np.repeat(np.arange(len(known.users), dtype=np.int64), np.diff(known.scores.indptr))
-        is_new[in_model] = ~np.isin(codes, rows * len(known.songs) + known.scores.indices, assume_unique=True)
+        is_new[in_model] = ~known.hold(users[in_model], songs[in_model])
         listeners, of_pair = np.unique(users[is_new], return_inverse=True)
         columns = positions_of(today.songs[is_new], model.songs)
         found = columns >= 0

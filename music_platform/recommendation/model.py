@@ -97,11 +97,16 @@ def fold_in(model: SongFactors, interactions: Interactions, parameters: Paramete
     """The listeners' vectors (listeners x factors) that fit the model best; zeros for who played none of its songs."""
     known = interactions.with_songs(model.songs)
     if not known.scores.nnz:
-        return np.zeros((len(known.users), model.factors.shape[1]), dtype=np.float32)
+        return no_vectors(model, known)
     with one_blas_thread():
         als = _als(parameters, iterations=0)
         als.item_factors = model.factors
         return als.recalculate_user(np.arange(len(known.users)), _confidences(known, model.listeners, parameters))
+
+
+def no_vectors(model: SongFactors, interactions: Interactions) -> Factors:
+    """Zeros for each listener: nothing is known of anybody's taste."""
+    return np.zeros((len(interactions.users), model.factors.shape[1]), dtype=np.float32)
 
 
 def _why_from_scratch(interactions: Interactions, parameters: Parameters, yesterday: SongFactors | None) -> str:

@@ -100,7 +100,7 @@ def test_figures_are_numbers_of_each_partition(made_once: tuple[LocalPlatform, d
         if event.is_step_materialization and event.asset_key is not None
     }
     model = metadata["recommendations/song_factors", DAYS[1]]
-    assert model["trained_from"].value == "the day before"
+    assert model["trained_from"].value == "scratch, for there are 1.5 times the pairs of the day before"
     assert isinstance(model["training_seconds"], dg.FloatMetadataValue)
     assert isinstance(metadata[EVALUATION, DAYS[2]]["ndcg_at_10_served"], dg.FloatMetadataValue)
     examples = metadata[LISTS, DAYS[2]]["examples"]

@@ -176,6 +176,13 @@ def test_figures_and_examples_for_the_asset(planted: Lake) -> None:
     assert not any(key in str(examples) for key in planted.lists(_DAYS[-1]))  # nobody is named
 
 
+def test_churn_is_the_share_of_first_songs_that_are_new(planted: Lake) -> None:
+    before, now = ({user: songs[:10] for user, songs in planted.lists(day).items()} for day in _DAYS[-2:])
+    songs = [(user, song) for user in now.keys() & before.keys() for song in now[user]]
+    new = [song not in before[user] for user, song in songs]
+    assert planted.made["evaluation", _DAYS[-1]].figures["churn"] == pytest.approx(sum(new) / len(new))
+
+
 def test_the_first_of_a_month_begins_from_scratch() -> None:
     world = planted_world(users=30, songs=40)
     lake = lake_of({"2026-11-30": world.pairs(0), "2026-12-01": world.pairs(1)})

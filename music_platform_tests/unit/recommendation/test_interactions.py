@@ -34,6 +34,19 @@ def test_what_has_no_positive_score_or_no_key_is_left_out() -> None:
     assert len(Pairs.of([_batch(*rows)])) == 0
 
 
+def test_pairs_that_were_played_since() -> None:
+    batch = _batch((_A, _B, 1.0, _MOMENT), (_B, _B, 1.0, _MOMENT - dt.timedelta(microseconds=1)))
+    assert Pairs.of([batch], since=int(_MOMENT.timestamp() * 1e6)).users.tolist() == [10]
+
+
+def test_which_pairs_are_there() -> None:
+    found = Interactions.of(Pairs.of([_batch((_A, _A, 1.0, _MOMENT), (_B, _C, 0.01, _MOMENT))]))
+    users, songs = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    assert found.hold(users, songs).tolist() == [True, False, False, True]
+    assert found.hold(users[:0], songs[:0]).tolist() == []
+    assert Interactions.of(Pairs.of([])).hold(users[:0], songs[:0]).tolist() == []
+
+
 def test_a_day_without_plays_is_an_empty_matrix() -> None:
     found = Interactions.of(Pairs.of([]))
     assert found.scores.shape == (0, 0)

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from music_platform.recommendation import ranking
 from music_platform.recommendation.interactions import Interactions
 from music_platform.recommendation.model import SongFactors
 from music_platform.recommendation.ranking import Ranking
@@ -81,6 +82,16 @@ def test_a_listener_without_taste_gets_popularity() -> None:
     assert lists.weights.tolist() == [0.2, 1.0, 0.2]
     popular = Ranking(model).lists(vectors, played, 1.0, 10)
     assert lists.songs[1].tolist() == popular.songs[1].tolist()
+
+
+def test_popularity_is_the_same_for_few_listeners_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, vectors, played = _world(5, 20, 60)
+    whole = Ranking(model).lists(vectors, played, 1.0, 10)
+    monkeypatch.setattr(ranking, "_CELLS_AT_ONCE", 200)
+    parts = Ranking(model).lists(vectors, played, 1.0, 10)
+    np.testing.assert_array_equal(parts.songs, whole.songs)
+    np.testing.assert_array_equal(parts.scores, whole.scores)
+    assert len({tuple(songs) for songs in whole.songs.tolist()}) > 1  # each lacks what the listener knows
 
 
 def test_equal_scores_are_in_order_of_their_keys() -> None:
