@@ -38,10 +38,12 @@ class Discoveries:
     def of(cls, known: Interactions, model: SongFactors, today: Pairs, day: int) -> Discoveries:
         """``known`` and ``model`` are of the day of the lists, ``today`` of the day after, which begins at ``day``
         (microseconds since 1970)."""
-        active = known.last_played >= day - ACTIVE_DAYS * MICROSECONDS_OF_DAY
+        offered = known.with_songs(model.songs[model.is_offered])
+        has_songs_left = np.diff(offered.scores.indptr) < len(offered.songs)
+        has_list = (known.last_played >= day - ACTIVE_DAYS * MICROSECONDS_OF_DAY) & has_songs_left
         users, songs = positions_of(today.users, known.users), positions_of(today.songs, known.songs)
         is_new = (today.last_played >= day) & (users >= 0)
-        is_new[is_new] = active[users[is_new]]
+        is_new[is_new] = has_list[users[is_new]]
         in_model = is_new & (songs >= 0)
         is_new[in_model] = ~known.hold(users[in_model], songs[in_model])
         listeners, of_pair = np.unique(users[is_new], return_inverse=True)

@@ -99,8 +99,8 @@ def test_the_command_warns_of_lines_that_no_partition_reads(
     ("arguments", "message"),
     [
         (["absent/listen_events"], "there is no file 'absent/listen_events'"),
-        (["events.jsonl"], "the event type of 'events.jsonl' cannot be told by its name; give --event-type"),
-        (["-"], "the event type of '-' cannot be told"),
+        (["events.jsonl"], "the event type of 'events.jsonl' cannot be read from its name; give --event-type"),
+        (["-"], "the event type of '-' cannot be read"),
         (["empty"], "the folder 'empty' holds no file named as"),
         (["events.jsonl", "--event-type", "songs"], "there is no event type 'songs'"),
     ],

@@ -281,3 +281,14 @@ def test_no_song_without_two_listeners_is_offered(planted: Lake) -> None:
     assert offered == {row["song_key"] for row in listeners if row["user_key_count"] >= 2}
     assert {song for songs_ in planted.lists(_DAYS[0]).values() for song in songs_} <= offered
     assert len(numbers_of_keys(songs["song_key"].combine_chunks(), "song_key")) == songs.num_rows
+
+
+def test_who_had_no_song_left_and_so_no_list_is_not_judged() -> None:
+    everything = [(1, 1, 1.0, 0), (1, 2, 1.0, 0), (2, 1, 1.0, 0), (2, 2, 1.0, 0), (3, 1, 1.0, 0)]
+    new = [(user, 9, 1.0, 1) for user in (1, 2, 3)]
+    lake = lake_of({_DAYS[0]: pairs_of(*everything), _DAYS[1]: pairs_of(*everything, *new)})
+    lake.make_all(_DAYS[0])
+    lake.make_all(_DAYS[1])
+    assert set(lake.lists(_DAYS[0])) == {f"{3:016x}"}
+    assert [row["judged_listeners"] for row in lake.rows["evaluation", _DAYS[1]].to_pylist()] == [1, 1, 1]
+    assert set(lake.rows["blend_weights", _DAYS[1]]["judged_listeners"].to_pylist()) == {1}
