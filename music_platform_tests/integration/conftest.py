@@ -84,11 +84,11 @@ def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _wait_for_address(server: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + SPARK_START_SECONDS
     while time.monotonic() < deadline:
-        told = log.read_text(errors="replace")
-        if started := re.search(r"Spark Connect server started at: (\S+:\d+)", told):
+        output = log.read_text(errors="replace")
+        if started := re.search(r"Spark Connect server started at: (\S+:\d+)", output):
             return started[1]
         if server.poll() is not None:
-            raise RuntimeError(f"Spark ended with {server.returncode}: {told[-3000:]}")
+            raise RuntimeError(f"Spark ended with {server.returncode}: {output[-3000:]}")
         time.sleep(0.1)
     raise RuntimeError(
         f"Spark does not listen after {SPARK_START_SECONDS} s: {log.read_text(errors='replace')[-3000:]}"
