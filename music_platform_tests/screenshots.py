@@ -29,6 +29,7 @@ _IMAGES = REPOSITORY / "docs" / "images"
 _STATE = REPOSITORY / ".music-platform" / "screenshots"
 _DAYS = 12
 _DEMO = ("demo", "--users", "1200", "--days", str(_DAYS), "--superset")
+_DASHBOARDS = ("listening", "recommendations")
 _SUPERSET_URL = "http://127.0.0.1:28088"
 _DAGSTER_PORT = 23000
 _MOST_BYTES = 200_000
@@ -58,7 +59,9 @@ def main() -> None:
             shutil.copy(REPOSITORY / "deploy" / "local" / "dagster.yaml", environment["DAGSTER_HOME"])
             _music_platform(environment, *_DEMO)
         with _page() as page:
-            _take_listening(page)
+            _log_in_as_guest(page)
+            for dashboard in _DASHBOARDS:
+                _take_dashboard(page, dashboard)
         with _dagster_ui(environment) as address, _page() as page:
             _take_asset_graph(page, address)
     finally:
@@ -128,20 +131,22 @@ def _page() -> Generator[Page]:
         browser.close()
 
 
-def _take_listening(page: Page) -> None:
-    """The dashboard Listening, as the guest sees it."""
+def _log_in_as_guest(page: Page) -> None:
     page.goto(f"{_SUPERSET_URL}/login/")
     page.fill('[data-test="username-input"]', "guest")
     page.fill('[data-test="password-input"]', (_STATE / "superset" / "guest_password").read_text().strip())
     page.click('[data-test="login-button"]')
     page.wait_for_url(lambda url: "/login" not in url, wait_until="commit")
-    page.goto(f"{_SUPERSET_URL}/superset/dashboard/listening/")
+
+
+def _take_dashboard(page: Page, name: str) -> None:
+    page.goto(f"{_SUPERSET_URL}/superset/dashboard/{name}/")
     page.wait_for_function(_CHARTS_ARE_DRAWN)
     page.wait_for_timeout(3000)  # the charts' own drawing
     bottoms = page.locator(".dashboard-component-chart-holder").evaluate_all(
         "holders => holders.map(holder => holder.getBoundingClientRect().bottom)"
     )
-    _save(page, "listening.png", {"x": 0, "y": 0, "width": _WIDTH, "height": max(bottoms) + 16})
+    _save(page, f"{name}.png", {"x": 0, "y": 0, "width": _WIDTH, "height": max(bottoms) + 16})
 
 
 def _take_asset_graph(page: Page, address: str) -> None:

@@ -43,7 +43,7 @@ def require_recomputed(platform: LocalPlatform, plan: Plan, days: Sequence[str])
 
 # Examples take seconds: few, and a failing one is told by its seed instead of being made small.
 @settings(
-    max_examples=4,
+    max_examples=3,
     deadline=None,
     print_blob=True,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
@@ -52,7 +52,7 @@ def require_recomputed(platform: LocalPlatform, plan: Plan, days: Sequence[str])
 @given(
     seed=st.integers(0, 2**32 - 1),
     days=st.integers(2, 3),
-    sessions=st.integers(10, 16),
+    sessions=st.integers(8, 12),
     steps=st.integers(2, 3),
     with_catalogue=st.booleans(),
 )
