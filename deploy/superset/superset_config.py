@@ -1,7 +1,7 @@
 """Superset's configuration, for one machine and for a server: what differs comes from environment variables.
 
-MUSIC_PLATFORM_SUPERSET_HOME is the state folder; it holds the secret key, the caches and, unless
-MUSIC_PLATFORM_SUPERSET_METADATA_URI names a database (PostgreSQL), Superset's own tables in SQLite.
+MUSIC_PLATFORM_SUPERSET_HOME is the state folder; it holds the caches and, unless SUPERSET_SECRET_KEY has it, the secret key.
+Superset's own tables are in it too, in SQLite, unless MUSIC_PLATFORM_SUPERSET_METADATA_URI names a database (PostgreSQL).
 """
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 _HOME = Path(os.environ["MUSIC_PLATFORM_SUPERSET_HOME"])
 
-SECRET_KEY = (_HOME / "secret_key").read_text().strip()
+SECRET_KEY = os.environ.get("SUPERSET_SECRET_KEY") or (_HOME / "secret_key").read_text().strip()
 
 SQLALCHEMY_DATABASE_URI = (
     os.environ.get("MUSIC_PLATFORM_SUPERSET_METADATA_URI")
