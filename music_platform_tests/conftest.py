@@ -27,13 +27,13 @@ from music_platform_tests.places import SAMPLE_FOLDER
 
 _TESTS = Path(__file__).resolve().parent
 _REPOSITORY = _TESTS.parent
-_MARKS_OF_FOLDERS = {"integration": "integration", "faults": "fault"}
+_MARKS_OF_FOLDERS = {"integration": "integration", "faults": "fault", "cluster": "cluster"}
 _SERVER_START_SECONDS = 60.0
 
 SettingsFactory = Callable[..., Settings]
 
-_DEFAULT_MARKS = "not long"  # as pyproject.toml has it
-_QUICK_MARKS = "not long and not integration and not fault"
+_DEFAULT_MARKS = "not long and not cluster"  # as pyproject.toml has it
+_QUICK_MARKS = f"{_DEFAULT_MARKS} and not integration and not fault"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
