@@ -148,13 +148,6 @@ def test_a_run_s_log_is_read_through_the_ui(landed: Release) -> None:
     assert "STEP_SUCCESS" in (kept["stderr"] or "") + (kept["stdout"] or "")
 
 
-def test_a_day_is_made_by_a_job(landed: Release) -> None:
-    hours = landed.launch("hourly_spine", _HOURS)
-    assert landed.await_end(hours) == "SUCCESS"
-    day = landed.launch("daily_tier", [_OLD_DAY.strftime("%Y-%m-%d")])
-    assert landed.await_end(day) == "SUCCESS"
-
-
 def test_a_run_whose_pod_is_killed_starts_again_in_a_new_job(landed: Release) -> None:
     before = _versions_of(landed, _HOURS[0])
     run = landed.launch("hourly_spine", _HOURS)
@@ -164,6 +157,34 @@ def test_a_run_whose_pod_is_killed_starts_again_in_a_new_job(landed: Release) ->
     assert landed.await_end(again) == "SUCCESS"
     assert landed.job_of(again)["metadata"]["name"] != landed.job_of(run)["metadata"]["name"]
     assert _versions_of(landed, _HOURS[0]) == before
+
+
+def test_an_upgrade_loses_no_run(landed: Release) -> None:
+    next_tag = os.environ.get(NEXT_TAG)
+    before = _image_of(
+        landed.objects("deployments", "app.kubernetes.io/component=code-location")[0]["spec"]["template"]
+    )
+    run = landed.launch("hourly_spine", _HOURS)
+    landed.await_step(run)
+    replaced = {pod["metadata"]["name"] for pod in landed.objects("pods", "app.kubernetes.io/component=daemon")}
+    sets = [
+        "settings.MUSIC_PLATFORM_LANDING_POLL_SECONDS=6",
+        *([f"images.platform.tag={next_tag}"] if next_tag else []),
+    ]
+    landed.upgrade(*sets)
+    assert landed.await_end(run) == "SUCCESS"
+    assert _image_of(landed.job_of(run)["spec"]["template"]) == before
+    assert not replaced & {
+        pod["metadata"]["name"] for pod in landed.objects("pods", "app.kubernetes.io/component=daemon")
+    }
+    after = landed.launch("hourly_spine", _HOURS[:1])
+    assert landed.await_end(after) == "SUCCESS"
+    image = _image_of(landed.job_of(after)["spec"]["template"])
+    assert image.endswith(f":{next_tag}") if next_tag else image == before
+
+
+def _image_of(pod: dict[str, Any]) -> str:
+    return pod["spec"]["containers"][0]["image"]
 
 
 def test_a_run_that_runs_out_of_memory_starts_again_in_a_new_job(landed: Release) -> None:
@@ -209,6 +230,13 @@ def test_a_cancelled_run_ends_with_its_pod(landed: Release) -> None:
     wait_for("the end of the pod", lambda: not landed.objects("pods", f"dagster/run-id={run}"), 120)
 
 
+def test_a_day_is_made_by_a_job(landed: Release) -> None:
+    hours = landed.launch("hourly_spine", _HOURS)
+    assert landed.await_end(hours) == "SUCCESS"
+    day = landed.launch("daily_tier", [_OLD_DAY.strftime("%Y-%m-%d")])
+    assert landed.await_end(day) == "SUCCESS"
+
+
 def test_newly_landed_objects_are_run_by_the_sensor(landed: Release) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
     landed.in_code_location(_land(hour, 1, users=100, seed=2))
@@ -248,34 +276,6 @@ def test_a_run_moves_off_a_node_that_is_drained(landed: Release) -> None:
     finally:
         landed.kubectl("uncordon", node)
     assert landed.await_end(again) == "SUCCESS"
-
-
-def test_an_upgrade_loses_no_run(landed: Release) -> None:
-    next_tag = os.environ.get(NEXT_TAG)
-    before = _image_of(
-        landed.objects("deployments", "app.kubernetes.io/component=code-location")[0]["spec"]["template"]
-    )
-    run = landed.launch("hourly_spine", _HOURS)
-    landed.await_step(run)
-    replaced = {pod["metadata"]["name"] for pod in landed.objects("pods", "app.kubernetes.io/component=daemon")}
-    sets = [
-        "settings.MUSIC_PLATFORM_LANDING_POLL_SECONDS=6",
-        *([f"images.platform.tag={next_tag}"] if next_tag else []),
-    ]
-    landed.upgrade(*sets)
-    assert landed.await_end(run) == "SUCCESS"
-    assert _image_of(landed.job_of(run)["spec"]["template"]) == before
-    assert not replaced & {
-        pod["metadata"]["name"] for pod in landed.objects("pods", "app.kubernetes.io/component=daemon")
-    }
-    after = landed.launch("hourly_spine", _HOURS[:1])
-    assert landed.await_end(after) == "SUCCESS"
-    image = _image_of(landed.job_of(after)["spec"]["template"])
-    assert image.endswith(f":{next_tag}") if next_tag else image == before
-
-
-def _image_of(pod: dict[str, Any]) -> str:
-    return pod["spec"]["containers"][0]["image"]
 
 
 def test_helm_s_test_lands_events_and_finds_them(landed: Release) -> None:

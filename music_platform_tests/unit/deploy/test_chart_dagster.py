@@ -93,7 +93,9 @@ def _job_of_a_run(values: Path | None, monkeypatch: pytest.MonkeyPatch) -> dict[
         component="run_worker",
         user_defined_k8s_config=context.run_k8s_config,
     )
-    return kubernetes.client.ApiClient().sanitize_for_serialization(job)
+    plain = kubernetes.client.ApiClient().sanitize_for_serialization(job)
+    assert isinstance(plain, dict)
+    return plain
 
 
 @every_values

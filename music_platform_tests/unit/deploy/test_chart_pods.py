@@ -38,6 +38,7 @@ def test_containers_have_no_rights_that_they_do_not_need(values: Path | None) ->
         assert of_pod["runAsUser"] > 0, owner
         assert of_pod["seccompProfile"] == {"type": "RuntimeDefault"}, owner
         assert not pod["spec"].get("hostNetwork"), owner
+        assert pod["spec"]["enableServiceLinks"] is False, owner
         assert all("hostPath" not in volume for volume in pod["spec"].get("volumes", []))
         assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}, owner
 

@@ -31,7 +31,7 @@ def main(sink: str | None) -> None:
     lake, partition = Lake(settings), key_of_hour(hour)
     before = rows(lake, SILVER["page_view_events"], partition)
     seed = str(int(time.time()))
-    generate = ["music-platform", "generate", "--quiet", "--users", "50", "--seed", seed, "--first-user-id", seed]
+    generate = ["music-platform", "generate", "--quiet", "--users", "1000", "--seed", seed, "--first-user-id", seed]
     generate += ["--from", hour.isoformat(), "--to", (hour + timedelta(hours=1)).isoformat()]
     subprocess.run([*generate, "--output", str(EVENTS)], check=True)
     events = sum(1 for _ in (EVENTS / "page_view_events.jsonl").open())

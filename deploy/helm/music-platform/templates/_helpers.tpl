@@ -28,10 +28,12 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{- end -}}
 {{- end }}
 
-{{/* What every pod has of its image, its service account's token and where it runs: (list $ .Values.component). */}}
+{{/* Where a pod runs, and what all pods share: (list $ .Values.component). */}}
 {{- define "music-platform.scheduling" -}}
 {{- $all := (index . 0).Values.scheduling -}}
 {{- $own := index . 1 -}}
+# No variables of Services: COLLECTOR_PORT, SUPERSET_PORT and the like would be read as settings.
+enableServiceLinks: false
 {{- with $all.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
