@@ -27,12 +27,12 @@ from music_platform_tests.places import SAMPLE_FOLDER
 
 _TESTS = Path(__file__).resolve().parent
 _REPOSITORY = _TESTS.parent
-_MARKS_OF_FOLDERS = {"integration": "integration", "faults": "fault", "compose": "compose"}
+_MARKS_OF_FOLDERS = {"integration": "integration", "faults": "fault", "compose": "compose", "cluster": "cluster"}
 _SERVER_START_SECONDS = 60.0
 
 SettingsFactory = Callable[..., Settings]
 
-_DEFAULT_MARKS = "not long and not compose"  # as pyproject.toml has it
+_DEFAULT_MARKS = "not long and not compose and not cluster"  # as pyproject.toml has it
 _QUICK_MARKS = f"{_DEFAULT_MARKS} and not integration and not fault"
 
 

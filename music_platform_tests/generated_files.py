@@ -22,6 +22,8 @@ from music_platform.tables import column_lineage
 from music_platform.tables.dictionary import render_dictionary
 from music_platform.tables.lineage.tables import derive_lineage
 from music_platform_tests.assets import dagster_internals_snapshot, definitions_snapshot
+from music_platform_tests.chart_values import README as CHART_README
+from music_platform_tests.chart_values import render_readme
 from music_platform_tests.places import REPOSITORY
 from music_platform_tests.settings_page import render_settings_page
 
@@ -63,6 +65,7 @@ def generated_files() -> list[GeneratedFile]:
     return [
         GeneratedFile(REPOSITORY / "docs" / "settings.md", render_settings_page),
         GeneratedFile(REPOSITORY / "docs" / "data-dictionary.md", render_dictionary),
+        GeneratedFile(CHART_README, render_readme),
         GeneratedFile(column_lineage.FILE, _lineage_text),
         GeneratedFile(definitions_snapshot.SNAPSHOT, definitions_snapshot.snapshot_text),
         GeneratedFile(dagster_internals_snapshot.SNAPSHOT, dagster_internals_snapshot.snapshot_text),

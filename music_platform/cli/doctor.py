@@ -1,6 +1,6 @@
 """`music-platform doctor`: whether this machine and its settings can run the platform, and what to do if not.
 
-The examinations are in platform_examinations.py and machine_examinations.py.
+The examinations are in the modules of that name beside this one, each with its subject.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from rich.text import Text
 
 from music_platform.cli import machine_examinations as machine
 from music_platform.cli import platform_examinations as platform
+from music_platform.cli import server_examinations as servers
+from music_platform.cli import storage_examinations as storage
 from music_platform.cli.console import console, echo_json, settings_of_command
+from music_platform.cli.dagster_examinations import dagster_instance
 from music_platform.cli.finding import Finding, State
 from music_platform.settings import Settings
 
@@ -27,9 +30,10 @@ _WIDTH = max(map(len, State))
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, keys as in docs/operations.md.")] = False,
 ) -> None:
-    """Examine versions, libraries, lake, credentials, clock, code location, instance, ports, Java, disk and memory.
+    """Examine versions, credentials, lake, queue, clock, engine, Dagster, Druid, Superset, Java, disk and memory.
 
-    Each finding says what was found and what to do next. Exit code 1 on a failure; warnings alone leave it 0.
+    Only what the settings name is looked for. Each finding says what was found and what to do next. Exit code 1 on a failure;
+    warnings alone leave it 0.
     """
     settings = settings_of_command()
     findings: list[Finding] = []
@@ -54,9 +58,14 @@ def _examine(settings: Settings) -> Iterator[Finding]:
         platform.recommendation_library,
         partial(platform.credentials, settings),
         partial(platform.lake, settings),
+        partial(storage.bucket_rights, settings),
+        partial(storage.landing_queue, settings),
         partial(machine.clock, settings),
+        partial(servers.engine, settings),
         platform.code_location,
-        platform.dagster_instance,
+        dagster_instance,
+        partial(servers.druid, settings),
+        partial(servers.superset, settings),
         machine.ports,
         machine.java,
         partial(machine.disk, settings),

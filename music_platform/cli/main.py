@@ -25,7 +25,7 @@ COMMANDS: dict[str, str] = {
     "sessions.",
     "recommend": "What a listener played last and is offered next, with the reason; or the songs that are like one.",
     "status": "How far each layer is, what failed, what waits, and whether sensors and daemon work.",
-    "doctor": "Examine versions, libraries, lake, credentials, clock, code location, instance, ports, Java, disk and memory.",
+    "doctor": "Examine versions, credentials, lake, queue, clock, engine, Dagster, Druid, Superset, Java, disk and memory.",
     "quarantine": "What is in quarantine and why, and its replay.",
     "druid": "A real Druid on this machine: start, stop, look.",
     "superset": "Superset on this machine, with the dashboards on Druid.",

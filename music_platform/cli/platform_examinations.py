@@ -1,6 +1,7 @@
-"""What `music-platform doctor` examines of the platform: versions, credentials, lake, code location, Dagster's instance.
+"""What `music-platform doctor` examines of the platform itself: versions, credentials, lake, code location.
 
-An examination returns problems and never raises them. machine_examinations.py examines the machine.
+An examination returns problems and never raises them. machine_examinations.py examines the machine, dagster_examinations.py
+Dagster's instance, storage_examinations.py and server_examinations.py what a deployment adds.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from packaging.requirements import Requirement
 
 from music_platform.cli.finding import Finding, State
 from music_platform.cli.lake_status import is_missing
-from music_platform.errors import LakeUnreachableError, MusicPlatformError
+from music_platform.errors import LakeUnreachableError
 from music_platform.lake.lake import Lake
-from music_platform.orchestration.instance_status import open_recorded_instance
 from music_platform.recommendation.libraries import RecommendationLibraryError, als_class, top_k
-from music_platform.settings import Settings, dagster_home
+from music_platform.settings import Settings
 
 _RETRY_SECONDS = 5.0  # of requests to S3: a person waits
 _LOAD_SECONDS = 120.0
@@ -185,30 +185,3 @@ def code_location() -> list[Finding]:
         return [Finding(subject, State.FAILURE, f"music_platform.definitions does not load: {lines[-1]}", advice)]
     loaded = ended.stdout.strip().splitlines()[-1]
     return [Finding(subject, State.OK, f"{loaded}, loaded in {time.monotonic() - began:.1f} s")]
-
-
-def dagster_instance() -> list[Finding]:
-    """Opens the instance of DAGSTER_HOME and compares its databases' schemas with those of the installed Dagster."""
-    subject, home = "Dagster's instance", dagster_home()
-    try:
-        instance = open_recorded_instance()
-    except MusicPlatformError as error:
-        return [Finding(subject, State.FAILURE, str(error), "Start by ./run, which makes the default instance.")]
-    if instance is None:
-        advice = "Start by ./run, or set DAGSTER_HOME; runs are forgotten otherwise."
-        return [Finding(subject, State.WARNING, "DAGSTER_HOME is not set", advice)]
-    outdated = []
-    with instance:
-        schemas = {
-            "runs": instance.run_storage.alembic_version(),
-            "events": instance.event_log_storage.alembic_version(),
-        }
-        if instance.schedule_storage is not None:
-            schemas["schedules"] = instance.schedule_storage.alembic_version()
-        for name, versions in schemas.items():
-            if versions is not None and versions[0] != versions[1]:
-                outdated.append(f"{name}: {versions[0]} instead of {versions[1]}")
-    if outdated:
-        found = f"the schema in {home} is not that of this Dagster ({'; '.join(outdated)})"
-        return [Finding(subject, State.FAILURE, found, "Stop Dagster, then: ./run dagster instance migrate")]
-    return [Finding(subject, State.OK, f"{home} opens, its schema is current")]

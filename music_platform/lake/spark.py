@@ -123,8 +123,14 @@ class SparkEngine:
 
     @property
     def parallel_tasks(self) -> int:
-        """Tasks to split work into that the engine does not split by itself."""
-        return (os.cpu_count() or 1) * (1 if self.is_embedded else 4)
+        """Tasks to split work into that the engine does not split by itself.
+
+        A server says by ``spark.default.parallelism`` how many it runs at once: its executors are on other machines.
+        """
+        here = os.cpu_count() or 1
+        if self.is_embedded:
+            return here
+        return int(self.spark_session.conf.get("spark.default.parallelism", None) or 4 * here)
 
     @property
     def spark_session(self) -> SparkSession:

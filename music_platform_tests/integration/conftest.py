@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyspark
@@ -40,14 +42,29 @@ def store(settings: Settings) -> ObjectStore:
     return ObjectStore.from_settings(settings)
 
 
+@dataclass(frozen=True)
+class RunningSpark:
+    """Spark's Connect server: its url, its process, and the file of its log."""
+
+    url: str
+    process: int
+    log: Path
+
+
 @pytest.fixture(scope="module")
 def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of Spark's Connect server, started from the PySpark wheel."""
+    """The address of Spark's Connect server, all in one process."""
+    with running_spark(tmp_path_factory.mktemp("spark"), "local[2]") as server:
+        yield server.url
+
+
+@contextmanager
+def running_spark(folder: Path, master: str, **properties: str) -> Generator[RunningSpark]:
+    """Spark's Connect server, started from the PySpark wheel; ``properties`` are further ones, with _ for each dot."""
     if shutil.which("java") is None:
         pytest.skip("Apache Spark needs Java 17 or later, and there is no java on the PATH")
     home = Path(pyspark.__file__).parent
     [connect_jar] = (home / "jars").glob("spark-connect_*.jar")
-    folder = tmp_path_factory.mktemp("spark")
     settings = {
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": "0",
@@ -58,11 +75,11 @@ def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # a short life: compile soon rather than well
         "spark.checkpoint.dir": str(folder / "checkpoints"),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
-    }
+    } | {name.replace("_", "."): value for name, value in properties.items()}
     log = folder / "log.txt"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [str(home / "bin" / "spark-submit"), "--master", "local[2]",
+            [str(home / "bin" / "spark-submit"), "--master", master,
              "--class", "org.apache.spark.sql.connect.service.SparkConnectServer",
              *(part for name, value in settings.items() for part in ("--conf", f"{name}={value}")), str(connect_jar)],
             env=os.environ | {"SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable},
@@ -71,7 +88,7 @@ def spark_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        yield f"sc://{_wait_for_address(server, log)}"
+        yield RunningSpark(f"sc://{_wait_for_address(server, log)}", server.pid, log)
     finally:
         server.terminate()
         try:

@@ -19,7 +19,7 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from music_platform.cli import machine_examinations, platform_examinations
+from music_platform.cli import dagster_examinations, machine_examinations, platform_examinations
 from music_platform.cli.finding import Finding, State
 from music_platform.cli.main import app
 from music_platform.lake.lake import Lake
@@ -34,8 +34,11 @@ _SUBJECTS = {
     "packages",
     "recommendations",
     "credentials",
+    "engine in this process",
     "code location",
     "Dagster's instance",
+    "run launcher",
+    "logs of runs",
     "ports",
     "java",
     "disk",
@@ -244,10 +247,10 @@ def test_an_openmp_that_cannot_be_loaded_is_named_with_its_package(
 def test_an_instance_of_an_older_dagster_is_reported(commands: CliRunner, tmp_path: Path) -> None:
     with open_instance():
         pass
-    assert only(platform_examinations.dagster_instance()).state is State.OK
+    assert [finding.state for finding in dagster_examinations.dagster_instance()] == [State.OK] * 3
     with sqlite3.connect(tmp_path / "dagster" / "schedules" / "schedules.db") as database:
         database.execute("UPDATE alembic_version SET version_num = '0da417ae1b81'")
-    finding = only(platform_examinations.dagster_instance())
+    finding = dagster_examinations.dagster_instance()[0]
     assert finding.state is State.FAILURE
     assert "schedules: 0da417ae1b81 instead of " in finding.found
     assert "./run dagster instance migrate" in finding.advice
@@ -255,7 +258,7 @@ def test_an_instance_of_an_older_dagster_is_reported(commands: CliRunner, tmp_pa
 
 def test_an_instance_that_does_not_open_is_reported(commands: CliRunner, tmp_path: Path) -> None:
     (tmp_path / "dagster" / "dagster.yaml").write_text("storage: [")
-    finding = only(platform_examinations.dagster_instance())
+    finding = only(dagster_examinations.dagster_instance())
     assert finding.state is State.FAILURE
     assert f"DAGSTER_HOME={tmp_path / 'dagster'} cannot be opened" in finding.found
 

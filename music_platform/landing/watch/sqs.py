@@ -32,6 +32,18 @@ class QueueUnreachableError(MusicPlatformError):
     """The queue of notifications refused or did not answer."""
 
 
+@dataclass(frozen=True)
+class QueueState:
+    """Messages that wait, that were read and are not deleted yet, and that were given up.
+
+    ``dead`` is None without a queue of dead letters.
+    """
+
+    waiting: int
+    in_flight: int
+    dead: int | None
+
+
 @dataclass
 class SqsNotifications:
     """The queue of the settings. Keeps the receipts of a batch in memory from one tick to the next.
@@ -73,6 +85,45 @@ class SqsNotifications:
             # A message that is not deleted is delivered again and changes nothing.
             self._request("delete from", lambda entries=entries: self._client.delete_message_batch(
                 QueueUrl=self.settings.landing_queue_url, Entries=entries))  # fmt: skip
+
+    def require_rights(self) -> None:
+        """Receive a message, which stays visible to others, and delete by a receipt of no message.
+
+        Raises ``QueueUnreachableError`` when either is refused. The message counts as received once more.
+        """
+        url = self.settings.landing_queue_url
+        self._request(
+            "read", lambda: self._client.receive_message(QueueUrl=url, VisibilityTimeout=0, WaitTimeSeconds=0)
+        )
+        self._request("delete from", self._delete_nothing)
+
+    def _delete_nothing(self) -> None:
+        try:
+            self._client.delete_message(QueueUrl=self.settings.landing_queue_url, ReceiptHandle="none")
+        except ClientError as error:
+            if "ReceiptHandleIsInvalid" not in str(error):
+                raise
+
+    def state(self) -> QueueState:
+        """How many messages the queue and its dead letters have, about.
+
+        Raises ``QueueUnreachableError``, also where the identity may not ask (``sqs:GetQueueAttributes``).
+        """
+        url = self.settings.landing_queue_url
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
+        found = self._attributes(url, names)
+        dead = None
+        if policy := found.get("RedrivePolicy"):
+            # It is a queue of the same account and region, so their urls differ by the name alone.
+            name = json.loads(policy)["deadLetterTargetArn"].rsplit(":", 1)[-1]
+            attributes = self._attributes(f"{url.rsplit('/', 1)[0]}/{name}", names[:1])
+            dead = int(attributes["ApproximateNumberOfMessages"])
+        waiting, in_flight = (int(found[name]) for name in names[:2])
+        return QueueState(waiting, in_flight, dead)
+
+    def _attributes(self, url: str, names: list[str]) -> dict[str, str]:
+        answer = self._request("look at", lambda: self._client.get_queue_attributes(QueueUrl=url, AttributeNames=names))
+        return answer["Attributes"]
 
     def _receive(self) -> list[dict[str, Any]]:
         answer = self._client.receive_message(

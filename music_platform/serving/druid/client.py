@@ -177,6 +177,19 @@ class DruidResource:
         }
         return self._requests.post("/druid/v2/sql", body, timeout=_QUERY_SECONDS, form=list)
 
+    def version(self) -> str:
+        """The release of the router."""
+        return self._requests.get("/status", key="version")["version"]
+
+    def servers(self) -> dict[str, int]:
+        """The number of Druid's services that are up, by type: ``historical``, ``indexer`` and so on; asks the broker."""
+        rows = self.sql("SELECT server_type, COUNT(*) AS servers FROM sys.servers GROUP BY 1")
+        return {row["server_type"]: row["servers"] for row in rows}
+
+    def asks_for_login(self) -> bool:
+        """Whether a request without a login is refused."""
+        return self._requests.refuses_without_login("/status")
+
     def loaded_percent(self, datasource: str, interval: str) -> float:
         """Share of the used segments of an interval (``2026-11-01/2026-11-02``) that a historical serves, 0 to 100.
 

@@ -98,6 +98,17 @@ class DruidRequests:
         wanted = _Wanted(form, key, absent)
         return self._ask("POST", path, wanted, retry_seconds or self._retry_seconds, timeout, json=body)
 
+    def refuses_without_login(self, path: str) -> bool:
+        """Whether Druid refuses a path to those who send no login."""
+        try:
+            # A function that adds nothing: without one, requests would take a login from a .netrc.
+            answer = self._session.get(f"{self.url}{path}", timeout=_CONNECT_SECONDS, auth=lambda request: request)
+        except requests.RequestException as error:
+            raise DruidUnreachableError(
+                f"Druid at {self.url} did not answer GET {path}: {error}. {self._advice}"
+            ) from error
+        return answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden)
+
     def _ask(
         self, method: str, path: str, wanted: _Wanted, retry_seconds: float, timeout: float, **content: Any
     ) -> Any:
