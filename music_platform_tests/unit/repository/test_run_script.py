@@ -120,7 +120,9 @@ def test_the_site_is_built_strictly_from_the_locked_packages_of_its_group(projec
     assert told.endswith("--frozen --quiet --isolated --only-group docs mkdocs build --strict")
 
 
-@pytest.mark.parametrize(("arguments", "expected"), [([], "pytest"), (["templates"], "python templates.py")])
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [([], "pytest"), (["-x"], "pytest -x"), (["templates"], "python templates.py")]
+)
 def test_the_stacks_have_an_environment_of_their_own(
     project: Path, tmp_path: Path, arguments: list[str], expected: str
 ) -> None:
