@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
 from app import HERE
 from conftest import Templates
+from test_lake import resources
 
+_CHART = HERE.parent / "helm" / "music-platform"
 _VALUES_OF = {
     "lake": {
         "Region": "eu-central-1",
@@ -89,3 +94,28 @@ def test_what_is_not_deployed_is_named(stacks: Mapping[str, Mapping[str, str]], 
 def test_the_stacks_have_every_output_that_is_read(templates: Templates) -> None:
     for stack, outputs in _VALUES_OF.items():
         assert set(outputs) <= set(templates[stack]["Outputs"])
+
+
+def test_the_chart_takes_the_values() -> None:
+    """By the chart's schema, which refuses what it does not know; helm checks the defaults with the values over them."""
+    defaults = yaml.safe_load((_CHART / "values.yaml").read_text())
+    schema = json.loads((_CHART / "values.schema.json").read_text())
+    jsonschema.validate(merged(defaults, values(described(_VALUES_OF))), schema)
+
+
+def test_each_role_belongs_to_a_service_account_of_the_chart(templates: Templates) -> None:
+    manifests = "".join(path.read_text() for path in (_CHART / "templates").glob("*.yaml"))
+    used = set(re.findall(r"serviceAccountName: ([\w-]+)$", manifests, re.MULTILINE))
+    associations = resources(templates["lake"], "AWS::EKS::PodIdentityAssociation").values()
+    assert {association["ServiceAccount"] for association in associations} <= used
+
+
+def merged(defaults: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """As helm merges values: objects key by key, everything else replaced."""
+    return {
+        **defaults,
+        **{
+            key: merged(defaults[key], value) if isinstance(value, Mapping) and key in defaults else value
+            for key, value in others.items()
+        },
+    }
