@@ -6,6 +6,7 @@ A copy of the script runs in a folder of its own, with stand-ins for uv and for 
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,12 @@ def project(tmp_path: Path) -> Path:
     return project
 
 
-def state(project: Path, command: str, folder: Path, **variables: str) -> list[str]:
+def state(project: Path, command: str, folder: Path, arguments: Sequence[str] = (), **variables: str) -> list[str]:
     """The lake and the instance that a command gets when it is called from a folder."""
     folder.mkdir(exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MUSIC_PLATFORM_", "DAGSTER_"))}
     ended = subprocess.run(
-        [project / "run", command],
+        [project / "run", command, *arguments],
         cwd=folder,
         env={**kept, "UV_CACHE_DIR": str(project / "cache"), **variables},
         check=True,
@@ -117,3 +118,16 @@ def test_the_site_is_built_strictly_from_the_locked_packages_of_its_group(projec
     (project / ".venv" / "bin" / "uv").write_text(_UV + 'case $1 in run) printf "%s\\n" "$*" ;; esac\n')
     [told] = state(project, "docs", tmp_path / "a folder")
     assert told.endswith("--frozen --quiet --isolated --only-group docs mkdocs build --strict")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [([], "pytest"), (["-x"], "pytest -x"), (["templates"], "python templates.py")]
+)
+def test_the_stacks_have_an_environment_of_their_own(
+    project: Path, tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    tell = 'case $1 in run) printf "%s\\n" "$UV_PROJECT_ENVIRONMENT" "$*" ;; esac\n'
+    (project / ".venv" / "bin" / "uv").write_text(_UV + tell)
+    environment, told = state(project, "aws", tmp_path / "a folder", arguments=arguments)
+    assert environment == f"{project}/deploy/aws/.venv"
+    assert told == f"run --directory {project}/deploy/aws --frozen --quiet {expected}"
