@@ -10,6 +10,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,10 @@ import pytest
 from music_platform_tests.places import REPOSITORY
 
 _DEPLOY = REPOSITORY / "deploy"
-_PORTS = ("WEBSERVER", "SUPERSET", "DRUID", "S3", "COLLECTOR_FORWARD", "COLLECTOR_HTTP")
+_PORTS: tuple[str, ...] = ("WEBSERVER", "SUPERSET", "DRUID", "S3", "COLLECTOR_FORWARD", "COLLECTOR_HTTP")
 _IMAGES = ("music-platform", "music-platform-druid", "music-platform-superset")
 _COLLECTOR = "music-platform-collector"
-_VERSION = "0.1.0"
+_VERSION = version("music-platform")
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def _succeeds(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _has_image(engine: str, name: str, version: str = _VERSION) -> bool:
-    return _succeeds(engine, "image", "inspect", f"{name}:{version}")
+def _has_image(engine: str, name: str, tag: str = _VERSION) -> bool:
+    return _succeeds(engine, "image", "inspect", f"{name}:{tag}")
 
 
 def _secrets() -> dict[str, str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import requests
 
@@ -38,7 +39,7 @@ def _count(line: Line, datasource: str) -> int:
 
 def test_every_service_becomes_ready_by_itself(line: Line) -> None:
     for port, path in (("WEBSERVER", "/server_info"), ("SUPERSET", "/health"), ("DRUID", "/status/health")):
-        wait_until(lambda url=line.url(port) + path: _answers(url), _READY_SECONDS)
+        wait_until(partial(_answers, line.url(port) + path), _READY_SECONDS)
 
 
 def test_what_lands_is_answered_by_druid(line: Line) -> None:
