@@ -23,7 +23,7 @@ FURTHER_VALUES = "CLUSTER_TEST_VALUES"
 NEXT_TAG = "CLUSTER_TEST_NEXT_TAG"
 """The variable with another tag of the platform's image, to which the upgrade goes; without it the upgrade changes settings."""
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
-RUN_SECONDS = 420.0
+RUN_SECONDS = 900.0
 _SECRETS = {
     "music-platform-postgres": ("postgres", "dagster", "druid", "superset"),
     "music-platform-superset": ("secret-key", "admin-password", "guest-password"),

@@ -22,7 +22,7 @@ from music_platform_tests.chart import CHART, RELEASE, kubectl_command, template
 from music_platform_tests.cluster.release import NEXT_TAG, Release, installed_release, wait_for
 from music_platform_tests.places import REPOSITORY
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(3000)
 
 _OLD_DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=10)
 _HOURS = [key_of_hour(_OLD_DAY + timedelta(hours=hour)) for hour in range(24)]

@@ -71,7 +71,8 @@ def test_images_are_pinned(values: Path | None) -> None:
 @every_values
 def test_only_who_launches_and_cancels_runs_may_ask_the_api(values: Path | None) -> None:
     asks = {owner for owner, pod in pods(manifests(values)) if pod["spec"]["automountServiceAccountToken"]}
-    assert asks == {"Deployment/daemon", "Deployment/webserver"} | ({"Deployment/spark-connect"} & asks)
+    opens_the_instance = {"Deployment/daemon", "Deployment/webserver", "Job/dagster-migration"}
+    assert asks == opens_the_instance | ({"Deployment/spark-connect"} & asks)
 
 
 def test_the_role_reads_no_secret_and_changes_nothing_but_jobs_and_their_pods() -> None:
