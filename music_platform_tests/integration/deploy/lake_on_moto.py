@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 
 import boto3
 from botocore.config import Config
@@ -78,7 +78,8 @@ class LakeOnMoto:
         """A client of a role, or by default of the administrator."""
         config = Config(retries={"max_attempts": 1})
         credentials = self._administrator if role is None else self.credentials[role]
-        return boto3.client(service, region_name=REGION, endpoint_url=self.endpoint, config=config, **credentials)
+        make_client: Any = boto3.client  # its type knows services by their literal names
+        return make_client(service, region_name=REGION, endpoint_url=self.endpoint, config=config, **credentials)
 
     def declared(self, kind: str) -> dict[str, dict[str, Any]]:
         """The template's resources of a kind: their properties by logical name."""
@@ -174,17 +175,16 @@ class _Agent(ThreadingHTTPServer):
 
 
 class _AgentHandler(BaseHTTPRequestHandler):
-    server: _Agent
-
     def do_GET(self) -> None:
+        agent = cast(_Agent, self.server)
         if self.headers.get("Authorization") != _AGENT_TOKEN:
             self.send_error(401)
             return
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(self.server.answer)))
+        self.send_header("Content-Length", str(len(agent.answer)))
         self.end_headers()
-        self.wfile.write(self.server.answer)
+        self.wfile.write(agent.answer)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing."""

@@ -130,7 +130,7 @@ def _is_allowed(send: Callable[[], Any]) -> bool:
     try:
         answer = send()
     except ClientError as error:
-        if error.response["Error"]["Code"] in _REFUSALS:
+        if error.response.get("Error", {}).get("Code") in _REFUSALS:
             return False
         raise
     # Requests for several objects or messages succeed as a whole, with the refusals inside.
