@@ -72,8 +72,8 @@ class Guarded:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     log = tmp_path_factory.mktemp("guarded") / "log.txt"
     with running_s3_server(log, {"INITIAL_NO_AUTH_ACTION_COUNT": "1000000"}) as server:
-        place = {"endpoint_url": server.endpoint, "region_name": server.region}
-        iam: Any = boto3.client("iam", aws_access_key_id="none", aws_secret_access_key="none", **place)
+        place: dict[str, Any] = {"endpoint_url": server.endpoint, "region_name": server.region}
+        iam = boto3.client("iam", aws_access_key_id="none", aws_secret_access_key="none", **place)
         iam.create_user(UserName="admin")
         everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
         iam.put_user_policy(UserName="admin", PolicyName="everything", PolicyDocument=json.dumps(everything))
@@ -469,7 +469,7 @@ def test_druid_and_its_services(
 
 def test_druids_login(answering: Callable[[Answers], str], monkeypatch: pytest.MonkeyPatch) -> None:
     url = answering(_druid(_SERVICES, _LOGIN))
-    user = {"druid_user": "drummer", "druid_password": SecretStr("beat")}
+    user: dict[str, Any] = {"druid_user": "drummer", "druid_password": SecretStr("beat")}
     monkeypatch.setattr(server_examinations, "_LOOPBACK", ())  # as if it were elsewhere
     assert only(server_examinations.druid(Settings(druid_enabled=True, druid_url=url, **user))).state is State.OK
     refused = only(server_examinations.druid(Settings(druid_enabled=True, druid_url=url)))
