@@ -37,7 +37,7 @@ class LakeStack(Stack):
         super().__init__(scope, name, description="Music platform: lake, notifications, roles")
         parameters = self._parameters()
         self.lake, self.deep_storage = self._buckets(parameters.retention_days)
-        self.queue = self._notifications()
+        self.queue, self.dead_queue = self._notifications()
         self._roles(parameters)
         CfnOutput(self, "Region", value=Aws.REGION)
         CfnOutput(self, "LakeBucket", value=self.lake.bucket_name)
@@ -130,7 +130,8 @@ class LakeStack(Stack):
                 f"LifecycleConfiguration.Rules.{place}", Fn.condition_if(expires.logical_id, rule, Aws.NO_VALUE)
             )
 
-    def _notifications(self) -> sqs.Queue:
+    def _notifications(self) -> tuple[sqs.Queue, sqs.Queue]:
+        """The queue, and that of what was delivered too often."""
         dead = self._queue("DeadNotifications")
         queue = self._queue(
             "Notifications",
@@ -165,7 +166,7 @@ class LakeStack(Stack):
             ]
         )
         self.lake.node.add_dependency(queue.node.find_child("Policy"))  # S3 tries the queue when it is told of it
-        return queue
+        return queue, dead
 
     def _queue(self, name: str, **options: Any) -> sqs.Queue:
         return sqs.Queue(
@@ -196,6 +197,16 @@ class LakeStack(Stack):
             # Not s3:DeleteObjectVersion: what a defect deletes can be brought back.
             _allow("UseLake", _OBJECT_ACTIONS, f"{lake}/{LAKE}/*", f"{lake}/{LOGS}/*"),
             _allow("ReadNotifications", ("sqs:ReceiveMessage", "sqs:DeleteMessage"), self.queue.queue_arn),
+            # How many wait, and how many were given up: `music-platform doctor` says it.
+            _allow("CountNotifications", ("sqs:GetQueueAttributes",), self.queue.queue_arn, self.dead_queue.queue_arn),
+        )
+        self._role(
+            "Spark",
+            "music-platform-spark",
+            parameters,
+            # The Connect server plans what is read. Executors read and write, with the platform's role.
+            _allow("ListLake", ("s3:ListBucket",), lake),
+            _allow("ReadLake", ("s3:GetObject",), f"{lake}/{LAKE}/*"),
         )
         self._role(
             "Druid",

@@ -140,20 +140,22 @@ def test_a_message_is_delivered_often_before_it_is_a_dead_letter(lake: Template)
 def test_each_role_has_the_actions_that_it_needs(lake: Template) -> None:
     changes = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"}
     assert {role: {sid: actions for sid, (actions, _) in statements(lake, role).items()}
-            for role in ("Collector", "Platform", "Druid")} == {
+            for role in ("Collector", "Platform", "Spark", "Druid")} == {
         "Collector": {"Land": {"s3:PutObject", "s3:AbortMultipartUpload"}},
         "Platform": {
             "ListLake": {"s3:ListBucket"},
             "UseLake": changes,
             "ReadNotifications": {"sqs:ReceiveMessage", "sqs:DeleteMessage"},
+            "CountNotifications": {"sqs:GetQueueAttributes"},
         },
+        "Spark": {"ListLake": {"s3:ListBucket"}, "ReadLake": {"s3:GetObject"}},
         "Druid": {
             "ReadServedTables": {"s3:GetObject"},
             "ListDeepStorage": {"s3:ListBucket"},
             "UseDeepStorage": changes,
         },
     }  # fmt: skip
-    assert len(resources(lake, "AWS::IAM::Role")) == 3  # Superset has none
+    assert len(resources(lake, "AWS::IAM::Role")) == 4  # Superset has none
 
 
 def test_each_role_reaches_its_own_part_of_the_lake(lake: Template) -> None:
@@ -162,6 +164,7 @@ def test_each_role_reaches_its_own_part_of_the_lake(lake: Template) -> None:
 
     assert endings("Collector", "Land") == {"/lake/landing/*", "/lake/errors/*"}
     assert endings("Platform", "UseLake") == {"/lake/*", "/logs/*"}
+    assert endings("Spark", "ReadLake") == {"/lake/*"}
     assert endings("Druid", "ReadServedTables") == {"/lake/gold/*", "/lake/recommendations/*"}
     [deep_storage] = statements(lake, "Druid")["UseDeepStorage"][1]
     assert "DeepStorage" in deep_storage
@@ -172,6 +175,7 @@ def test_each_role_reaches_its_own_part_of_the_lake(lake: Template) -> None:
     [
         ("Collector", "music-platform-collector"),
         ("Platform", "music-platform"),
+        ("Spark", "music-platform-spark"),
         ("Druid", "music-platform-druid"),
     ],
 )

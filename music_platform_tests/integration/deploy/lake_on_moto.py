@@ -28,7 +28,7 @@ from music_platform_tests.places import REPOSITORY
 TEMPLATE = REPOSITORY / "deploy" / "aws" / "templates" / "lake.json"
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"  # moto's
-ROLES = ("Collector", "Platform", "Druid")
+ROLES = ("Collector", "Platform", "Spark", "Druid")
 NO_ROLE = "Superset"
 """A pod to which the stack gives no role. moto does not answer all requests without credentials: a user without permissions
 stands in for it.

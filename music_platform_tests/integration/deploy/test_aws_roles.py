@@ -82,22 +82,22 @@ def _sqs(operation: str, **arguments: Any) -> _Request:
     return send
 
 
-_COLLECTOR, _PLATFORM, _DRUID = ({role} for role in ROLES)
+_COLLECTOR, _PLATFORM, _SPARK, _DRUID = ({role} for role in ROLES)
 _MATRIX: dict[str, tuple[_Request, set[str]]] = {
     "land events": (_s3("put_object", _LANDED, Body=b"x"), _COLLECTOR | _PLATFORM),
     "land error records": (_s3("put_object", _ERRORS, Body=b"x"), _COLLECTOR | _PLATFORM),
     "land in parts": (_s3("create_multipart_upload", _LANDED), _COLLECTOR | _PLATFORM),
-    "read what landed": (_s3("get_object", _LANDED), _PLATFORM),
+    "read what landed": (_s3("get_object", _LANDED), _PLATFORM | _SPARK),
     "remove what landed": (_s3("delete_object", "lake/landing/b"), _PLATFORM),
-    "read silver": (_s3("get_object", "lake/silver/a"), _PLATFORM),
-    "ask for silver": (_s3("head_object", "lake/silver/a"), _PLATFORM),
-    "read gold": (_s3("get_object", "lake/gold/a"), _PLATFORM | _DRUID),
-    "read recommendations": (_s3("get_object", "lake/recommendations/a"), _PLATFORM | _DRUID),
+    "read silver": (_s3("get_object", "lake/silver/a"), _PLATFORM | _SPARK),
+    "ask for silver": (_s3("head_object", "lake/silver/a"), _PLATFORM | _SPARK),
+    "read gold": (_s3("get_object", "lake/gold/a"), _PLATFORM | _SPARK | _DRUID),
+    "read recommendations": (_s3("get_object", "lake/recommendations/a"), _PLATFORM | _SPARK | _DRUID),
     "write gold": (_s3("put_object", "lake/gold/b", Body=b"x"), _PLATFORM),
     "write gold in parts": (_s3("create_multipart_upload", "lake/gold/b"), _PLATFORM),
     "remove gold": (_s3("delete_object", "lake/gold/b"), _PLATFORM),
     "remove objects of gold at once": (_s3("delete_objects", Delete={"Objects": [{"Key": "lake/gold/b"}]}), _PLATFORM),
-    "list the lake": (_s3("list_objects_v2"), _PLATFORM),
+    "list the lake": (_s3("list_objects_v2"), _PLATFORM | _SPARK),
     "write a run's log": (_s3("put_object", "logs/b", Body=b"x"), _PLATFORM),
     "read a run's log": (_s3("get_object", "logs/a"), _PLATFORM),
     "write beside the lake": (_s3("put_object", "other/a", Body=b"x"), set()),
@@ -109,6 +109,7 @@ _MATRIX: dict[str, tuple[_Request, set[str]]] = {
     "stop the versions": (_s3("put_bucket_versioning", VersioningConfiguration={"Status": "Suspended"}), set()),
     "remove the bucket": (_s3("delete_bucket"), set()),
     "read notifications": (_sqs("receive_message", VisibilityTimeout=0), _PLATFORM),
+    "count notifications": (_sqs("get_queue_attributes", AttributeNames=["All"]), _PLATFORM),
     "delete notifications": (
         _sqs("delete_message_batch", Entries=[{"Id": "1", "ReceiptHandle": "none"}]),
         _PLATFORM,
