@@ -45,7 +45,7 @@ def test_every_service_becomes_ready_by_itself(line: Line) -> None:
 def test_what_lands_is_answered_by_druid(line: Line) -> None:
     day = datetime.now(UTC).date() - timedelta(days=1)
     generate = f"music-platform generate --quiet --users 200 --seed 1 --from {day} --days 1"
-    printed = line.run_in_code_location(f"{generate} --output /tmp/events && wc -l < /tmp/events/listen_events")
+    printed = line.run_in_code_location(f"{generate} --output /tmp/events && wc -l < /tmp/events/listen_events.jsonl")
     listens = int(printed.split()[-1])
     assert listens > 0
     if line.has_collector:
