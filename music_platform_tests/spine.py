@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,8 +42,14 @@ class Phases:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-def build_spine(lake: Lake, spark: SparkEngine, partitions: Sequence[str], phases: Phases | None = None) -> None:
-    """Bronze, silver and quarantine of every event type, published."""
+def build_spine(
+    lake: Lake,
+    spark: SparkEngine,
+    partitions: Sequence[str],
+    phases: Phases | None = None,
+    event_types: Iterable[str] = EVENT_CONTRACTS,
+) -> None:
+    """Bronze, silver and quarantine of the event types, published."""
     phases = phases or Phases()
     keys = list(partitions)
     io_manager = ParquetLakeIOManager(lake, spark)
@@ -70,4 +76,4 @@ def build_spine(lake: Lake, spark: SparkEngine, partitions: Sequence[str], phase
             io_manager.publish(quarantine, keys, RUN_ID)
 
     with ThreadPoolExecutor(lake.settings.steps_at_once) as pool:
-        list(pool.map(build, EVENT_CONTRACTS))
+        list(pool.map(build, event_types))

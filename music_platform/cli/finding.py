@@ -1,8 +1,11 @@
-"""What an examination of `music-platform doctor` returns."""
+"""What an examination of `music-platform doctor` works with and returns."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from music_platform.settings import Settings
+
+_RETRY_SECONDS = 5.0
 
 class State(StrEnum):
     """The result of an examination."""
@@ -20,3 +23,11 @@ class Finding:
     state: State
     found: str
     advice: str = ""
+
+
+def without_patience(settings: Settings) -> Settings:
+    """Settings by which servers that do not answer are asked for some seconds only: a person waits."""
+    shortest = {
+        name: min(getattr(settings, name), _RETRY_SECONDS) for name in ("s3_retry_seconds", "druid_retry_seconds")
+    }
+    return settings.model_copy(update=shortest)

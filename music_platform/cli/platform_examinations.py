@@ -17,14 +17,13 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from music_platform.cli.finding import Finding, State
+from music_platform.cli.finding import Finding, State, without_patience
 from music_platform.cli.lake_status import is_missing
 from music_platform.errors import LakeUnreachableError
 from music_platform.lake.lake import Lake
 from music_platform.recommendation.libraries import RecommendationLibraryError, als_class, top_k
 from music_platform.settings import Settings
 
-_RETRY_SECONDS = 5.0  # of requests to S3: a person waits
 _LOAD_SECONDS = 120.0
 _DISTRIBUTION = "music-platform"
 _AGREEING = re.compile(r"dagster|pyspark|pysail|pyarrow|pandas")  # their own requirements are looked at, too
@@ -117,8 +116,7 @@ def credentials(settings: Settings) -> list[Finding]:
 def lake(settings: Settings) -> list[Finding]:
     """Writes, reads, conditionally replaces and removes a small object."""
     subject = f"lake {settings.lake}"
-    quick = settings.model_copy(update={"s3_retry_seconds": min(settings.s3_retry_seconds, _RETRY_SECONDS)})
-    found = Lake(quick)
+    found = Lake(without_patience(settings))
     if is_missing(found):
         return [_place_of_lake(subject, Path(settings.lake))]
     key, content, other = f"doctor-{uuid.uuid4().hex}", b"music-platform doctor", b"music-platform doctor again"

@@ -9,7 +9,7 @@ import sys
 from importlib import metadata
 from urllib.parse import urlsplit
 
-from music_platform.cli.finding import Finding, State
+from music_platform.cli.finding import Finding, State, without_patience
 from music_platform.cli.lake_status import is_missing
 from music_platform.errors import MusicPlatformError, platform_error_of
 from music_platform.lake.lake import Lake
@@ -18,7 +18,6 @@ from music_platform.serving.druid.client import DruidResource
 from music_platform.serving.superset.client import SupersetResource
 from music_platform.settings import Settings
 
-_RETRY_SECONDS = 5.0  # a person waits
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SHOWN_CHARACTERS = 500  # of an engine's error, which is a page of frames
 
@@ -96,9 +95,8 @@ def druid(settings: Settings) -> list[Finding]:
     if not settings.druid_enabled:
         return []
     subject = f"druid {settings.druid_router}"
-    quick = settings.model_copy(update={"druid_retry_seconds": min(settings.druid_retry_seconds, _RETRY_SECONDS)})
     try:
-        found = DruidResource(quick)
+        found = DruidResource(without_patience(settings))
         asks, version, servers = found.asks_for_login(), found.version(), found.servers()
     except MusicPlatformError as error:
         return [

@@ -10,14 +10,13 @@ from collections.abc import Callable
 
 import obstore
 
-from music_platform.cli.finding import Finding, State
+from music_platform.cli.finding import Finding, State, without_patience
 from music_platform.errors import LakeUnreachableError
 from music_platform.lake.lake import Lake
 from music_platform.landing.watch.sqs import QueueUnreachableError, SqsNotifications
 from music_platform.settings import Settings
 from music_platform.tables.catalogue import made_tables
 
-_RETRY_SECONDS = 5.0  # of requests to S3: a person waits
 _LANDED = ("landing", "errors")
 
 
@@ -28,7 +27,7 @@ def bucket_rights(settings: Settings) -> list[Finding]:
     """
     if settings.lake_location.is_local:
         return []
-    subject, store = "rights on the bucket", Lake(_quick(settings)).store
+    subject, store = "rights on the bucket", Lake(without_patience(settings)).store
     layers = list(dict.fromkeys(str(contract.layer) for contract in made_tables(is_served=True).values()))
     name = f"doctor-{uuid.uuid4().hex}"
     refused: list[str] = []
@@ -95,7 +94,3 @@ def landing_queue(settings: Settings) -> list[Finding]:
         )
         return [Finding(subject, State.WARNING, f"{found}; {state.dead:,} dead letters", advice)]
     return [Finding(subject, State.OK, f"{found}; no dead letters")]
-
-
-def _quick(settings: Settings) -> Settings:
-    return settings.model_copy(update={"s3_retry_seconds": min(settings.s3_retry_seconds, _RETRY_SECONDS)})

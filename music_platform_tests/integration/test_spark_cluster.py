@@ -25,20 +25,14 @@ from music_platform.cli.finding import State
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import landed_key
 from music_platform.lake.manifest import read_manifest
-from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.lake.spark import SparkEngine
-from music_platform.orchestration.assets.silver import stage_silver_and_quarantine
-from music_platform.orchestration.io_managers.landing_io_manager import open_landed
-from music_platform.orchestration.io_managers.parquet_io_manager import ParquetLakeIOManager
 from music_platform.partitions import hour_of_key, key_of_hour, keys_in_range
 from music_platform.settings import Settings
 from music_platform.tables.bronze import BRONZE
-from music_platform.tables.events import EVENT_CONTRACTS
-from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.silver import SILVER
-from music_platform.tables.transforms.bronze import bronze_events
 from music_platform_tests.integration.conftest import RunningSpark, running_spark
 from music_platform_tests.places import REPOSITORY
+from music_platform_tests.spine import build_spine
 
 _MODULE = "music_platform_tests.integration.test_spark_cluster"
 _EVENT_TYPES = ("listen_events", "auth_events")
@@ -66,7 +60,7 @@ def on_this_machine(sample_folder: Path, tmp_path_factory: pytest.TempPathFactor
     """The tables that the embedded engine makes."""
     lake = Lake(Settings(lake=str(tmp_path_factory.mktemp("embedded") / "lake")))
     _land(lake, sample_folder)
-    _make_hours(lake, SparkEngine())
+    build_spine(lake, SparkEngine(), _HOURS, event_types=_EVENT_TYPES)
     return lake
 
 
@@ -80,22 +74,6 @@ def _land(lake: Lake, sample: Path) -> None:
         for hour in _HOURS:
             content = gzip.compress(b"".join(lines[hour]), mtime=0)
             lake.store.put(landed_key(event_type, hour_of_key(hour), f"{0:032x}"), content)
-
-
-def _make_hours(lake: Lake, engine: SparkEngine) -> None:
-    io_manager = ParquetLakeIOManager(lake, engine)
-    for event_type in _EVENT_TYPES:
-        event = EVENT_CONTRACTS[event_type]
-        landed = open_landed(event_type, _HOURS, lake, engine)
-        staged = StagedPartitions.begin(BRONZE[event_type], "bronze", landed.sources())
-        staged.write(bronze_events(landed.read(), event), _HOURS, lake)
-        io_manager.publish(staged, _HOURS, "run")
-        bronze = StoredPartitions.open(BRONZE[event_type], _HOURS, lake, engine)
-        silver = StagedPartitions.begin(SILVER[event_type], "silver", bronze.sources())
-        quarantine = StagedPartitions(QUARANTINE[event_type], silver.write_id, bronze.sources())
-        stage_silver_and_quarantine(event, bronze, _HOURS, silver, quarantine)
-        io_manager.publish(silver, _HOURS, "run")
-        io_manager.publish(quarantine, _HOURS, "run")
 
 
 def _versions(lake: Lake) -> dict[str, tuple[str, int]]:
@@ -193,4 +171,4 @@ def examine(url: str, location: str) -> None:
 
 
 if __name__ == "__main__":
-    _make_hours(Lake(Settings(lake=sys.argv[2])), SparkEngine(remote=sys.argv[1]))
+    build_spine(Lake(Settings(lake=sys.argv[2])), SparkEngine(remote=sys.argv[1]), _HOURS, event_types=_EVENT_TYPES)

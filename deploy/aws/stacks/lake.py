@@ -165,7 +165,9 @@ class LakeStack(Stack):
                 for event in ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
             ]
         )
-        self.lake.node.add_dependency(queue.node.find_child("Policy"))  # S3 tries the queue when it is told of it
+        self.lake.node.add_dependency(
+            queue.node.find_child("Policy")
+        )  # S3 sends the queue a test when it is configured
         return queue, dead
 
     def _queue(self, name: str, **options: Any) -> sqs.Queue:

@@ -103,8 +103,8 @@ def test_unfinished_uploads_go_after_a_day(lake: Template) -> None:
 
 def test_the_queue_is_told_of_what_lands_and_what_goes(lake: Template) -> None:
     bucket = of_bucket(lake, "Bucket")
-    told = bucket["NotificationConfiguration"]["QueueConfigurations"]
-    assert {(one["Event"], one["Filter"]["S3Key"]["Rules"][0]["Value"]) for one in told} == {
+    notified = bucket["NotificationConfiguration"]["QueueConfigurations"]
+    assert {(one["Event"], one["Filter"]["S3Key"]["Rules"][0]["Value"]) for one in notified} == {
         (event, prefix)
         for event in ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
         for prefix in ("lake/landing/", "lake/errors/")

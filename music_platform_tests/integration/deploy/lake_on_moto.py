@@ -98,11 +98,11 @@ class LakeOnMoto:
             if "NotificationConfiguration" in properties:
                 queues = [
                     {
-                        "QueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{self._queue_name(told['Queue'])}",
-                        "Events": [told["Event"]],
-                        "Filter": {"Key": {"FilterRules": told["Filter"]["S3Key"]["Rules"]}},
+                        "QueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{self._queue_name(rule['Queue'])}",
+                        "Events": [rule["Event"]],
+                        "Filter": {"Key": {"FilterRules": rule["Filter"]["S3Key"]["Rules"]}},
                     }
-                    for told in properties["NotificationConfiguration"]["QueueConfigurations"]
+                    for rule in properties["NotificationConfiguration"]["QueueConfigurations"]
                 ]
                 s3.put_bucket_notification_configuration(
                     Bucket=bucket, NotificationConfiguration={"QueueConfigurations": queues}
