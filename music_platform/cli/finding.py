@@ -7,6 +7,7 @@ from music_platform.settings import Settings
 
 _RETRY_SECONDS = 5.0
 
+
 class State(StrEnum):
     """The result of an examination."""
 
