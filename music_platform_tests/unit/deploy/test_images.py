@@ -83,6 +83,15 @@ def test_an_image_runs_as_its_own_user_and_says_what_it_is(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", _PUBLISHED, ids=_name)
+def test_the_user_of_an_image_has_a_name(path: Path) -> None:
+    """Hadoop's libraries fail without one: Kubernetes, unlike podman, does not make it up."""
+    dockerfile = Dockerfile.read(path)
+    commands = " ".join(command for part in dockerfile.lineage(dockerfile.stages[-1]) for command in part.all("RUN"))
+    uid = _RUN_TIME_USER.partition(":")[0]
+    assert re.search(rf"useradd [^&]*--uid {uid}\b|echo '\w+:x:{uid}:{uid}:[^']*' >> /etc/passwd", commands)
+
+
+@pytest.mark.parametrize("path", _PUBLISHED, ids=_name)
 def test_no_compiler_and_no_list_of_packages_is_left(path: Path) -> None:
     dockerfile = Dockerfile.read(path)
     for stage in dockerfile.stages:
