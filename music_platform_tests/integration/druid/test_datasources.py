@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 
@@ -22,11 +23,14 @@ from music_platform.lake.manifest import read_manifest
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.local.druid.local_druid import LocalDruid
 from music_platform.orchestration.checks.druid import COLUMNS_CHECK, QUERIES_CHECK, ROWS_CHECK, check_datasource
+from music_platform.partitions import hour_of_key
 from music_platform.serving.druid.datasources import DATASOURCES
 from music_platform.serving.druid.ingestion_spec import interval_of
 from music_platform.serving.druid.replacement import counts_by_partition, replace_partitions
 from music_platform.settings import Settings, process_environment
 from music_platform.tables.contract import Cadence
+from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
+from music_platform_tests.chart import CHART
 from music_platform_tests.integration.druid.sample_day import ORIGIN, QUICK_START
 from music_platform_tests.integration.druid.served_gold import DAYS, Served
 
@@ -61,6 +65,15 @@ def test_every_datasource_holds_what_gold_holds_and_every_check_passes(served: S
         for check in (ROWS_CHECK, COLUMNS_CHECK, QUERIES_CHECK)
     }
     assert {name: check.description for name, check in of_druid.items() if not check.passed} == {}
+
+
+def test_the_chart_s_own_test_counts_what_druid_holds_and_nothing_before_it_is_made(served: Served) -> None:
+    count = run_path(str(CHART / "files" / "landing_test.py"))["rows_of_druid"]
+    [partition, *_] = served.busiest_hours(DAYS[0])
+    gold = read_manifest(served.lake.store, FACT_PAGE_VIEWS, partition)
+    assert gold is not None
+    assert count(served.druid, hour_of_key(partition)) == gold[0].rows > 0
+    assert count(served.druid, hour_of_key(partition), "not_made_yet") == 0
 
 
 def test_a_range_of_partitions_is_one_task(served: Served) -> None:

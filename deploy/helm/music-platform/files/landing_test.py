@@ -55,8 +55,12 @@ def rows(lake: Lake, contract: TableContract, partition: str) -> int:
     return found[0].rows if found else 0
 
 
-def rows_of_druid(druid: DruidResource, hour: datetime) -> int:
-    query = "SELECT SUM(page_views) AS found FROM page_views WHERE __time >= ? AND __time < ?"
+def rows_of_druid(druid: DruidResource, hour: datetime, datasource: str = "page_views") -> int:
+    """The page views that Druid counts in an hour; 0 before a first run has made the datasource."""
+    of_datasource = [{"type": "VARCHAR", "value": datasource}]
+    if not druid.sql("SELECT 1 FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_NAME = ?", parameters=of_datasource):
+        return 0
+    query = f'SELECT SUM(page_views) AS found FROM "{datasource}" WHERE __time >= ? AND __time < ?'
     times = [{"type": "TIMESTAMP", "value": f"{time:%Y-%m-%d %H:%M:%S}"} for time in (hour, hour + timedelta(hours=1))]
     return druid.sql(query, parameters=times)[0]["found"] or 0
 
