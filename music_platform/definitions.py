@@ -17,6 +17,7 @@ from music_platform.orchestration.assets.druid import druid_assets
 from music_platform.orchestration.assets.gold import gold_assets
 from music_platform.orchestration.assets.landing import LANDING_IO_MANAGER, landing_assets
 from music_platform.orchestration.assets.not_enabled import DRUID, SUPERSET, not_enabled
+from music_platform.orchestration.assets.reading_on import with_reading_on
 from music_platform.orchestration.assets.recommendations import recommendation_assets
 from music_platform.orchestration.assets.silver import silver_assets
 from music_platform.orchestration.assets.superset import DASHBOARDS_KEY, dashboards_asset
@@ -94,7 +95,7 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
     retention = retention_job(settings.run_retention_days, {key for check in all_checks for key in check.check_keys})
     compaction = compaction_job(tables, settings.compaction_days)
     return dg.Definitions(
-        assets=[*with_policies(assets, settings), *unpartitioned, *shown],
+        assets=with_reading_on([*with_policies(assets, settings), *unpartitioned, *shown], settings),
         asset_checks=checks,
         jobs=[HOURLY_SPINE, DAILY_TIER, CLOCK_CHECKS, retention, compaction],
         schedules=[landing_reconcile(settings), *housekeeping_schedules(retention, compaction)],
