@@ -17,6 +17,7 @@ from music_platform.orchestration.assets.druid import druid_assets
 from music_platform.orchestration.assets.gold import gold_assets
 from music_platform.orchestration.assets.landing import LANDING_IO_MANAGER, landing_assets
 from music_platform.orchestration.assets.not_enabled import DRUID, SUPERSET, not_enabled
+from music_platform.orchestration.assets.operations import state_asset
 from music_platform.orchestration.assets.reading_on import with_reading_on
 from music_platform.orchestration.assets.recommendations import recommendation_assets
 from music_platform.orchestration.assets.silver import silver_assets
@@ -26,7 +27,7 @@ from music_platform.orchestration.automation.alerts import alert_sensors
 from music_platform.orchestration.automation.compaction import compaction_job
 from music_platform.orchestration.automation.daily_tier import daily_tier_sensor
 from music_platform.orchestration.automation.dashboards import dashboards_sensor
-from music_platform.orchestration.automation.jobs import CLOCK_CHECKS, DAILY_TIER, HOURLY_SPINE
+from music_platform.orchestration.automation.jobs import CLOCK_CHECKS, DAILY_TIER, HOURLY_SPINE, OPERATIONS_STATE
 from music_platform.orchestration.automation.landing_reconcile import landing_reconcile
 from music_platform.orchestration.automation.landing_sensor import landing_sensor
 from music_platform.orchestration.automation.policies import with_policies
@@ -91,13 +92,14 @@ def build_definitions(settings: Settings, *, resource_overrides: dict[str, Any] 
         sensors.append(dashboards_sensor(DASHBOARDS_KEY))
     else:
         shown += not_enabled([dashboards], SUPERSET)
+    unpartitioned.append(state_asset(tables, [key for check in checks for key in check.check_keys]))
     all_checks = [*checks, *druid_checks(), charts_check()]  # what is not enabled now keeps its history
     retention = retention_job(settings.run_retention_days, {key for check in all_checks for key in check.check_keys})
     compaction = compaction_job(tables, settings.compaction_days)
     return dg.Definitions(
         assets=with_reading_on([*with_policies(assets, settings), *unpartitioned, *shown], settings),
         asset_checks=checks,
-        jobs=[HOURLY_SPINE, DAILY_TIER, CLOCK_CHECKS, retention, compaction],
+        jobs=[HOURLY_SPINE, DAILY_TIER, CLOCK_CHECKS, OPERATIONS_STATE, retention, compaction],
         schedules=[landing_reconcile(settings), *housekeeping_schedules(retention, compaction)],
         sensors=sensors,
         resources={

@@ -148,3 +148,12 @@ def test_loading_starts_no_engine(loaded: tuple[dict[str, list[str]], Path]) -> 
     found, _ = loaded
     heavy = {"pysail", "ua_parser", "faker", "zipcodes", "polars", "moto", "music_platform.eventsim.generator"}
     assert heavy & set(found["modules"]) == set()
+
+
+def test_a_backfill_over_all_tiers_has_roots_of_one_partitioning() -> None:
+    """Dagster maps a backfill's hours to the days of what is made of them, if nothing that is made begins with days."""
+    graph = _repository("druid_enabled").asset_graph
+    made = {key for key in graph.executable_asset_keys if graph.get(key).is_partitioned}
+    roots = {key for key in made if not (graph.get(key).parent_keys - {key}) & made}
+    assert {key.to_user_string() for key in roots if graph.get(key).tags["cadence"] != "hourly"} == set()
+    assert {key.path[0] for key in roots} == {"bronze", "quarantine"}

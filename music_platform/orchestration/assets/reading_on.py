@@ -26,7 +26,7 @@ _DICTIONARY = "docs/data-dictionary.md"
 _CODE = {
     "druid": "music_platform/serving/druid/datasources.py",
     "superset": "music_platform/serving/superset/bundle.py",
-    "operations": "music_platform/orchestration/checks/platform.py",
+    "operations": "music_platform/orchestration/assets/operations.py",
 }
 _PAGES = {"druid": "docs/serving.md", "superset": "docs/dashboards.md", "operations": "docs/operations.md"}
 
