@@ -29,6 +29,7 @@ def _as_shown(spec: dg.AssetSpec, service: str) -> dg.AssetSpec:
     return spec.replace_attributes(
         description=f"{_ENABLED_BY[service]}\n\n{spec.description}",
         tags={NOT_ENABLED: service},
+        metadata={name: value for name, value in spec.metadata.items() if not isinstance(value, dg.UrlMetadataValue)},
         automation_condition=None,
         freshness_policy=None,
     )

@@ -22,7 +22,7 @@ from music_platform.tables.contract import Cadence, Layer, TableContract
 
 STATE = dg.AssetKey(["operations", "state"])
 _COST_HOURS = 24
-_LONGEST_CELL = 300
+_LONGEST_CELL = 160
 _MOST_ROWS = 50
 
 Row = dict[str, str | int | float]
@@ -47,30 +47,23 @@ class State:
 
     def metadata(self) -> Mapping[str, dg.MetadataValue]:
         """The page: the four answers first, then a table for each; its numbers are what Dagster plots."""
-        run_seconds = sum(float(row["seconds"]) for row in self.cost)
+        run_seconds = sum((float(row["seconds"]) for row in self.cost), 0.0)
         rate = self.quarantined_rows / self.bronze_rows if self.bronze_rows else 0.0
-        answers: list[Row] = [
-            {"question": "Is all well?", "answer": "yes" if self.is_well else f"no: {self._what_is_wrong()}"},
-            {"question": "What is late?", "answer": ", ".join(self.late) or "nothing"},
-            {
-                "question": "What is in quarantine?",
-                "answer": f"{self.quarantined_rows:,} of {self.bronze_rows:,} rows of {self.day} ({rate:.2%})"
-                if self.day
-                else "nothing was made yet",
-            },
-            {
-                "question": "What did it cost?",
-                "answer": f"{run_seconds:,.0f} s of runs in the last {_COST_HOURS} hours",
-            },
-        ]
+        quarantined = f"{self.quarantined_rows:,} of {self.bronze_rows:,} rows of {self.day} ({rate:.2%})"
+        answers = {
+            "Is all well?": "yes" if self.is_well else f"no: {self._what_is_wrong()}",
+            "What is late?": ", ".join(self.late) or "nothing",
+            "What is in quarantine?": quarantined if self.day else "nothing was made yet",
+            "What did it cost?": f"{run_seconds:,.0f} s of runs in the last {_COST_HOURS} hours",
+        }
         tables = {
-            "answers": answers,
             "problems": self.problems,
             "layers": self.layers,
             "quarantine": self.quarantine,
             "cost": self.cost,
         }
         return {
+            **{question: dg.MetadataValue.text(answer) for question, answer in answers.items()},
             **{name: _table(rows) for name, rows in tables.items() if rows},
             "problem_count": dg.MetadataValue.int(len(self.problems)),
             "late_layers": dg.MetadataValue.int(len(self.late)),

@@ -145,13 +145,13 @@ def _code_references(layer: str, name: str, source_url: str) -> dg.CodeReference
         return dg.CodeReferencesMetadataValue(
             code_references=[
                 dg.UrlCodeReference(url=f"{source_url}/{code}", label=Path(code).name),
-                dg.UrlCodeReference(url=f"{source_url}/{page}{anchor}", label=f"Documentation: {Path(page).name}"),
+                dg.UrlCodeReference(url=f"{source_url}/{page}{anchor}", label=Path(page).name),
             ]
         )
     return dg.CodeReferencesMetadataValue(
         code_references=[
-            dg.LocalFileCodeReference(file_path=str(_REPOSITORY / file), label=label)
-            for file, label in ((code, Path(code).name), (page, f"Documentation: {Path(page).name}"))
+            dg.LocalFileCodeReference(file_path=str(_REPOSITORY / file), label=Path(file).name)
+            for file in (code, page)
             if (_REPOSITORY / file).exists()  # an installed package has no documentation
         ]
     )
