@@ -91,6 +91,6 @@ def test_a_range_s_checks_have_the_counts_of_each_partition(platform: LocalPlatf
         {"partition": NEXT_HOUR, "bronze_rows": 3, "silver_rows": 3, "duplicates": 0, "quarantined_rows": 0},
         {"partition": HOUR, "bronze_rows": 2, "silver_rows": 2, "duplicates": 0, "quarantined_rows": 0},
     ]
-    assert {"landed_lines", "bronze_rows"} <= set(
-        tables["bronze/listen_events", "reconciles_with_landing"].records[0].data
-    )
+    landed = tables["bronze/listen_events", "reconciles_with_landing"]
+    assert isinstance(landed, dg.TableMetadataValue)
+    assert {"landed_lines", "bronze_rows"} <= set(landed.records[0].data)

@@ -86,6 +86,9 @@ def test_the_job_makes_the_page_with_what_its_runs_took(platform: LocalPlatform)
     [made] = [event for event in result.all_events if event.is_step_materialization]
     assert made.asset_key == STATE
     metadata = made.step_materialization_data.materialization.metadata
-    [job] = [record.data for record in metadata["cost"].records]
+    cost = metadata["cost"]
+    assert isinstance(cost, dg.TableMetadataValue)
+    [job] = [record.data for record in cost.records]
     assert (job["job"], job["runs"], job["failed"]) == ("hourly_spine", 1, 0)
-    assert float(job["seconds"]) > 0
+    assert isinstance(job["seconds"], float)
+    assert job["seconds"] > 0

@@ -206,7 +206,8 @@ def _quarantine(manifests: Mapping[TableContract, Sequence[Manifest]], lake: Lak
     for table, own in manifests.items():
         if table.layer is Layer.QUARANTINE:
             total += sum(manifest.rows for manifest in own)
-            rows += [{"table": table.path, "rule": rule, "rows": count} for rule, count in rows_by_rule(lake, own)]
+            for rule, count in rows_by_rule(lake, own):
+                rows.append({"table": table.path, "rule": rule, "rows": count})
     return sorted(rows, key=lambda row: -int(row["rows"])), total
 
 
