@@ -58,7 +58,11 @@ _GROUPS = (
         DruidSettings,
         "Where a local Druid was started and not stopped, `./run` sets `MUSIC_PLATFORM_DRUID_ENABLED`.",
     ),
-    _Group("Superset", SupersetSettings),
+    _Group(
+        "Superset",
+        SupersetSettings,
+        "Where a local Superset was started beside Druid and not stopped, `./run` sets `MUSIC_PLATFORM_SUPERSET_ENABLED`.",
+    ),
 )
 
 

@@ -3,7 +3,7 @@
 from pydantic import Field, SecretStr, field_validator
 
 from music_platform.host_names import host_and_port
-from music_platform.settings.group import SettingsGroup
+from music_platform.settings.group import SettingsGroup, Url
 
 
 class HealthSettings(SettingsGroup):
@@ -43,6 +43,11 @@ class UiSettings(SettingsGroup):
         default="",
         description="Host names by which Dagster's UI is reached, separated by commas, beside localhost and the address that it "
         "listens on. Requests under other names are refused.",
+    )
+    ui_source_url: Url = Field(
+        default="",
+        description="Where the files of this version are browsed, such as `https://github.com/OWNER/NAME/blob/v0.1.0`; assets "
+        "link to their code and documentation there. Empty links to the files of this machine.",
     )
 
     @field_validator("ui_allowed_hosts")

@@ -71,7 +71,8 @@ class GoldTable:
     ``version`` is raised when the same input gives other rows than before. ``is_row_by_row``: each row is made from one row of
     the only input, in the same partition. ``reconciliations`` become blocking checks, beside the contract's.
     ``reads_manifests``: it is made from its inputs' manifests, not from their rows; it then describes the pipeline and changes
-    with each rebuild. ``is_made_only_to_be_served``: only Druid reads it.
+    with each rebuild. ``is_made_only_to_be_served``: only Druid reads it. ``follows``: of a
+    table without inputs, the hourly table for whose days it is made; no row of it is read.
     """
 
     contract: TableContract
@@ -82,6 +83,7 @@ class GoldTable:
     is_row_by_row: bool = False
     reads_manifests: bool = False
     is_made_only_to_be_served: bool = False
+    follows: TableContract | None = None
     version: str = "1"
 
     @property

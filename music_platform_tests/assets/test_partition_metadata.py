@@ -64,7 +64,8 @@ def test_each_partition_of_a_range_has_its_own_numbers(platform: LocalPlatform) 
     for (table, partition), metadata in found.items():
         manifest = platform.manifest(table, partition)
         assert metadata["rows"].value == metadata["dagster/partition_row_count"].value == manifest.rows
-        assert metadata["bytes"].value == manifest.bytes
+        assert metadata["dagster/row_count"].value == manifest.rows
+        assert metadata["bytes"].value == metadata["dagster/size_bytes"].value == manifest.bytes
         assert metadata["files"].value == len(manifest.files)
         assert metadata["sources"].value == len(manifest.sources)
         assert metadata["dagster/uri"].value == platform.lake.store.url(manifest_key(table, partition))

@@ -9,7 +9,7 @@ import dagster as dg
 
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.orchestration.assets.tables import LAKE_IO_MANAGER, OWNERS, SINGLE_RUN
-from music_platform.orchestration.io_managers.partition_metadata import add_partition_metadata
+from music_platform.orchestration.io_managers.partition_metadata import add_partition_metadata, standard_counts
 from music_platform.serving.druid.client import DruidResource, Origin
 from music_platform.serving.druid.datasources import DATASOURCES, Datasource
 from music_platform.serving.druid.ingestion_spec import columns_of, interval_of
@@ -40,7 +40,12 @@ def _druid_asset(datasource: Datasource, partitions: dg.PartitionsDefinition) ->
         owners=OWNERS,
         tags={"cadence": str(contract.cadence)},
         code_version=f"{fingerprint(contract)}-{datasource.version}",
-        metadata={"dagster/column_schema": _column_schema(datasource), "datasource": datasource.name},
+        metadata={
+            "dagster/column_schema": _column_schema(datasource),
+            "dagster/table_name": f"druid.{datasource.name}",
+            "dagster/storage_kind": "druid",
+            "datasource": datasource.name,
+        },
         ins={
             "gold": dg.AssetIn(key=contract.asset_key, input_manager_key=LAKE_IO_MANAGER, dagster_type=StoredPartitions)
         },
@@ -59,11 +64,12 @@ def _druid_asset(datasource: Datasource, partitions: dg.PartitionsDefinition) ->
             {
                 partition: {
                     "rows": rows,
+                    **standard_counts(rows),
                     "interval": interval_of(partition, partition),
                     "task": done.task_id,
                 }
                 if done is not None and partition in done.partitions
-                else {"rows": 0, "not_served": f"{in_words(datasource)}, and this one is older"}
+                else {"rows": 0, **standard_counts(0), "not_served": f"{in_words(datasource)}, and this one is older"}
                 for partition, rows in gold.rows.items()
             },
         )

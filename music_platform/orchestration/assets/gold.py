@@ -61,7 +61,7 @@ def _asset_of_rows(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.
     @dg.asset(
         **spec_arguments(contract, transform_versions=[table.version], kinds={"spark", "parquet", str(contract.layer)}),
         ins={name: asset_in(table, name) for name in table.inputs},
-        deps=[day_before_of(contract.asset_key)] if table.carries_forward else [],
+        deps=_other_deps(table),
         partitions_def=partitions,
         backfill_policy=SINGLE_RUN,
         pool=pool_of(contract),
@@ -81,6 +81,19 @@ def _asset_of_rows(table: GoldTable, partitions: dg.PartitionsDefinition) -> dg.
         return dg.Output(staged, data_version=data_version_of(staged, keys))
 
     return gold
+
+
+def _other_deps(table: GoldTable) -> list[dg.AssetDep]:
+    """What a table waits for beside its inputs.
+
+    A daily table without inputs would be a root of the graph beside the hourly ones: Dagster then launches no backfill over both
+    tiers by hours, and nothing would make the table with a day.
+    """
+    deps = [day_before_of(table.contract.asset_key)] if table.carries_forward else []
+    if table.follows is not None:
+        mapping = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+        deps.append(dg.AssetDep(dg.AssetKey(table.follows.asset_key), partition_mapping=mapping))
+    return deps
 
 
 def asset_in(table: GoldTable | ModelTable, name: str) -> dg.AssetIn:

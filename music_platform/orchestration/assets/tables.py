@@ -99,6 +99,8 @@ def spec_arguments(contract: TableContract, *, transform_versions: Sequence[str]
         "code_version": code_version(contract, *transform_versions),
         "metadata": {
             "dagster/column_schema": table_schema(contract),
+            "dagster/table_name": f"{contract.layer}.{contract.name}",
+            "dagster/storage_kind": "parquet",
             "path": f"{contract.path}/{'date=YYYY-MM-DD/hour=HH' if contract.cadence == 'hourly' else 'date=YYYY-MM-DD'}/",
             "sorted_by": ", ".join(contract.sort_columns) or "order of landing",
             **({} if lineage is None else {"dagster/column_lineage": lineage}),

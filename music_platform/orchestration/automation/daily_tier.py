@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from music_platform.errors import MusicPlatformError
 from music_platform.orchestration.automation.conditions import AttemptsLeft, InputsUpdated, QuietMoment
 from music_platform.orchestration.automation.inputs_published import InputsArePublished
 from music_platform.orchestration.automation.run_tags import PARTITION, RANGE_END, RANGE_START, REQUESTED
@@ -59,11 +58,7 @@ class DailyTierSensor(dg.AutomationConditionSensorDefinition):
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
         """A tick whose requests are ranges. The cursor and the evaluations are Dagster's."""
         tick = super().evaluate_tick(context)
-        if context.repository_def is None:
-            raise MusicPlatformError(f"sensor {self.name} needs the code location that it belongs to")
-        graph = context.repository_def.asset_graph
-        without_inputs = [key for key in self.asset_selection.resolve(graph) if not graph.get(key).parent_keys]
-        return copy(tick, run_requests=in_ranges(tick.run_requests or [], sorted(without_inputs)))
+        return copy(tick, run_requests=in_ranges(tick.run_requests or []))
 
 
 def daily_tier_sensor() -> dg.AutomationConditionSensorDefinition:
@@ -81,23 +76,20 @@ def daily_tier_sensor() -> dg.AutomationConditionSensorDefinition:
     )
 
 
-def in_ranges(requests: Sequence[dg.RunRequest], companions: Sequence[dg.AssetKey] = ()) -> list[dg.RunRequest]:
+def in_ranges(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
     """Turns requests of single days into requests of ranges; each range makes all tables that any of its days requests.
-
-    ``companions`` are tables without inputs, such as the calendar: nothing makes them stale, so they are made with the
-    others.
 
     Tables read the days around their own, so a run for each set of tables would make some of them from rows that the next
     run replaces. Rebuilding an extra day wastes time but changes no rows, so nothing downstream becomes stale.
     """
     by_day = {request.partition_key: request for request in requests if request.partition_key is not None}
-    return [_range_request([by_day[day] for day in days], companions) for days in contiguous_ranges(by_day)]
+    return [_range_request([by_day[day] for day in days]) for days in contiguous_ranges(by_day)]
 
 
-def _range_request(requests: Sequence[dg.RunRequest], companions: Sequence[dg.AssetKey]) -> dg.RunRequest:
+def _range_request(requests: Sequence[dg.RunRequest]) -> dg.RunRequest:
     first, last = requests[0], requests[-1]
     if first is last:
-        return first.with_replaced_attrs(asset_selection=sorted({*(first.asset_selection or ()), *companions}))
+        return first
     days: dict[dg.AssetKey, list[str]] = {}
     for request in requests:
         for key in request.asset_selection or ():
@@ -106,7 +98,7 @@ def _range_request(requests: Sequence[dg.RunRequest], companions: Sequence[dg.As
     tags = {name: value for name, value in first.tags.items() if name != PARTITION}
     return dg.RunRequest(
         job_name=first.job_name,
-        asset_selection=sorted({*days, *companions}),
+        asset_selection=sorted(days),
         tags=tags
         | {
             RANGE_START: str(first.partition_key),

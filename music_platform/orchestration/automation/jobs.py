@@ -3,6 +3,7 @@
 import dagster as dg
 
 from music_platform.lake.landing_layout import LANDED_KINDS
+from music_platform.orchestration.assets.operations import STATE
 from music_platform.orchestration.checks.platform import OPERATIONS
 from music_platform.tables.contract import Layer
 
@@ -25,4 +26,10 @@ CLOCK_CHECKS = dg.define_asset_job(
     ),
     description="The checks that look at all hours: completeness, objects that nothing reads, freshness of landing, partitions "
     "left failed.",
+)
+
+OPERATIONS_STATE = dg.define_asset_job(
+    "operations_state",
+    selection=dg.AssetSelection.assets(STATE),
+    description="Answers whether all is well, what is late, what is in quarantine and what it cost.",
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from music_platform.orchestration.automation.jobs import CLOCK_CHECKS
+from music_platform.orchestration.automation.jobs import CLOCK_CHECKS, OPERATIONS_STATE
 
 
 def housekeeping_schedules(
@@ -14,6 +14,7 @@ def housekeeping_schedules(
     """The schedules of these jobs and of the checks by the clock."""
     return [
         _schedule(CLOCK_CHECKS, "20 * * * *", "After the hour closed."),
+        _schedule(OPERATIONS_STATE, "25 * * * *", "After the checks by the clock."),
         _schedule(compaction, "40 2 * * *", "After the day closed."),
         _schedule(retention, "10 3 * * *", "When little else runs."),
     ]

@@ -33,6 +33,7 @@ def check_contract(stored: StoredPartitions) -> CheckOutcome:
         passed=not problems,
         description=first_problems(problems) or f"{rows:,} rows keep the contract",
         numbers={"rows": rows, "problems": len(problems)},
+        by_partition={partition: {"rows": own} for partition, own in stored.rows.items()},
     )
 
 

@@ -72,6 +72,10 @@ def _reconcile(reconciliation: Reconciliation, stored: Stored) -> CheckOutcome:
         for partition in stored.own.rows
         if found.get(partition, 0) != expected.get(partition, 0)
     ]
+    by_partition = {
+        partition: {"expected": expected.get(partition, 0), "found": found.get(partition, 0)}
+        for partition in stored.own.rows
+    }
     total = sum(expected.get(partition, 0) for partition in stored.own.rows)
     return CheckOutcome(
         table=stored.own.contract.path,
@@ -79,7 +83,8 @@ def _reconcile(reconciliation: Reconciliation, stored: Stored) -> CheckOutcome:
         passed=not problems,
         description=f"{reconciliation.description} {first_problems(problems) or f'{total:,} found as expected'}",
         is_blocking=reconciliation.is_blocking,
-        numbers={"expected": total, "found": sum(found.get(partition, 0) for partition in stored.own.rows)},
+        numbers={"expected": total, "found": sum(own["found"] for own in by_partition.values())},
+        by_partition=by_partition,
     )
 
 

@@ -12,7 +12,7 @@ from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.checks.outcome import CheckOutcome, first_problems
-from music_platform.orchestration.checks.step import partitions_of_run
+from music_platform.orchestration.checks.step import partitions_to_check, results_of
 from music_platform.orchestration.spark_resource import SparkResource
 from music_platform.serving.druid.client import DruidResource, Origin
 from music_platform.serving.druid.datasources import DATASOURCES, Datasource
@@ -87,6 +87,7 @@ def _check_rows_and_sums(
         passed=not problems,
         description=first_problems(problems) or what,
         numbers={"expected": sum(gold.rows.values()), "found": sum(found.values())},
+        by_partition={key: {"expected": rows, "found": found[key]} for key, rows in gold.rows.items()},
     )
 
 
@@ -213,12 +214,9 @@ def _step(datasource: Datasource) -> dg.AssetChecksDefinition:
         spark: SparkResource,
         druid: dg.ResourceParam[DruidResource],
     ) -> Iterator[dg.AssetCheckResult]:
-        selected = context.op_execution_context.selected_asset_check_keys
-        partitions = partitions_of_run(context, f"check_druid_{datasource.name}")
-        for outcome in check_datasource(
-            datasource, partitions, lake, spark.engine, druid, context.op_execution_context.run_id
-        ):
-            if dg.AssetCheckKey(dg.AssetKey(outcome.table.split("/")), outcome.check) in selected:
-                yield outcome.to_dagster()
+        checked = partitions_to_check(context, [dg.AssetKey(datasource.asset_key)])
+        run_id = context.op_execution_context.run_id
+        outcomes = check_datasource(datasource, checked.keys, lake, spark.engine, druid, run_id)
+        yield from results_of(context, checked, outcomes)
 
     return checks

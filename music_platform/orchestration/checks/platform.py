@@ -51,21 +51,10 @@ def clock_checks(tables: Iterable[TableContract]) -> list[dg.AssetChecksDefiniti
 
 
 def find_failed_partitions(instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey]) -> CheckOutcome:
-    """The partitions whose last run failed or was cancelled before it made them."""
-    attempts = {
-        (asset.to_user_string(), partition): run_id
-        for asset in assets
-        for partition, (run_id, _) in (
-            instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
-                asset
-            )
-        ).items()
-    }
-    ended = _unsuccessful(instance, sorted(set(attempts.values())))
+    """Whether a partition is left failed, as a check's outcome."""
     problems = [
-        f"{asset} {partition} (run {run_id[:8]} {ended[run_id]})"
-        for (asset, partition), run_id in sorted(attempts.items())
-        if run_id in ended
+        f"{asset} {partition} (run {run_id[:8]} {ended})"
+        for asset, partition, run_id, ended in failed_partitions(instance, assets)
     ]
     return CheckOutcome(
         table=OPERATIONS.to_user_string(),
@@ -76,6 +65,25 @@ def find_failed_partitions(instance: dg.DagsterInstance, assets: Sequence[dg.Ass
         else "no partition is left failed",
         numbers={"failed_partitions": len(problems)},
     )
+
+
+def failed_partitions(instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey]) -> list[tuple[str, str, str, str]]:
+    """The partitions whose last run failed or was cancelled before it made them: asset, partition, run and how it ended."""
+    attempts = {
+        (asset.to_user_string(), partition): run_id
+        for asset in assets
+        for partition, (run_id, _) in (
+            instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+                asset
+            )
+        ).items()
+    }
+    ended = _unsuccessful(instance, sorted(set(attempts.values())))
+    return [
+        (asset, partition, run_id, ended[run_id])
+        for (asset, partition), run_id in sorted(attempts.items())
+        if run_id in ended
+    ]
 
 
 def _unsuccessful(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> dict[str, str]:

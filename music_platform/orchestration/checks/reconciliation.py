@@ -92,6 +92,14 @@ def check_landing_reconciles(stored: StoredPartitions) -> CheckOutcome:
         passed=not problems,
         description=first_problems(problems) or f"{lines:,} landed lines{of_expired} = {rows:,} {layer} rows",
         numbers={"landed_lines": lines, "expired_rows": expired, f"{layer}_rows": rows},
+        by_partition={
+            manifest.partition: {
+                "landed_lines": counted.lines,
+                "expired_rows": counted.expired_rows,
+                f"{layer}_rows": manifest.rows,
+            }
+            for manifest, counted in zip(manifests, results, strict=True)
+        },
     )
 
 
@@ -155,11 +163,18 @@ def check_silver_reconciles(
                 )
         if made.rows and quarantine[partition].rows / made.rows > limit:
             exceeded.append(f"partition {partition}: {quarantine[partition].rows} of {made.rows} rows")
+    by_partition = {
+        partition: {
+            "bronze_rows": bronze[partition].rows,
+            "silver_rows": silver[partition].rows,
+            "duplicates": silver[partition].counts.get("duplicates", 0),
+            "quarantined_rows": quarantine[partition].rows,
+        }
+        for partition in partitions
+    }
     totals = {
-        "bronze_rows": sum(manifest.rows for manifest in bronze.values()),
-        "silver_rows": sum(manifest.rows for manifest in silver.values()),
-        "duplicates": sum(manifest.counts.get("duplicates", 0) for manifest in silver.values()),
-        "quarantined_rows": sum(manifest.rows for manifest in quarantine.values()),
+        name: sum(own[name] for own in by_partition.values())
+        for name in ("bronze_rows", "silver_rows", "duplicates", "quarantined_rows")
     }
     equation = (
         "{bronze_rows:,} bronze rows = {silver_rows:,} silver + {duplicates:,} duplicates "
@@ -181,6 +196,7 @@ def check_silver_reconciles(
             passed=not problems,
             description=first_problems(problems) or equation.format(**totals),
             numbers=dict(totals),
+            by_partition=by_partition,
         ),
         CheckOutcome(
             table=QUARANTINE[event_type].path,
@@ -189,5 +205,6 @@ def check_silver_reconciles(
             description=rate_found,
             is_blocking=False,
             numbers={"quarantined_rows": totals["quarantined_rows"], "rate": rate},
+            by_partition={key: {"quarantined_rows": own["quarantined_rows"]} for key, own in by_partition.items()},
         ),
     )

@@ -3,8 +3,8 @@
 Dagster and the engine need a step's overhead once for all its checks. spine.py and derived_tables.py define the checks.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import dagster as dg
 
@@ -13,6 +13,7 @@ from music_platform.lake.spark import SparkEngine
 from music_platform.orchestration.checks.outcome import CheckOutcome
 from music_platform.orchestration.partitions_definitions import require_forward_range
 from music_platform.orchestration.spark_resource import SparkResource
+from music_platform.partitions import contiguous_ranges, day_of_key, describe_partitions
 from music_platform.tables.contract import Cadence, TableContract
 
 
@@ -36,16 +37,14 @@ class CheckStep:
         return cadence
 
     def to_dagster(self) -> dg.AssetChecksDefinition:
-        """The step as Dagster's; it checks the partitions of its run."""
+        """The step as Dagster's; it checks the partitions of its run, or the newest ones where the run names none."""
 
         @dg.multi_asset_check(name=self.name, specs=self.specs, can_subset=True)
         def checks(
             context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], spark: SparkResource
         ) -> Iterator[dg.AssetCheckResult]:
-            selected = context.op_execution_context.selected_asset_check_keys
-            for outcome in self.check(partitions_of_run(context, self.name), lake, spark.engine):
-                if dg.AssetCheckKey(dg.AssetKey(outcome.table.split("/")), outcome.check) in selected:
-                    yield outcome.to_dagster()
+            checked = partitions_to_check(context, [dg.AssetKey(table.asset_key) for table in self.tables])
+            yield from results_of(context, checked, self.check(checked.keys, lake, spark.engine))
 
         return checks
 
@@ -68,14 +67,45 @@ def check_spec(
     )
 
 
-def partitions_of_run(context: dg.AssetCheckExecutionContext, name: str) -> list[str]:
-    """The partitions of the run that checks are part of; fails, without a retry, in a run that has none."""
+@dataclass(frozen=True)
+class CheckedPartitions:
+    """The partitions that a step checks. ``are_newest``: the run names none, so they are the newest that were made."""
+
+    keys: list[str]
+    are_newest: bool = False
+
+
+def results_of(
+    context: dg.AssetCheckExecutionContext, checked: CheckedPartitions, outcomes: Iterable[CheckOutcome]
+) -> Iterator[dg.AssetCheckResult]:
+    """The outcomes of the selected checks as Dagster's; each says which partitions were checked where the run does not."""
+    selected = context.op_execution_context.selected_asset_check_keys
+    for outcome in outcomes:
+        if dg.AssetCheckKey(dg.AssetKey(outcome.table.split("/")), outcome.check) not in selected:
+            continue
+        if checked.are_newest:
+            found = f"{describe_partitions(checked.keys)}, the newest that were made: {outcome.description}"
+            yield replace(outcome, description=found).to_dagster()
+        else:
+            yield outcome.to_dagster()
+
+
+def partitions_to_check(context: dg.AssetCheckExecutionContext, assets: Sequence[dg.AssetKey]) -> CheckedPartitions:
+    """The partitions of the run or, in a run that names none, the newest day's that were made of all these assets.
+
+    Such a run comes from «Execute» on a check's page. Of a day with a hole, the hours after it. Fails, without a retry, where
+    nothing was made yet, and where the run's range ends before it begins.
+    """
     run = context.op_execution_context
     require_forward_range(run.run)
-    if not (run.has_partition_key or run.has_partition_key_range):
+    if run.has_partition_key or run.has_partition_key_range:
+        return CheckedPartitions(list(run.partition_keys))
+    made = set.intersection(*(context.instance.get_materialized_partitions(asset) for asset in assets))
+    if not made:
+        names = ", ".join(asset.to_user_string() for asset in assets)
         raise dg.Failure(
-            f"{name} checks partitions, and this run has none. Materialize partitions (their checks come with them), or "
-            "run: music-platform check --partition PARTITION",
+            f"there is nothing to check: no partition of {names} was made yet. Materialize one; its checks come with it",
             allow_retries=False,
         )
-    return list(run.partition_keys)
+    day = max(map(day_of_key, made))
+    return CheckedPartitions(contiguous_ranges(key for key in made if day_of_key(key) == day)[-1], are_newest=True)

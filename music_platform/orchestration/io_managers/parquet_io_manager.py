@@ -16,7 +16,7 @@ from music_platform.lake.parquet_reader import batches_of_object
 from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.lake.publish import Published, publish_partitions
 from music_platform.lake.spark import SparkEngine
-from music_platform.orchestration.io_managers.partition_metadata import add_partition_metadata
+from music_platform.orchestration.io_managers.partition_metadata import add_partition_metadata, standard_counts
 from music_platform.orchestration.partitions_definitions import require_forward_range
 from music_platform.partitions import describe_partitions
 from music_platform.tables.catalogue import TABLES
@@ -124,8 +124,8 @@ class ParquetLakeIOManager(dg.IOManager):
         return {
             partition: {
                 "rows": entry.manifest.rows,
-                "dagster/partition_row_count": entry.manifest.rows,
                 "bytes": entry.manifest.bytes,
+                **standard_counts(entry.manifest.rows, entry.manifest.bytes),
                 "files": len(entry.manifest.files),
                 "sources": len(entry.manifest.sources),
                 "unchanged": entry.is_unchanged,

@@ -13,6 +13,16 @@ import dagster as dg
 from music_platform.orchestration.dagster_internals import StepExecutionContext
 
 
+def standard_counts(rows: int, size: int | None = None) -> dict[str, int]:
+    """A partition's rows and bytes under the names by which Dagster plots them and shows them in its catalogue.
+
+    Its UI reads ``dagster/row_count``, and knows ``dagster/partition_row_count`` as any other number; a materialization is of
+    one partition, so both are its rows.
+    """
+    counts = {"dagster/row_count": rows, "dagster/partition_row_count": rows}
+    return counts if size is None else {**counts, "dagster/size_bytes": size}
+
+
 def add_partition_metadata(
     step: StepExecutionContext, asset_key: dg.AssetKey, metadata: Mapping[str, Mapping[str, Any]]
 ) -> None:

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from music_platform.tables.columns import DATETIME_KEY, DAY, DAY_IS_WHOLE, text_column, time_column
 from music_platform.tables.contract import Cadence, Column, ColumnType, Layer, Personal, Rule, TableContract
+from music_platform.tables.gold.fact_streams import FACT_STREAMS
 from music_platform.tables.gold_table import Frames, GoldTable
 from music_platform.tables.reconciliations import Reconciliation
 from music_platform.tables.schemas import arrow_schema, spark_schema
@@ -109,6 +110,7 @@ def _hours_of_days(frames: Frames) -> DataFrame:
 TABLE = GoldTable(
     DIM_DATETIME,
     _hours_of_days,
+    follows=FACT_STREAMS,
     reconciliations=[
         Reconciliation(
             name="holds_every_hour",

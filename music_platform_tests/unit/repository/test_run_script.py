@@ -94,6 +94,31 @@ def test_a_druid_that_was_started_makes_its_datasources_assets(
     assert told == [expected]
 
 
+@pytest.mark.parametrize(
+    ("is_up", "variables", "expected"),
+    [
+        (False, {}, ""),
+        (True, {}, "true"),
+        (True, {"MUSIC_PLATFORM_SUPERSET_ENABLED": "false"}, "false"),
+        (True, {"MUSIC_PLATFORM_DRUID_ENABLED": "false"}, ""),
+    ],
+)
+def test_a_superset_that_was_started_beside_druid_makes_the_dashboards_an_asset(
+    project: Path, tmp_path: Path, is_up: bool, variables: dict[str, str], expected: str
+) -> None:
+    druid, superset = tmp_path / "druid", tmp_path / "superset"
+    (druid / "logs").mkdir(parents=True)
+    (druid / "logs" / "java.pid").write_text("{}")
+    superset.mkdir()
+    if is_up:
+        (superset / "superset.pid").write_text("{}")
+    (project / ".venv" / "bin" / "python").write_text(
+        '#!/bin/sh\n[ "$1" = -c ] && exit; printf "%s\\n" "${MUSIC_PLATFORM_SUPERSET_ENABLED:-}"\n'
+    )
+    places = {"MUSIC_PLATFORM_DRUID_FOLDER": str(druid), "MUSIC_PLATFORM_SUPERSET_HOME": str(superset)}
+    assert state(project, "dev", tmp_path / "a folder", **places, **variables) == [expected]
+
+
 @pytest.mark.parametrize("command", ["dagster", "dg"])
 def test_dagsters_commands_end_as_the_platforms_do(project: Path, tmp_path: Path, command: str) -> None:
     (project / ".venv" / "bin" / "python").write_text('#!/bin/sh\n[ "$1" = -c ] && exit; printf "%s\\n" "$*"\n')
