@@ -110,11 +110,11 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 # emoji: rich would replace ":x:" in what it prints, data included.
-console: Console = VisibleConsole(emoji=False)
+console = VisibleConsole(emoji=False)
 if not console.is_terminal:
     # A log or a pipe has no width; tables would be cut to 80 characters.
     console = VisibleConsole(emoji=False, width=180)
-error_console: Console = VisibleConsole(stderr=True, emoji=False, soft_wrap=True)
+error_console = VisibleConsole(stderr=True, emoji=False, soft_wrap=True)
 
 PartitionOption = Annotated[
     str | None, typer.Option("--partition", help="One hour, such as 2026-11-01-05:00.", show_default=False)

@@ -201,6 +201,20 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def run_aloud(command: Sequence[str], environment: Mapping[str, str], heard: Progress) -> tuple[int, str]:
+    """Run a command to its end; ``heard`` is called with each line of its standard error. Returns its exit code and all of it."""
+    with subprocess.Popen(list(command), env=dict(environment), stderr=subprocess.PIPE, text=True) as process:
+        said: list[str] = []
+        try:
+            for line in process.stderr or ():
+                said.append(line)
+                heard(line.strip())
+        except BaseException:
+            process.terminate()
+            raise
+    return process.returncode, "".join(said).strip()
+
+
 def is_port_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server may listen on the port of this address."""
     with socket.socket() as probe:

@@ -5,6 +5,7 @@ Each test works on a lake and a Dagster instance of its own.
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 from collections import Counter
@@ -25,10 +26,24 @@ from music_platform_tests.waiting import wait_until
 
 
 def test_demo_makes_and_checks_silver(commands: CliRunner) -> None:
-    result = commands.invoke(app, ["demo", "--no-druid", "--users", "40", "--days", "1"])
+    result = commands.invoke(app, ["demo", "--no-druid", "--users", "40", "--days", "1", "--faults", "0"])
     assert result.exit_code == 0, result.output
-    assert "All checks passed" in result.output
+    assert "All checks passed. Now: ./run dev" in result.output.splitlines()[-1]
     assert "silver/listen_events" in result.output
+
+
+def test_demo_accounts_for_the_faults_of_its_lines(commands: CliRunner) -> None:
+    result = commands.invoke(app, ["demo", "--no-druid", "--users", "40", "--days", "1", "--faults", "0.2"])
+    assert result.exit_code == 0, result.output
+    sentence = re.search(
+        r"([\d,]+) landed lines = ([\d,]+) silver rows \+ ([\d,]+) duplicates \+ ([\d,]+) quarantined", result.output
+    )
+    assert sentence is not None, result.output
+    landed, silver, duplicates, quarantined = (int(number.replace(",", "")) for number in sentence.groups())
+    assert landed == silver + duplicates + quarantined
+    assert duplicates > quarantined > 0
+    assert re.search(r"\d+ records are no events", result.output)
+    assert "check quarantine_rate of quarantine/" in result.output
 
 
 def test_demo_takes_files_that_are_given(commands: CliRunner, tmp_path: Path) -> None:
