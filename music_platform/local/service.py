@@ -145,8 +145,21 @@ class Foreground:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, command: Sequence[str | Path]) -> None:
-        """Start the command."""
-        self._processes[name] = subprocess.Popen(command, pass_fds=self._kept_open)
+        """Start the command.
+
+        In the background of a script the shell has SIGINT ignored, and processes would inherit that; Dagster's would then
+        ignore SIGTERM too, which they treat the same. There they do not ignore it, in a group that no Ctrl-C reaches.
+        """
+        is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        if is_ignored:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        try:
+            self._processes[name] = subprocess.Popen(
+                command, pass_fds=self._kept_open, process_group=0 if is_ignored else None
+            )
+        finally:
+            if is_ignored:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wait_until(self, name: str, is_healthy: Callable[[], bool]) -> None:
         """Wait until the process is healthy; raises ``ServiceError`` when it ends before."""
