@@ -3,7 +3,7 @@
 from pydantic import Field, SecretStr, field_validator
 
 from music_platform.host_names import host_and_port
-from music_platform.settings.group import SettingsGroup
+from music_platform.settings.group import SettingsGroup, Url
 
 
 class HealthSettings(SettingsGroup):
@@ -15,6 +15,10 @@ class HealthSettings(SettingsGroup):
         gt=0,
         description="Hours that the next hour or day of a layer, or a landed object, may wait once it could be processed, "
         "before `music-platform status` calls it a problem.",
+    )
+    collector_health_url: Url = Field(
+        default="",
+        description="The collector's health, such as `http://127.0.0.1:24220`: `music-platform status` and `doctor` ask there.",
     )
     hour_grace_seconds: float = Field(
         default=600.0,
