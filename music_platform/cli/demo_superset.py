@@ -12,8 +12,10 @@ from rich.text import Text
 
 from music_platform.cli.beside import Beside
 from music_platform.cli.console import console
+from music_platform.cli.finding import without_patience
 from music_platform.cli.superset import print_running
 from music_platform.local.superset.server import LocalSuperset
+from music_platform.serving.druid.client import DruidResource
 from music_platform.serving.superset.bundle import DASHBOARDS
 from music_platform.settings import Settings
 
@@ -42,6 +44,9 @@ class SupersetOfDemo:
         from music_platform.orchestration.runs import open_instance
 
         self._starting.wait()
+        DruidResource(
+            without_patience(druid)
+        ).version()  # Superset would show its absence chart by chart, in other words
         serving = druid.model_copy(update={"superset_enabled": True})
         materialize(open_instance(), serving, [_ASSET], [], "dashboards")
 
