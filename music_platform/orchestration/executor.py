@@ -151,7 +151,7 @@ def _capture_output(
     log_key = manager.build_log_key_for_run(job_context.run_id, create_compute_log_file_key())
     steps = [step.key for step in execution_plan.get_steps_to_execute_in_topo_order()]
     try:
-        with _without_interrupts():
+        with without_interrupts():
             captured = capture.enter_context(manager.capture_logs(log_key))
     except Exception:  # noqa: BLE001 - a run does not fail because its log cannot be kept
         yield from handle_compute_log_setup_error(job_context, sys.exc_info())
@@ -160,7 +160,7 @@ def _capture_output(
 
 
 @contextmanager
-def _without_interrupts() -> Generator[None]:
+def without_interrupts() -> Generator[None]:
     """Processes that start here get no Ctrl-C: those by which Dagster mirrors the output would print a traceback of it."""
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
