@@ -128,7 +128,7 @@ def demo(
         dates = list(dict.fromkeys(map(day_of_key, partitions)))
         with _timed(phases, "hourly tables, checked"):
             warnings = _materialize(settings, "hourly tables", _paths(_HOURLY), partitions)
-        # The datasources of the days in the same run as their tables, if Druid is up: one has the processors while another waits.
+        # If Druid is up, the datasources of the days are filled in the run of their tables: a run less.
         is_up = druid is not None and druid.is_up()
         if druid is not None and is_up:
             with _timed(phases, "daily, and in Druid"):

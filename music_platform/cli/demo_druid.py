@@ -30,16 +30,13 @@ from music_platform.tables.contract import Cadence
 _QUERIES = ("plays_by_state", "top_songs", "session_length")
 _ROWS_SHOWN = 5
 _REPETITIONS = 5
-_STEPS_AT_ONCE = 4
 
 
 class DruidOfDemo:
     """The Druid that the demo serves its gold from: the settings' own, or a local one that starts beside the demo."""
 
     def __init__(self, settings: Settings) -> None:
-        # A step that serves a datasource mostly waits for Druid.
-        at_once = max(settings.steps_at_once, _STEPS_AT_ONCE)
-        self.settings = settings.model_copy(update={"druid_enabled": True, "steps_at_once": at_once})
+        self.settings = settings.model_copy(update={"druid_enabled": True})
         self._local = Beside("Druid starts", lambda show: LocalDruid(settings).up(DruidStages(show)))
 
     def begin(self) -> None:
