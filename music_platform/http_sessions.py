@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+from http.client import HTTPException
 from typing import Any
 
 import requests
@@ -38,3 +40,19 @@ def new_session(*, ca_file: str = "", verify_tls: bool = True, connections: int 
         session.verify = False
     session.mount("http://", HTTPAdapter(pool_maxsize=connections))
     return session
+
+
+def why_unanswered(error: requests.RequestException) -> str:
+    """Why no answer came, in words; the error's own text names pools and objects of the client."""
+    if isinstance(error, requests.Timeout):
+        return "it took too long"
+    cause: BaseException = error
+    while (deeper := cause.__cause__ or cause.__context__) is not None:
+        cause = deeper
+    if isinstance(cause, ConnectionRefusedError):
+        return "nothing listens there"
+    if isinstance(cause, socket.gaierror):
+        return "there is no host of that name"
+    if isinstance(cause, ConnectionError | HTTPException):
+        return "the connection was closed"
+    return f"{type(cause).__name__}: {cause}"

@@ -9,6 +9,7 @@ everything here, including typer's own messages; each such character becomes a v
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -35,6 +36,18 @@ _LAYOUT = "\n\t"
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 _LAST_OF_LATIN = "\u024f"
 _CONTROL_PICTURES, _DELETE = 0x2400, "\x7f"
+
+_FREE_SPACE = (
+    "Free some space: ./run music-platform doctor shows how much each disk has. The same command then goes on."
+)
+_RIGHTS = "Give this user the right to write there, or name another folder by the option or setting that it comes from."
+_ADVICE = {
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+}
 
 
 def visible(text: str) -> str:
@@ -110,11 +123,11 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 # emoji: rich would replace ":x:" in what it prints, data included.
-console: Console = VisibleConsole(emoji=False)
+console = VisibleConsole(emoji=False)
 if not console.is_terminal:
     # A log or a pipe has no width; tables would be cut to 80 characters.
     console = VisibleConsole(emoji=False, width=180)
-error_console: Console = VisibleConsole(stderr=True, emoji=False, soft_wrap=True)
+error_console = VisibleConsole(stderr=True, emoji=False, soft_wrap=True)
 
 PartitionOption = Annotated[
     str | None, typer.Option("--partition", help="One hour, such as 2026-11-01-05:00.", show_default=False)
@@ -145,7 +158,8 @@ def warn(message: str) -> None:
 
 @contextmanager
 def errors_as_messages() -> Generator[None]:
-    """The platform's own errors become the command's message and exit code 1; others stay tracebacks.
+    """The platform's own errors, a full disk and files that may not be written become the command's message and exit code 1;
+    others stay tracebacks.
 
     An interrupt ends the process with exit code 130, as shells have it.
     """
@@ -153,6 +167,10 @@ def errors_as_messages() -> Generator[None]:
         yield
     except MusicPlatformError as error:
         fail(str(error))
+    except OSError as error:
+        if error.errno not in _ADVICE:
+            raise
+        fail(f"{error.filename or 'a file'}: {error.strerror}. {_ADVICE[error.errno]}")
     except KeyboardInterrupt as error:
         _print_error(str(error) or "interrupted")
         sys.stdout.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, errors_as_messages, fail, settings_of_command, warn
 from music_platform.cli.demo_druid import druid_of_demo
 from music_platform.cli.demo_recommendations import print_recommendations
-from music_platform.cli.demo_superset import require_superset_can_start, show_dashboards
+from music_platform.cli.demo_superset import require_superset_can_start, superset_of_demo
 from music_platform.cli.land import files_of_paths, warn_of_error_records
+from music_platform.cli.progress import counting, working
 from music_platform.cli.results import print_results
+from music_platform.errors import MusicPlatformError
 from music_platform.lake.lake import Lake
 from music_platform.lake.landing_layout import LANDING_PREFIX, parse_key
 from music_platform.lake.manifest import Manifest, read_manifest
@@ -46,6 +47,7 @@ from music_platform.tables.silver import SILVER
 _DAYS = 3
 _USERS = 1_000
 _TASTE = 3.0  # sharp: in three days of a thousand listeners a model can find it
+_FAULTS = 0.002  # a few dozen of each kind, so that quarantine and reconciliation have something to show
 LIVE_USERS = 100_000  # some 40 events a second
 _TABLES = made_tables(is_served=False).values()  # what Druid alone reads is made with its datasources
 _HOURLY = [contract for contract in _TABLES if contract.cadence is Cadence.HOURLY]
@@ -83,6 +85,12 @@ def demo(
     with_druid: Annotated[
         bool, typer.Option("--druid/--no-druid", help="Serve gold from Druid, which starts while the tables are built.")
     ] = True,
+    faults: Annotated[
+        float,
+        typer.Option(
+            "--faults", min=0, max=1, help="Share of lines that are broken, late, or land twice; see generate."
+        ),
+    ] = _FAULTS,
     superset: Annotated[
         bool, typer.Option("--superset", help="Then show the dashboards in Superset; needs gold in Druid.")
     ] = False,
@@ -102,47 +110,69 @@ def demo(
             require_superset_can_start(settings)
     lake = Lake(settings)
     phases: list[_Phase] = []
-    with errors_as_messages(), druid_of_demo(settings, is_wanted=with_druid) as druid:
+    problem: MusicPlatformError | None = None
+    with (
+        errors_as_messages(),
+        druid_of_demo(settings, is_wanted=with_druid) as druid,
+        superset_of_demo(settings, is_wanted=superset) as dashboards,
+    ):
         with tempfile.TemporaryDirectory(prefix="music-platform-demo-") as folder:
             if source is None:
                 source = Path(folder)
                 with _timed(phases, "generate"):
-                    _generate(source, users, days, seed)
+                    _generate(source, users, days, seed, faults)
             with _timed(phases, "land"):
                 summary = _land(lake, source)
         warn_of_error_records(summary, lake.store)
         partitions = _hours_with_a_partition(lake, summary)
         dates = list(dict.fromkeys(map(day_of_key, partitions)))
         with _timed(phases, "hourly tables, checked"):
-            warnings = _materialize(settings, _paths(_HOURLY), partitions)
-        with _timed(phases, "daily tables, checked"):
-            warnings += _materialize(settings, _paths(_DAILY), dates)
+            warnings = _materialize(settings, "hourly tables", _paths(_HOURLY), partitions)
+        # If Druid is up, the datasources of the days are filled in the run of their tables: a run less.
+        is_up = druid is not None and druid.is_up()
+        if druid is not None and is_up:
+            with _timed(phases, "daily, and in Druid"):
+                paths = _paths(_DAILY) + druid.assets(Cadence.DAILY)
+                warnings += _materialize(druid.settings, "daily tables, and in Druid", paths, dates)
+        else:
+            with _timed(phases, "daily tables, checked"):
+                warnings += _materialize(settings, "daily tables", _paths(_DAILY), dates)
         if druid is not None and druid.wait():
-            with _timed(phases, "Druid, checked"):
-                warnings += druid.fill(_materialize, partitions, dates)
+            with _timed(phases, "hourly, in Druid" if is_up else "Druid, checked"):
+                hourly = druid.assets(Cadence.HOURLY)
+                warnings += _materialize(druid.settings, "hourly, in Druid", hourly, partitions)
+                if not is_up:
+                    daily = druid.assets(Cadence.DAILY)
+                    warnings += _materialize(druid.settings, "daily, in Druid", daily, dates)
         else:
             druid = None
-    _show(lake, partitions, dates, phases)
-    print_results(lake, dates)
-    with errors_as_messages():
+        if dashboards is not None and druid is not None:
+            try:
+                with _timed(phases, "dashboards"):
+                    dashboards.publish(druid.settings)
+            except MusicPlatformError as error:
+                problem = error  # what was built is shown before
+        _show(lake, partitions, dates, phases)
+        print_results(lake, dates)
         print_recommendations(lake, dates)
-    if druid is not None:
-        with errors_as_messages():
+        if druid is not None:
             druid.show(dates)
+        if dashboards is not None:
+            dashboards.show()
+    if problem is not None:
+        fail(str(problem))
+    if superset and druid is None:
+        fail("no dashboards without Druid, which could not be started: see the warning above")
     _end(lake, warnings)
-    if superset:
-        if druid is None:
-            fail("no dashboards without Druid, which could not be started: see the warning above")
-        with errors_as_messages():
-            show_dashboards(settings)
 
 
-def _generate(folder: Path, users: int, days: int, seed: int) -> None:
+def _generate(folder: Path, users: int, days: int, seed: int, faults: float) -> None:
     from music_platform.eventsim import GeneratorOptions, generate_files  # only when there is something to generate
 
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    options = GeneratorOptions(users=users, seed=seed, start=today - timedelta(days=days), end=today, taste=_TASTE)
-    with _bar("generate", "page views") as update:
+    start = today - timedelta(days=days)
+    options = GeneratorOptions(users=users, seed=seed, start=start, end=today, taste=_TASTE, faults=faults)
+    with counting("generate", "page views") as update:
         generate_files(
             options,
             folder,
@@ -154,7 +184,7 @@ def _land(lake: Lake, folder: Path) -> LandingSummary:
     files = files_of_paths([folder])
     total = sum(file.path.stat().st_size for file in files if file.path is not None)
     read = lines = 0
-    with _bar("land", "lines") as update:
+    with counting("land", "lines") as update:
 
         def show(more_bytes: int, more_lines: int) -> None:
             nonlocal read, lines
@@ -168,14 +198,14 @@ def _paths(tables: list[TableContract]) -> list[str]:
     return [contract.path for contract in tables]
 
 
-def _materialize(settings: Settings, paths: list[str], partitions: list[str]) -> list[str]:
+def _materialize(settings: Settings, title: str, paths: list[str], partitions: list[str]) -> list[str]:
     """Build and check assets (``<layer>/<name>``) in one run; returns what the checks warn of."""
-    # Importing it reads the settings.
-    from music_platform.cli.runs import materialize
-    from music_platform.orchestration.runs import open_instance, warnings_of
+    with working("Dagster loads the definitions"):  # importing it reads the settings, and takes seconds the first time
+        from music_platform.cli.runs import materialize
+        from music_platform.orchestration.runs import open_instance, warnings_of
 
-    title = f"materialize {describe_partitions(partitions)}"
-    return warnings_of(materialize(open_instance(), settings, paths, partitions, title))
+        instance = open_instance()
+    return warnings_of(materialize(instance, settings, paths, partitions, title))
 
 
 def _hours_with_a_partition(lake: Lake, summary: LandingSummary) -> list[str]:
@@ -267,20 +297,3 @@ def _timed(phases: list[_Phase], name: str) -> Generator[None]:
     started = time.monotonic()
     yield
     phases.append(_Phase(name, time.monotonic() - started))
-
-
-@contextmanager
-def _bar(title: str, unit: str) -> Generator[Callable[[int, float, float], None]]:
-    with Progress(
-        TextColumn(title),
-        BarColumn(),
-        TextColumn("{task.fields[count]:,} " + unit),
-        TimeElapsedColumn(),
-        console=console,
-    ) as progress:
-        task = progress.add_task(title, count=0)
-
-        def update(count: int, done: float, total: float) -> None:
-            progress.update(task, count=count, completed=done, total=total)
-
-        yield update

@@ -6,15 +6,16 @@ local/druid starts Druid; serving/druid brings gold into it.
 from __future__ import annotations
 
 import statistics
-import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from rich.table import Table
 from rich.text import Text
 
+from music_platform.cli.beside import Beside
 from music_platform.cli.console import console, warn
+from music_platform.cli.progress import DruidStages, working
 from music_platform.errors import LocalDruidError
 from music_platform.local.druid.local_druid import LocalDruid
 from music_platform.serving.druid.client import DruidResource
@@ -29,65 +30,44 @@ from music_platform.tables.contract import Cadence
 _QUERIES = ("plays_by_state", "top_songs", "session_length")
 _ROWS_SHOWN = 5
 _REPETITIONS = 5
-_MEBIBYTE = 1024**2
-
-Materialize = Callable[[Settings, list[str], list[str]], list[str]]
-
-
-class _GivenUpError(Exception):
-    """The demo ended before Druid was up."""
 
 
 class DruidOfDemo:
-    """The Druid that the demo serves its gold from: the settings' own, or a local one that starts beside the demo.
-
-    It receives the progress of ``up``, so it can show what it waits for.
-    """
+    """The Druid that the demo serves its gold from: the settings' own, or a local one that starts beside the demo."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings.model_copy(update={"druid_enabled": True})
-        self.was_started = False
-        self._is_given_up = False
-        self._problem: Exception | None = None
-        self._stage = "Druid starts"
-        self._starting = threading.Thread(target=self._start, name="druid", daemon=True)
+        self._local = Beside("Druid starts", lambda show: LocalDruid(settings).up(DruidStages(show)))
 
     def begin(self) -> None:
         """Start the local Druid in the background; nothing where the settings name another Druid."""
         if not self.settings.druid_url:
-            self._starting.start()
+            self._local.begin()
 
     def give_up(self) -> None:
         """Stop a start that has not ended; a Druid that is up stays."""
-        if self._starting.is_alive():
-            self._is_given_up = True
-            self._starting.join()
+        self._local.give_up()
+
+    def is_up(self) -> bool:
+        """Whether Druid can be filled without waiting for it."""
+        return bool(self.settings.druid_url) or self._local.is_done()
 
     def wait(self) -> bool:
         """Wait until Druid is up; False, and the reason on standard error, when it cannot be started here."""
-        if self.settings.druid_url:
-            return True
-        with console.status(Text(self._stage)) as shown:
-            while self._starting.is_alive():
-                self._starting.join(0.5)
-                shown.update(Text(self._stage))
-        if isinstance(self._problem, LocalDruidError):
-            warn(f"without Druid: {self._problem}")
-            return False
-        if self._problem is not None:
-            raise self._problem
+        if not self.settings.druid_url:
+            try:
+                self._local.wait()
+            except LocalDruidError as error:
+                warn(f"without Druid: {error}")
+                return False
         return True
 
-    def fill(self, materialize: Materialize, hours: list[str], days: list[str]) -> list[str]:
-        """Bring gold's partitions into every datasource, a run for each cadence; returns what the checks warn of."""
-        warnings = []
-        for cadence, partitions in ((Cadence.HOURLY, hours), (Cadence.DAILY, days)):
-            of_cadence = [path for path, table in TABLES.items() if table.cadence is cadence]
-            only_served = [path for path in of_cadence if path not in made_tables(is_served=False)]
-            datasources = [each.path for each in DATASOURCES.values() if each.contract.cadence is cadence]
-            paths = only_served + datasources
-            warnings += materialize(self.settings, paths, partitions)
-        return warnings
+    @staticmethod
+    def assets(cadence: Cadence) -> list[str]:
+        """The datasources of a cadence, and the tables that Druid alone reads."""
+        of_cadence = [path for path, table in TABLES.items() if table.cadence is cadence]
+        only_served = [path for path in of_cadence if path not in made_tables(is_served=False)]
+        return only_served + [each.path for each in DATASOURCES.values() if each.contract.cadence is cadence]
 
     def show(self, days: Sequence[str]) -> None:
         """Print the answers to some of the dashboards' queries over the days, how long they took, and how to stop Druid."""
@@ -106,25 +86,6 @@ class DruidOfDemo:
                 " stops it.",
             )
             console.print(stops, soft_wrap=True)
-
-    def downloading(self, done: int, total: int) -> None:
-        self._show_stage(f"Druid's jars: {done // _MEBIBYTE:,} of {total // _MEBIBYTE:,} MiB")
-
-    def starting(self, lacking: str) -> None:
-        self._show_stage(f"Druid starts: {lacking}")
-
-    def _show_stage(self, stage: str) -> None:
-        self._stage = stage
-        if self._is_given_up:
-            raise _GivenUpError
-
-    def _start(self) -> None:
-        try:
-            self.was_started = LocalDruid(self.settings).up(self)
-        except _GivenUpError:
-            return
-        except Exception as error:  # noqa: BLE001 - raised in the main thread, by wait
-            self._problem = error
 
 
 @contextmanager
@@ -145,10 +106,11 @@ def _show_answer(druid: DruidResource, query: DashboardQuery, interval: str) -> 
     sql = query.sql(interval)
     seconds = []
     rows = []
-    for _ in range(_REPETITIONS):
-        started = time.monotonic()
-        rows = druid.sql(sql, context={"useCache": False})
-        seconds.append(time.monotonic() - started)
+    with working(query.question):
+        for _ in range(_REPETITIONS):
+            started = time.monotonic()
+            rows = druid.sql(sql, context={"useCache": False})
+            seconds.append(time.monotonic() - started)
     title = f"{query.question} {len(rows):,} rows in {statistics.median(seconds) * 1000:.0f} ms"
     console.print(Text(title, style="table.title"))  # a table's own title would wrap at the table's width
     table = Table()

@@ -9,7 +9,9 @@ import argparse
 import sys
 from contextlib import suppress
 
-from music_platform.cli.console import console, warn
+import typer
+
+from music_platform.cli.console import console, settings_of_command, warn
 from music_platform.cli.webserver import LogLevel
 from music_platform.local.dagster import HOST, PORTS, DevOptions, dagster_in_foreground
 from music_platform.local.service import ServiceError
@@ -20,6 +22,10 @@ from music_platform.settings import dagster_home
 def main(arguments: list[str]) -> None:
     """Serve this machine's DAGSTER_HOME until an interrupt, or until one of the processes ends."""
     options = _options(arguments)
+    try:
+        settings_of_command()
+    except typer.Exit as ended:  # the code server would show it as the end of a traceback
+        sys.exit(ended.exit_code)
     home = dagster_home()
     if home is None:
         sys.exit("dev needs Dagster's instance: set DAGSTER_HOME, or call it by ./run")

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from music_platform.cli.console import console, echo, errors_as_messages, fail, settings_of_command
+from music_platform.cli.progress import DruidStages, working
 from music_platform.local.druid.configuration import SERVICES, LocalConfiguration
 from music_platform.local.druid.local_druid import LocalDruid, Status
 
@@ -31,8 +31,8 @@ def up() -> None:
     """Start Druid and wait until it answers queries; its jars are downloaded at the first start."""
     settings = settings_of_command()
     begun = time.monotonic()
-    with errors_as_messages(), _ShownProgress() as progress:
-        was_started = LocalDruid(settings).up(progress)
+    with errors_as_messages(), working("Druid starts") as show:
+        was_started = LocalDruid(settings).up(DruidStages(show))
     state = f"Druid is up after {time.monotonic() - begun:.0f} s" if was_started else "Druid was up already"
     console.print(f"{state}: {settings.local_druid_router}; SQL is asked at /druid/v2/sql", soft_wrap=True)
 
@@ -41,7 +41,7 @@ def up() -> None:
 def down() -> None:
     """Stop Druid; its data stays."""
     settings = settings_of_command()
-    with errors_as_messages(), console.status("stopping Druid"):
+    with errors_as_messages(), working("stopping Druid"):
         was_running = LocalDruid(settings).down()
     console.print("Druid is down" if was_running else "Druid was not running")
 
@@ -87,32 +87,6 @@ def logs(
         if not file.exists():
             fail(f"there is no log {file}: music-platform druid up has not been run on this folder")
         _print_log(file, lines, follow)
-
-
-class _ShownProgress(Progress):
-    """Shows the downloads and then the start on the console."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TimeElapsedColumn(),
-            console=console,
-        )
-        self._jars: TaskID | None = None
-        self._lacking = ""
-
-    def downloading(self, done: int, total: int) -> None:
-        if self._jars is None and done < total:
-            self._jars = self.add_task("Druid's jars", total=total)
-        if self._jars is not None:
-            self.update(self._jars, completed=done)
-
-    def starting(self, lacking: str) -> None:
-        if lacking != self._lacking:
-            self._lacking = lacking
-            console.print(Text(lacking, style="dim"), soft_wrap=True)
 
 
 def _show(status: Status, folder: str) -> None:

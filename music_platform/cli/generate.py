@@ -66,6 +66,9 @@ class GenerateOptions:
     first_user_id: Annotated[int | None, typer.Option("--first-user-id", min=0, help="Id of the first user.")] = None
     taste: Annotated[float, typer.Option("--taste", min=0, help="How strong tastes are; 0: songs by popularity.")] = 0.0
     truth: Annotated[_Path, typer.Option("--truth", help="Folder for the tastes planted, in Parquet.")] = None
+    faults: Annotated[
+        float, typer.Option("--faults", min=0, max=1, help="Share of lines that come twice, late or broken.")
+    ] = 0.0
     continuous: Annotated[bool, typer.Option("--continuous", help="Stream in real time until stopped.")] = False
     speed: Annotated[float, typer.Option("--speed", help="Simulated seconds a second with --continuous.")] = 1.0
     duration: Annotated[
@@ -112,6 +115,7 @@ class GenerateOptions:
             first_user_id=self.first_user_id,
             taste=self.taste,
             truth=self.truth,
+            faults=self.faults,
         )
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from music_platform.cli.lake_integrity import damage_in_window
 from music_platform.cli.layer_status import LakeLook, LayerStatus
 from music_platform.lake.lake import Lake
 from music_platform.lake.landed_sources import Difference, compare, hours_with_rows
@@ -52,7 +53,7 @@ class HeldHour:
 
 @dataclass(frozen=True)
 class LakeStatus:
-    """The lake's health; ``damaged`` are messages about manifests that cannot be read."""
+    """The lake's health; ``damaged`` are messages about manifests that cannot be read, and files that are gone."""
 
     layers: tuple[LayerStatus, ...]
     unprocessed: tuple[UnprocessedHour, ...]
@@ -93,12 +94,13 @@ def lake_status(lake: Lake, now: datetime, look_back_hours: int) -> LakeStatus:
     unprocessed, gone = _differences(
         look, {name: {key: folders[key] for key in window} for name, folders in listed.items()}
     )
+    damage = damage_in_window(look, window)
     return LakeStatus(
         tuple(layers),
         tuple(unprocessed),
         tuple(sorted([*held, *later_held], key=lambda item: (item.hour, item.event_type))),
         later_days,
-        tuple(dict.fromkeys(look.damaged)),
+        tuple(dict.fromkeys([*damage, *look.damaged])),
         (*gone, *_gone_errors(look, errors)),
     )
 

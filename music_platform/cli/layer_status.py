@@ -81,6 +81,7 @@ class LakeLook:
     def __post_init__(self) -> None:
         self.hour = self.now.replace(minute=0, second=0, microsecond=0)
         self.manifest = lru_cache(maxsize=None)(self._manifest)
+        self._days_of = lru_cache(maxsize=None)(self.lake.days_of)
         self.tables = list(made_tables(is_served=self.lake.settings.druid_enabled).values())
 
     def landing(self) -> LayerStatus:
@@ -143,7 +144,7 @@ class LakeLook:
     def _last_published(self, contract: TableContract) -> Manifest | None:
         """The last published partition whose time has passed. A folder alone is no proof: a run may be about to publish it."""
         today = f"{self.now:%Y-%m-%d}"
-        days = [day for day in self.lake.days_of(contract.path) if day <= today]
+        days = [day for day in self.days_of(contract) if day <= today]
         if contract.cadence is Cadence.DAILY:
             return self._first_published(contract, [day for day in reversed(days) if day < today])
         for day in reversed(days):
@@ -191,6 +192,10 @@ class LakeLook:
         """The hourly keys of a day's folders that are over, the last first."""
         present = {f"{day}-{name.removeprefix(prefix)}:00" for name in folder_names if name.startswith(prefix)}
         return [key for key in reversed(hours_of_day(day)) if key in present and hour_of_key(key) < self.hour]
+
+    def days_of(self, contract: TableContract) -> list[str]:
+        """The days for which a table has folders."""
+        return self._days_of(contract.path)
 
     def landed_days(self, event_type: str) -> list[str]:
         """The days of which an event type has a folder in landing."""

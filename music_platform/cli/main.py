@@ -24,8 +24,9 @@ COMMANDS: dict[str, str] = {
     "results": "Print, from gold, the top songs, the active users of each day, the funnel of subscription levels and the "
     "sessions.",
     "recommend": "What a listener played last and is offered next, with the reason; or the songs that are like one.",
-    "status": "How far each layer is, what failed, what waits, and whether sensors and daemon work.",
-    "doctor": "Examine versions, credentials, lake, queue, clock, engine, Dagster, Druid, Superset, Java, disk and memory.",
+    "status": "How far each layer is, what failed, what waits, and whether sensors, daemon and servers work.",
+    "doctor": "Examine versions, credentials, lake, queue, clock, engine, Dagster, Druid, Superset, collector, Java, disk and "
+    "memory.",
     "quarantine": "What is in quarantine and why, and its replay.",
     "druid": "A real Druid on this machine: start, stop, look.",
     "superset": "Superset on this machine, with the dashboards on Druid.",

@@ -10,10 +10,12 @@ Only the standard library is imported before the end is registered: what is regi
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import runpy
 import sys
 from collections.abc import Callable
+from typing import Any
 
 _INTERRUPTED = 130  # as shells have it
 _CANNOT_FLUSH = 120  # as Python has it
@@ -46,6 +48,19 @@ def run_to_the_end(command: Callable[[], object]) -> None:
         raise
 
 
+def _interrupts_in_a_line() -> None:
+    """Let what Dagster logs of an interrupt be a line: a stack of where its executor waited says nothing."""
+    make = logging.getLogRecordFactory()
+
+    def record_of(*arguments: Any, **more: Any) -> logging.LogRecord:
+        record = make(*arguments, **more)
+        if "DagsterExecutionInterruptedError" in str(record.msg):
+            record.msg = str(record.msg).partition("\n")[0]
+        return record
+
+    logging.setLogRecordFactory(record_of)
+
+
 def _code_of(ended: SystemExit) -> int:
     if ended.code is None or isinstance(ended.code, int):
         return (ended.code or 0) & 0xFF
@@ -65,4 +80,5 @@ def _end() -> None:
 
 if __name__ == "__main__":
     sys.argv = sys.argv[1:]
+    _interrupts_in_a_line()
     run_to_the_end(lambda: runpy.run_path(sys.argv[0], run_name="__main__"))

@@ -9,7 +9,8 @@ from functools import partial
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from music_platform.cli.console import console
+from music_platform.cli.console import VisibleConsole
+from music_platform.cli.progress import BAR_WIDTH, lasting_console
 from music_platform.definitions import build_definitions
 from music_platform.orchestration import runs
 from music_platform.orchestration.runs import Instance, RunResult, RunSteps
@@ -36,26 +37,31 @@ def materialize(
 def progress_shown(instance: Instance, title: str, run_id: str) -> Generator[None]:
     """Draw the run's progress in a thread that cannot keep the process from ending."""
     ended = threading.Event()
-    drawing = threading.Thread(
-        target=_show_progress, args=(instance, run_id, title, ended), name="progress", daemon=True
-    )
-    drawing.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        drawing.join(_LAST_DRAWING_SECONDS)
+    with lasting_console() as shown:
+        drawing = threading.Thread(
+            target=_show_progress, args=(instance, run_id, title, shown, ended), name="progress", daemon=True
+        )
+        drawing.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            drawing.join(_LAST_DRAWING_SECONDS)
 
 
-def _show_progress(instance: Instance, run_id: str, title: str, ended: threading.Event) -> None:
+def _show_progress(instance: Instance, run_id: str, title: str, shown: VisibleConsole, ended: threading.Event) -> None:
     with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f} of {task.total:.0f} steps"),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(BAR_WIDTH),
+        TextColumn("{task.fields[steps]}"),
         TimeElapsedColumn(),
-        console=console,
+        TextColumn("{task.fields[now]}", markup=False),  # last, because a narrow terminal cuts it
+        console=shown,
+        # What steps print belongs to Dagster's logs of the run.
+        redirect_stdout=False,
+        redirect_stderr=False,
     ) as progress:
-        task = progress.add_task(title, total=1)
+        task = progress.add_task(title, total=None, steps="", now="Dagster prepares the run")
         steps: RunSteps | None = None
         is_last = False
         while not is_last:
@@ -68,6 +74,7 @@ def _show_progress(instance: Instance, run_id: str, title: str, ended: threading
                     task,
                     total=max(steps.planned, 1),
                     completed=len(steps.done),
-                    description=": ".join([title, *steps.running[-1:]]),
+                    steps=f"{len(steps.done)} of {steps.planned} steps",
+                    now=", ".join(steps.running) or "Dagster records what was done",
                 )
-        progress.update(task, description=title)
+        progress.update(task, now="")

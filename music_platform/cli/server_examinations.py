@@ -1,4 +1,4 @@
-"""What `music-platform doctor` examines of the servers that the settings name: the engine, Druid, Superset.
+"""What `music-platform doctor` examines of the servers that the settings name: the engine, Druid, Superset, the collector.
 
 An examination returns problems and never raises them.
 """
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from music_platform.cli.finding import Finding, State, without_patience
 from music_platform.cli.lake_status import is_missing
+from music_platform.cli.server_status import collector_status
 from music_platform.errors import MusicPlatformError, platform_error_of
 from music_platform.lake.lake import Lake
 from music_platform.lake.spark import SparkEngine
@@ -136,3 +137,11 @@ def superset(settings: Settings) -> list[Finding]:
         advice = "Materialize superset/dashboards, which imports them."
         return [Finding(subject, State.WARNING, found, advice)]
     return [Finding(subject, State.OK, found)]
+
+
+def collector(settings: Settings) -> list[Finding]:
+    """How the collector is that the settings name."""
+    if not settings.collector_health_url:
+        return []
+    found = collector_status(settings)
+    return [Finding("collector", State.OK if found.works else State.FAILURE, found.found, found.advice)]

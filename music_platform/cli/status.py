@@ -7,11 +7,14 @@ modules' classes, documented in docs/operations.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich import box
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +29,8 @@ from music_platform.cli.health import (
 )
 from music_platform.cli.lake_status import LakeStatus, is_missing, lake_status
 from music_platform.cli.layer_status import LayerStatus, TableStatus
+from music_platform.cli.progress import working
+from music_platform.cli.server_status import ServerStatus, ask_servers
 from music_platform.errors import LakeUnreachableError, MusicPlatformError
 from music_platform.lake.lake import Lake
 from music_platform.landing.unread import UnreadFindings, find_unread
@@ -48,7 +53,7 @@ _MOST_ROWS_SHOWN = 10
 class _Report:
     """The platform's state; ``lake`` or ``instance`` is None if it could not be read or does not exist.
 
-    ``unread`` are the landed objects that no table reads.
+    ``unread`` are the landed objects that no table reads; ``servers`` whether those that the settings name answer.
     """
 
     at: datetime
@@ -58,23 +63,24 @@ class _Report:
     instance: InstanceStatus | None
     problems: list[str]
     warnings: list[str]
+    servers: list[ServerStatus] = field(default_factory=list)
 
 
 def status(
     tables: Annotated[bool, typer.Option("--tables", help="A row a table instead of a row a layer.")] = False,
     look_back_hours: Annotated[
         int,
-        typer.Option("--hours", min=1, help="Hours back from now in which landed objects are compared with bronze."),
+        typer.Option("--hours", min=1, help="Hours back from now of which landed objects and all tables are examined."),
     ] = _LOOK_BACK_HOURS,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, keys as in docs/operations.md.")] = False,
 ) -> None:
-    """How far each layer is, what failed, what waits, and whether sensors and daemon work.
+    """How far each layer is, what failed, what waits, and whether sensors, daemon and servers work.
 
-    Exit code 1 when something failed, lags more than MUSIC_PLATFORM_LAG_LIMIT_HOURS, or has landed where no table reads it;
-    each such problem is named.
+    Exit code 1 when something failed, is damaged, does not answer, lags more than MUSIC_PLATFORM_LAG_LIMIT_HOURS, or has landed
+    where no table reads it; each such problem is named.
     """
     settings = settings_of_command()
-    with errors_as_messages():
+    with errors_as_messages(), working("looking") if not as_json else nullcontext():
         report = _look(settings, look_back_hours)
     if as_json:
         echo_json(_as_json(report), indent=1, default=datetime.isoformat)
@@ -88,6 +94,7 @@ def _look(settings: Settings, look_back_hours: int) -> _Report:
     now = datetime.now(UTC)
     problems: list[str] = []
     warnings: list[str] = []
+    answers = ask_servers(settings)
     quick = settings.model_copy(update={"s3_retry_seconds": min(settings.s3_retry_seconds, _RETRY_SECONDS)})
     lake, found, unread = Lake(quick), None, UnreadFindings()
     if is_missing(lake):
@@ -119,7 +126,13 @@ def _look(settings: Settings, look_back_hours: int) -> _Report:
         problems += problems_of_instance(dagster)
         if not dagster.daemon.is_running:
             warnings.append("Dagster's daemon is not running: no sensor, schedule or queue works. ./run dev starts it")
-    return _Report(now, lake.location, found, unread, dagster, problems, warnings)
+    servers = answers()
+    problems += [
+        ". ".join(filter(None, (f"{server.name}: {server.found}", server.advice)))
+        for server in servers
+        if server.works is False
+    ]
+    return _Report(now, lake.location, found, unread, dagster, problems, warnings, servers)
 
 
 def _as_json(report: _Report) -> dict[str, Any]:
@@ -131,6 +144,7 @@ def _as_json(report: _Report) -> dict[str, Any]:
         "location": report.location,
         "lake": None if report.lake is None else {**asdict(report.lake), **_unread_as_json(report.unread)},
         "dagster": None if report.instance is None else asdict(report.instance),
+        "servers": [asdict(server) for server in report.servers],
     }
 
 
@@ -147,6 +161,9 @@ def _print(report: _Report, by_table: bool) -> None:
             console.print(Text(f"Landed and not in bronze: {describe_waiting_hours(report.lake.unprocessed)}"))
     if report.instance is not None:
         _print_instance(report.instance, report.at)
+    for server in report.servers:
+        style = {True: "green", False: "bold red", None: "dim"}[server.works]
+        console.print(Text.assemble((server.name, style), f": {server.found}"))
     for warning in report.warnings:
         console.print(Text.assemble(("warning:", "yellow"), " ", warning))
     for problem in report.problems:
@@ -172,8 +189,11 @@ def _tables(lake: LakeStatus, failed: dict[str, list[str]]) -> Table:
 
 
 def _table_of(subject: str) -> Table:
-    table = Table(subject, "last complete")
-    for name in ("lag", "rows or objects", "bytes", "quarantined", "failed partitions"):
+    """Without borders, so that it fits into 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column(subject, overflow="fold")
+    table.add_column("last complete", no_wrap=True)
+    for name in ("lag", "rows", "size", "quaran-\ntined", "failed"):
         table.add_column(name, justify="right")
     return table
 
@@ -184,7 +204,7 @@ def _cells(found: LayerStatus | TableStatus, failed: int) -> list[str]:
         found.last_complete or "none",
         "" if found.lag_seconds is None else readable_duration(found.lag_seconds),
         amount,
-        _number(found.bytes),
+        "" if found.bytes is None else decimal(found.bytes),
         "" if found.quarantine_rate is None else f"{found.quarantine_rate:.2%}",
         f"[red]{failed:,}[/]" if failed else "0",
     ]

@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from music_platform.cli.console import console, errors_as_messages, fail, settings_of_command
+from music_platform.cli.progress import working
 from music_platform.local.superset.secrets import Login
 from music_platform.local.superset.server import LocalSuperset, RunningSuperset
 
@@ -19,15 +20,15 @@ app = typer.Typer(help="Superset on this machine, with the dashboards on Druid."
 def up() -> None:
     """Install Superset if needed and start it on loopback; existing state stays as it is."""
     local = LocalSuperset(settings_of_command())
-    with errors_as_messages():
-        running = local.up(_progress)
+    with errors_as_messages(), working("Superset starts") as show:
+        running = local.up(show)
     print_running(running, local)
 
 
 @app.command("down")
 def down() -> None:
     """Stop Superset; its state stays."""
-    with errors_as_messages():
+    with errors_as_messages(), working("stopping Superset"):
         stopped = LocalSuperset(settings_of_command()).down()
     console.print("Superset has stopped" if stopped else "Superset was not running")
 
@@ -77,10 +78,6 @@ def print_running(running: RunningSuperset, local: LocalSuperset) -> None:
     )
     for who, login in (("administrator", running.admin), ("guest, who only looks", running.guest)):
         console.print(Text(f"  {who}: {login.username}, {_shown(login, local)}"), soft_wrap=True)
-
-
-def _progress(message: str) -> None:
-    console.print(Text(message), soft_wrap=True)
 
 
 def _shown(login: Login, local: LocalSuperset) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from music_platform.eventsim.errors import GeneratorError
+from music_platform.eventsim.faults import Faults
 from music_platform.eventsim.files import GivenUpError, LineFiles
 from music_platform.eventsim.options import GeneratorOptions, Plan, make_plan
 from music_platform.eventsim.population import create_population
@@ -70,7 +71,8 @@ class Run:
         self.listeners = len(population)
         self.songs = song_choice(plan.catalogue, request.seed, self.listeners, plan.taste)
         self.simulation = Simulation(plan.config, self.songs, population, request.seed)
-        self.renderer = Renderer(plan.config, self.simulation.machine, plan.catalogue, population)
+        faults = Faults(plan.faults, request.seed) if plan.faults else None
+        self.renderer = Renderer(plan.config, self.simulation.machine, plan.catalogue, population, faults)
         # Sessions under way at the start began before it; their earlier page views are nobody's business.
         self.simulation.advance(self.start, keep=False)
 
@@ -145,6 +147,7 @@ def _write_all(
                 ]
                 pieces += len(firsts)
             _finish(writing)
+        files.write(pieces, run.renderer.late_lines())
         complete = True
     finally:
         files.close(complete)

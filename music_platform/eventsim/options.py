@@ -27,7 +27,8 @@ class GeneratorOptions:
     missing ``end``. Rates are annual (0.01 means 1 %). ``songs``: a catalogue file; without it one is generated.
     ``keep_song_text``: do not garble the catalogue's texts the way Eventsim does. ``continuous``: begin now and go on
     for two years, unless the options say otherwise. ``taste``: from 0, songs by popularity alone, to ``STRONGEST``; what
-    lies between, ``TasteStrength`` says. ``truth``: a folder for the tastes planted, in Parquet.
+    lies between, ``TasteStrength`` says. ``truth``: a folder for the tastes planted, in Parquet. ``faults``: the share of
+    lines, from 0 to 1, that come twice, late or broken, as ``faults.py`` has it.
     """
 
     config: Path | None = None
@@ -45,17 +46,19 @@ class GeneratorOptions:
     first_user_id: int | None = None
     taste: float = 0.0
     truth: Path | None = None
+    faults: float = 0.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One run, complete: configuration, catalogue, the request for listeners with its times, and their taste."""
+    """One run, complete: configuration, catalogue, the request for listeners with its times, their taste, and faults."""
 
     config: ListenerConfig
     catalogue: Catalogue
     request: PopulationRequest
     taste: TasteStrength
     truth: Path | None
+    faults: float
 
 
 def make_plan(options: GeneratorOptions) -> Plan:
@@ -75,6 +78,8 @@ def make_plan(options: GeneratorOptions) -> Plan:
         raise GeneratorError(f"The first user id must be from 0 to 2**53, not {first_user_id}. Check --first-user-id.")
     if not 0 <= options.taste <= STRONGEST:
         raise GeneratorError(f"The taste must be a number from 0 to {STRONGEST:g}, not {options.taste}. Check --taste.")
+    if not 0 <= options.faults <= 1:
+        raise GeneratorError(f"The share of faults must be a number from 0 to 1, not {options.faults}. Check --faults.")
     if options.truth is not None and not options.taste:
         raise GeneratorError("There is no taste to write to --truth: give --taste, a number above 0.")
     catalogue = (
@@ -91,7 +96,14 @@ def make_plan(options: GeneratorOptions) -> Plan:
         tag=_first(options.tag, config.tag, None),
     )
     strength = TasteStrength(options.taste)
-    return Plan(config=config, catalogue=catalogue, request=request, taste=strength, truth=options.truth)
+    return Plan(
+        config=config,
+        catalogue=catalogue,
+        request=request,
+        taste=strength,
+        truth=options.truth,
+        faults=options.faults,
+    )
 
 
 def _first(*values: Any) -> Any:

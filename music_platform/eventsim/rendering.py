@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from music_platform.eventsim.catalogue import Catalogue
 from music_platform.eventsim.config import ListenerConfig
+from music_platform.eventsim.faults import Faults
 from music_platform.eventsim.json_text import (
     NumberedText,
     float32_text,
@@ -58,7 +59,15 @@ class _Rows:
 class Renderer:
     """Writes lines from fragments that are made once: by listener, by song, by state. Safe to use from threads."""
 
-    def __init__(self, config: ListenerConfig, machine: StateMachine, catalogue: Catalogue, people: Population) -> None:
+    def __init__(
+        self,
+        config: ListenerConfig,
+        machine: StateMachine,
+        catalogue: Catalogue,
+        people: Population,
+        faults: Faults | None = None,
+    ) -> None:
+        self.faults = faults
         states = machine.states
         # One table, so that one index picks the block with or without the user.
         self.blocks = pa.concat_arrays([people.anonymous, people.identified])
@@ -115,7 +124,19 @@ class Renderer:
         status_changes = np.flatnonzero(self.changes_status.take(state))
         if status_changes.size:
             found[STATUS_CHANGES] = status_changes.size, text_of(self._status_changes(rows.at(status_changes)))
-        return found
+        if self.faults is None:
+            return found
+        positions = {LISTENS: np.flatnonzero(plays), AUTHS: auths, STATUS_CHANGES: status_changes}
+        spoilt: Lines = {}
+        for event_type, text in found.items():
+            of = positions.get(event_type, slice(None))
+            ts, session, item = batch.ts[part][of], batch.session[part][of], batch.item[part][of]
+            spoilt[event_type] = self.faults.spoil(event_type, ts, session, item, text)
+        return {event_type: text for event_type, text in spoilt.items() if text[0]}
+
+    def late_lines(self, until: int | None = None) -> Lines:
+        """The lines held back so far that have come by then, in seconds since 1970, or all of them."""
+        return {} if self.faults is None else self.faults.arrived(until)
 
     def _item_texts(self, item: npt.NDArray[np.int64]) -> pa.StringArray:
         if item.size and int(item.max()) >= _ITEMS_WITH_READY_TEXT:

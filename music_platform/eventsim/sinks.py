@@ -104,6 +104,11 @@ def _messages(text: bytes) -> Iterator[list[bytes]]:
         yield lines[first : first + _LINES_A_MESSAGE]
 
 
+def _as_json(line: bytes) -> bytes:
+    """A line that was cut off becomes a record of its text, as a collector's agent sends what it cannot parse."""
+    return line if line.endswith(b"}") else json.dumps({"message": line.decode(errors="replace")}).encode()
+
+
 class FileSink:
     """Appends to ``<folder>/<event_type>.jsonl``; lines are in the file when ``send`` returns."""
 
@@ -147,8 +152,8 @@ class ForwardSink:
     def send(self, event_type: str, text: bytes) -> None:
         """Send the lines, some thousand in a message; an event's time is its ``ts`` in whole seconds."""
         for lines in _messages(text):
-            records = [json.loads(line) for line in lines]
-            entries = [[record["ts"] // 1_000, record] for record in records]
+            records = [json.loads(_as_json(line)) for line in lines]
+            entries = [[record["ts"] // 1_000 if "ts" in record else int(time.time()), record] for record in records]
             option: dict[str, Any] = {"size": len(entries)}
             chunk = uuid.uuid4().hex if self._acknowledge else None
             if chunk is not None:
@@ -198,7 +203,7 @@ class HttpSink:
         """Send the lines, some thousand in a request; a refusal (4xx) is not tried again."""
         path = f"{self._prefix}/{TAG_PREFIX}.{event_type}"
         for lines in _messages(text):
-            body = b"[" + b",".join(lines) + b"]"
+            body = b"[" + b",".join(map(_as_json, lines)) + b"]"
             self._retry.run(lambda b=body: self._deliver(path, b), self.close)
 
     def _deliver(self, path: str, body: bytes) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from music_platform.eventsim.generator import GenerationSummary, Progress, ProgressCallback, Run
 from music_platform.eventsim.options import Plan
-from music_platform.eventsim.rendering import PAGE_VIEWS, ROWS_AT_ONCE
+from music_platform.eventsim.rendering import PAGE_VIEWS, ROWS_AT_ONCE, Lines
 from music_platform.eventsim.simulation import EventBatch
 from music_platform.eventsim.sinks import Sink
 
@@ -41,12 +41,17 @@ def stream(
     summary = GenerationSummary(listeners=run.listeners, start=run.start, end=run.start)
     steps = run.batches(_PAGE_VIEWS_A_STEP) if pace.speed is None else _timed_steps(run, pace.speed, stop)
     streaming_since = time.monotonic()
+
+    def send(found: Lines) -> None:
+        for event_type, (lines, text) in found.items():
+            sink.send(event_type, bytes(text))
+            summary.rows[event_type] += lines
+            summary.bytes[event_type] += len(text)
+
     for until, batch in steps:
         for first in range(0, len(batch), ROWS_AT_ONCE):
-            for event_type, (lines, text) in run.renderer.lines(batch, first).items():
-                sink.send(event_type, bytes(text))
-                summary.rows[event_type] += lines
-                summary.bytes[event_type] += len(text)
+            send(run.renderer.lines(batch, first))
+        send(run.renderer.late_lines(until))
         summary.end, summary.seconds = until, time.monotonic() - began
         if progress is not None:
             progress(
@@ -62,6 +67,7 @@ def stream(
             )
         if stop.is_set() or (pace.duration is not None and time.monotonic() - streaming_since >= pace.duration):
             break
+    send(run.renderer.late_lines())  # what is still on its way
     summary.seconds = time.monotonic() - began
     return summary
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -134,9 +135,7 @@ class Manifest:
             if f"{manifest.folder}/{MANIFEST_NAME}" != key:
                 raise ValueError(f"it is the manifest of {manifest.table} partition {manifest.partition}")
         except (ValueError, KeyError, TypeError) as error:
-            raise ManifestCorruptError(
-                f"manifest '{key}' cannot be read: {error}. Materialize the partition again to replace it."
-            ) from error
+            raise ManifestCorruptError(f"manifest '{key}' cannot be read: {error}. {_replacing(key)}") from error
         return manifest
 
 
@@ -155,6 +154,22 @@ def partition_folder(table: str, partition: str) -> str:
 
 def manifest_key(table: str, partition: str) -> str:
     return f"{partition_folder(table, partition)}/{MANIFEST_NAME}"
+
+
+def materialize_again(table: str, partition: str) -> str:
+    """The advice that mends a damaged partition."""
+    return (
+        "Materialize the partition again to replace it: ./run dagster asset materialize --select "
+        f"'{table}' --partition '{partition}'"
+    )
+
+
+def _replacing(key: str) -> str:
+    """The advice about the manifest at a key, which is all that is known of its partition."""
+    if place := re.fullmatch(rf"(.+)/date=(\d{{4}}-\d\d-\d\d)(?:/hour=(\d\d))?/{MANIFEST_NAME}", key):
+        table, day, hour = place.groups()
+        return materialize_again(table, day if hour is None else f"{day}-{hour}:00")
+    return "Materialize the partition again to replace it."
 
 
 def read_manifest(store: ObjectStore, contract: TableContract, partition: str) -> tuple[Manifest, str] | None:

@@ -14,7 +14,15 @@ import pyarrow as pa
 
 from music_platform.errors import ContractError, ManifestCorruptError, PartitionMissingError
 from music_platform.lake.lake import Lake
-from music_platform.lake.manifest import Manifest, Source, data_version, lacking, partition_folder, read_manifest
+from music_platform.lake.manifest import (
+    Manifest,
+    Source,
+    data_version,
+    lacking,
+    materialize_again,
+    partition_folder,
+    read_manifest,
+)
 from music_platform.lake.parquet_reader import batches_of_object
 from music_platform.lake.spark import SparkEngine
 from music_platform.lake.writer import (
@@ -143,8 +151,7 @@ def _require_files(manifest: Manifest, lake: Lake) -> None:
         raise ManifestCorruptError(
             f"{manifest.table} partition {manifest.partition} lacks '{gone[0]}' ({len(gone)} of its {len(manifest.files)} "
             f"files are gone or cut short in {lake.location}). If a run is replacing the partition, run this one again; "
-            f"else materialize it again: ./run dagster asset materialize --select '{manifest.table}' --partition "
-            f"'{manifest.partition}'."
+            f"else: {materialize_again(manifest.table, manifest.partition)}"
         )
 
 

@@ -145,8 +145,21 @@ class Foreground:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, command: Sequence[str | Path]) -> None:
-        """Start the command."""
-        self._processes[name] = subprocess.Popen(command, pass_fds=self._kept_open)
+        """Start the command.
+
+        In the background of a script the shell has SIGINT ignored, and processes would inherit that; Dagster's would then
+        ignore SIGTERM too, which they treat the same. There they do not ignore it, in a group that no Ctrl-C reaches.
+        """
+        is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        if is_ignored:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        try:
+            self._processes[name] = subprocess.Popen(
+                command, pass_fds=self._kept_open, process_group=0 if is_ignored else None
+            )
+        finally:
+            if is_ignored:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wait_until(self, name: str, is_healthy: Callable[[], bool]) -> None:
         """Wait until the process is healthy; raises ``ServiceError`` when it ends before."""
@@ -199,6 +212,20 @@ def foreground(kept_open: Sequence[int] = ()) -> Generator[Foreground]:
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def run_aloud(command: Sequence[str], environment: Mapping[str, str], heard: Progress) -> tuple[int, str]:
+    """Run a command to its end; ``heard`` is called with each line of its standard error. Returns its exit code and all of it."""
+    with subprocess.Popen(list(command), env=dict(environment), stderr=subprocess.PIPE, text=True) as process:
+        said: list[str] = []
+        try:
+            for line in process.stderr or ():
+                said.append(line)
+                heard(line.strip())
+        except BaseException:
+            process.terminate()
+            raise
+    return process.returncode, "".join(said).strip()
 
 
 def is_port_free(port: int, host: str = "127.0.0.1") -> bool:

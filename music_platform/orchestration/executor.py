@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextvars
 import ctypes
 import os
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -150,11 +151,22 @@ def _capture_output(
     log_key = manager.build_log_key_for_run(job_context.run_id, create_compute_log_file_key())
     steps = [step.key for step in execution_plan.get_steps_to_execute_in_topo_order()]
     try:
-        captured = capture.enter_context(manager.capture_logs(log_key))
+        with without_interrupts():
+            captured = capture.enter_context(manager.capture_logs(log_key))
     except Exception:  # noqa: BLE001 - a run does not fail because its log cannot be kept
         yield from handle_compute_log_setup_error(job_context, sys.exc_info())
     else:
         yield dg.DagsterEvent.capture_logs(job_context, steps, log_key, captured)
+
+
+@contextmanager
+def without_interrupts() -> Generator[None]:
+    """Processes that start here get no Ctrl-C: those by which Dagster mirrors the output would print a traceback of it."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 @dataclass(frozen=True)

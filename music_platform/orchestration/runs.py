@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from music_platform.orchestration.dagster_internals import (
     capture_interrupts,
     get_daemon_statuses,
 )
+from music_platform.orchestration.executor import without_interrupts
 from music_platform.partitions import describe_partitions
 
 _SENSORS_DAEMON = "SENSOR"
@@ -69,6 +70,7 @@ def materialize(
     subject = f"run {run_id} of {describe_partitions(partitions) if partitions else ', '.join(tables)}"
     # Dagster ends the step and the run at an interrupt, in the main thread and once the run executes. Captured from here
     # on, an interrupt cannot break into what the instance records before that.
+    _start_mirrors_without_interrupts(instance)
     with progress(run_id), capture_interrupts():
         try:
             result = job.execute_in_process(
@@ -90,6 +92,21 @@ def materialize(
     if not result.success:
         raise MusicPlatformError(f"{subject} failed: {_failures(result)}")
     return result
+
+
+def _start_mirrors_without_interrupts(instance: dg.DagsterInstance) -> None:
+    """As the platform's executor does it; in a command Dagster's own executes the steps."""
+    manager = instance.compute_log_manager
+    capture = manager.capture_logs
+
+    @contextmanager
+    def captured(log_key: Sequence[str]) -> Generator[Any]:
+        with ExitStack() as stack:
+            with without_interrupts():
+                context = stack.enter_context(capture(log_key))
+            yield context
+
+    manager.capture_logs = captured
 
 
 def warnings_of(result: dg.ExecuteInProcessResult) -> list[str]:

@@ -16,6 +16,10 @@ class HealthSettings(SettingsGroup):
         description="Hours that the next hour or day of a layer, or a landed object, may wait once it could be processed, "
         "before `music-platform status` calls it a problem.",
     )
+    collector_health_url: Url = Field(
+        default="",
+        description="The collector's health, such as `http://127.0.0.1:24220`: `music-platform status` and `doctor` ask there.",
+    )
     hour_grace_seconds: float = Field(
         default=600.0,
         ge=0,

@@ -32,6 +32,9 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRun
     shutil.copy(REPOSITORY / "deploy" / "local" / "dagster.yaml", home)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv("MUSIC_PLATFORM_LAKE", str(tmp_path / "lake"))
+    # Not those that somebody started in the folder of the call.
+    monkeypatch.setenv("MUSIC_PLATFORM_DRUID_FOLDER", str(tmp_path / "druid"))
+    monkeypatch.setenv("MUSIC_PLATFORM_SUPERSET_HOME", str(tmp_path / "superset"))
     current_settings.cache_clear()
     yield CliRunner()
     current_settings.cache_clear()

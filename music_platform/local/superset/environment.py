@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from music_platform.errors import MusicPlatformError
-from music_platform.local.service import Progress
+from music_platform.local.service import Progress, run_aloud
 from music_platform.settings import process_environment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,30 +41,38 @@ class SupersetEnvironment:
             raise SupersetInstallationError(
                 f"{DEPLOYMENT} has no uv.lock: the local Superset runs from a checkout of the project, not from a package"
             )
-        if self._uv("--check", "--offline").returncode == 0:
+        if self._is_up_to_date():
             return
-        progress(f"installing Superset's locked packages into {self.folder}: some 700 MB, once")
-        ended = self._uv(compile_bytecode=True)
-        if ended.returncode != 0:
+        what = f"installing Superset's locked packages into {self.folder}, some 700 MB, once"
+        progress(what)
+        environment = self._process_environment() | {"UV_COMPILE_BYTECODE": "1"}
+        # It names each large package with its size.
+        code, said = run_aloud(self._command(), environment, lambda line: progress(f"{what}: {line}"))
+        if code != 0:
             raise SupersetInstallationError(
                 f"uv could not install Superset into {self.folder}. Superset needs Python 3.11 or 3.12, and the first "
-                f"installation needs the network; uv says:\n{ended.stderr.strip()[-2000:]}"
+                f"installation needs the network; uv says:\n{said[-2000:]}"
             )
 
-    def _uv(self, *options: str, compile_bytecode: bool = False) -> subprocess.CompletedProcess[str]:
-        environment = process_environment(
+    def _is_up_to_date(self) -> bool:
+        checked = subprocess.run(
+            [*self._command(), "--check", "--offline"],
+            env=self._process_environment(),
+            check=False,
+            capture_output=True,
+        )
+        return checked.returncode == 0
+
+    @staticmethod
+    def _command() -> list[str]:
+        return [_find_uv(), "sync", "--project", str(DEPLOYMENT), "--frozen"]
+
+    def _process_environment(self) -> dict[str, str]:
+        return process_environment(
             # Those of the platform's own environment, which ./run sets.
             without=("VIRTUAL_ENV", "UV_PYTHON", "UV_PYTHON_DOWNLOADS"),
             UV_PROJECT_ENVIRONMENT=str(self.folder),
             UV_SYSTEM_CERTS="true",
-            **({"UV_COMPILE_BYTECODE": "1"} if compile_bytecode else {}),
-        )
-        return subprocess.run(
-            [_find_uv(), "sync", "--project", str(DEPLOYMENT), "--frozen", *options],
-            env=environment,
-            check=False,
-            capture_output=True,
-            text=True,
         )
 
 

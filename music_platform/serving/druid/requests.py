@@ -12,7 +12,7 @@ import requests
 from requests.auth import HTTPBasicAuth
 
 from music_platform.errors import DruidRequestRefusedError, DruidUnreachableError, MusicPlatformError
-from music_platform.http_sessions import new_session
+from music_platform.http_sessions import new_session, why_unanswered
 from music_platform.settings import Settings
 
 _CONNECT_SECONDS = 10.0
@@ -105,7 +105,7 @@ class DruidRequests:
             answer = self._session.get(f"{self.url}{path}", timeout=_CONNECT_SECONDS, auth=lambda request: request)
         except requests.RequestException as error:
             raise DruidUnreachableError(
-                f"Druid at {self.url} did not answer GET {path}: {error}. {self._advice}"
+                f"Druid at {self.url} did not answer GET {path}: {why_unanswered(error)}. {self._advice}"
             ) from error
         return answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden)
 
@@ -125,7 +125,7 @@ class DruidRequests:
                     "MUSIC_PLATFORM_DRUID_CA_FILE."
                 ) from error
             except (requests.ConnectionError, requests.Timeout, requests.TooManyRedirects) as error:
-                problem, cause = str(error), error
+                problem, cause = why_unanswered(error), error
             else:
                 if not _is_transient(answer):
                     return self._content_of(answer, path, wanted)
@@ -169,7 +169,7 @@ class DruidRequests:
     @property
     def _advice(self) -> str:
         if self._is_local:
-            return "`music-platform druid status` says how the local Druid is, `music-platform druid up` starts it."
+            return "Start it: ./run music-platform druid up; if it runs, ./run music-platform druid status says what it lacks."
         return "Check MUSIC_PLATFORM_DRUID_URL, and whether its router, broker and coordinator are up."
 
 

@@ -33,7 +33,7 @@ def command(settings: Settings, folder: Path, *arguments: str) -> subprocess.Com
 
 
 def test_the_demo_is_served_from_druid(running_druid: LocalDruid, tmp_path: Path) -> None:
-    ended = command(running_druid.settings, tmp_path, "demo", "--users", "40", "--days", "1")
+    ended = command(running_druid.settings, tmp_path, "demo", "--users", "40", "--days", "1", "--faults", "0")
     assert ended.returncode == 0, ended.stderr
     assert "All checks passed" in ended.stdout
     for question in ("Where do listeners listen?", "Which songs lead", "How long are sessions"):
@@ -45,7 +45,7 @@ def test_the_demo_is_served_from_druid(running_druid: LocalDruid, tmp_path: Path
 
 def test_the_demo_goes_on_where_druid_cannot_start(running_druid: LocalDruid, tmp_path: Path) -> None:
     settings = running_druid.settings.model_copy(update={"druid_folder": str(tmp_path / "other")})
-    ended = command(settings, tmp_path, "demo", "--users", "20", "--days", "1")  # its ports are taken
+    ended = command(settings, tmp_path, "demo", "--users", "20", "--days", "1", "--faults", "0")  # its ports are taken
     assert ended.returncode == 0, ended.stderr
     assert "warning: without Druid: port" in ended.stderr
     assert "All checks passed" in ended.stdout

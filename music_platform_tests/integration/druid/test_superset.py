@@ -19,7 +19,7 @@ import pytest
 import requests
 from playwright.sync_api import ConsoleMessage, Page, Response, sync_playwright
 
-from music_platform.cli.demo_superset import require_superset_can_start, show_dashboards
+from music_platform.cli.demo_superset import require_superset_can_start, superset_of_demo
 from music_platform.cli.superset import print_running
 from music_platform.definitions import build_definitions
 from music_platform.local.druid.local_druid import LocalDruid
@@ -190,7 +190,10 @@ def test_the_demo_ends_with_the_address_and_who_may_log_in(
 ) -> None:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)  # an instance that is forgotten
     require_superset_can_start(shown.settings)
-    show_dashboards(shown.settings)
+    with superset_of_demo(shown.settings, is_wanted=True) as superset:
+        assert superset is not None
+        superset.publish(shown.settings)
+        superset.show()
     told = capsys.readouterr().out
     for dashboard in DASHBOARDS:
         assert f"{dashboard.title}: {shown.running.url}/superset/dashboard/{dashboard.slug}/" in told

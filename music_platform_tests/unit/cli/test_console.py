@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
+import os
 import re
 import sys
 import unicodedata
@@ -24,7 +26,7 @@ from typer.main import except_hook
 from typer.testing import CliRunner
 
 from music_platform.cli import quarantine, results, status
-from music_platform.cli.console import VisibleConsole, echo, echo_json, fail, visible, warn
+from music_platform.cli.console import VisibleConsole, echo, echo_json, errors_as_messages, fail, visible, warn
 from music_platform.cli.main import app
 from music_platform.cli.status import _Report
 from music_platform.errors import MusicPlatformError
@@ -253,3 +255,22 @@ def test_names_of_files_are_visible(runner: CliRunner, tmp_path: Path) -> None:
     assert shown.exit_code != 0
     assert "no␛[2J\ufffdfile" in "".join(shown.output.split())
     assert_all_is_seen(shown.output)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.ENOSPC, "Free some space"), (errno.EROFS, "the right to write there")]
+)
+def test_a_disk_that_takes_nothing_ends_the_command_with_what_to_do(
+    number: int, advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended, errors_as_messages():
+        raise OSError(number, os.strerror(number), "/lake/part.parquet")
+    assert ended.value.exit_code == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith(f"error: /lake/part.parquet: {os.strerror(number)}.")
+    assert advice in said
+
+
+def test_other_errors_of_the_system_stay_what_they_are() -> None:
+    with pytest.raises(IsADirectoryError), errors_as_messages():
+        raise IsADirectoryError(errno.EISDIR, "Is a directory")

@@ -91,3 +91,17 @@ def test_another_command_is_run_as_its_own_script(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "music_platform.cli.process", str(script), "--help", "-x"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (4, "__main__ True ['--help', '-x']\n")
+
+
+def test_what_dagster_logs_of_an_interrupt_is_a_line(tmp_path: Path) -> None:
+    script = tmp_path / "command"
+    script.write_text(
+        "import logging\n"
+        "log = logging.getLogger('dagster')\n"
+        "log.error('the run was interrupted\\n\\nDagsterExecutionInterruptedError\\n\\nStack Trace:\\n  File x')\n"
+        "log.error('a step failed\\n\\nStack Trace:\\n  File y')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "music_platform.cli.process", script], capture_output=True, text=True, timeout=60
+    )
+    assert ended.stderr.splitlines() == ["the run was interrupted", "a step failed", "", "Stack Trace:", "  File y"]

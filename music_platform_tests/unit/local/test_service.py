@@ -21,6 +21,8 @@ _PATIENCE_SECONDS = 30.0
 _SLEEPS = "import time; print('begun', flush=True); time.sleep(600)"
 _HAS_A_CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_SLEEPS!r}])"
 _IGNORES_SIGTERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {_SLEEPS}"
+# As Dagster's processes do it.
+_TREATS_SIGTERM_AS_SIGINT = f"import signal; signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT)); {_SLEEPS}"
 _ENDS = "import sys; sys.exit(3)"
 
 # A command with two processes in the foreground: one from the command line, and one that sleeps. It prints who ended first.
@@ -157,6 +159,23 @@ def test_a_signal_to_the_command_alone_ends_all(
     _, errors = process.communicate(timeout=_PATIENCE_SECONDS)
     assert "KeyboardInterrupt" in errors
     assert supervisor._group(process.pid) == []
+
+
+def test_in_the_background_of_a_script_sigterm_ends_all(tmp_path: Path) -> None:
+    """There the shell has SIGINT ignored, and what the command starts would inherit that."""
+    without_force = _COMMAND.replace(
+        "service._OWN_ACCORD_SECONDS = service._PATIENCE_SECONDS = 0.5", "service._OWN_ACCORD_SECONDS = 0.5"
+    )
+    ignoring = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{without_force}"
+    command = [sys.executable, "-c", ignoring, _TREATS_SIGTERM_AS_SIGINT, tmp_path / "held"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    members = psutil.Process(process.pid).children()
+    assert len(members) == 2
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=_PATIENCE_SECONDS)
+    assert [member.pid for member in members if member.is_running()] == []
 
 
 def test_a_process_in_the_foreground_that_ends_while_it_starts_is_an_error() -> None:
