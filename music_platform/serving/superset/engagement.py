@@ -2,10 +2,11 @@
 
 from music_platform.serving.superset.axes import DAY
 from music_platform.serving.superset.chart_queries import Where
-from music_platform.serving.superset.charts import big_number, heat_map, table, time_series
+from music_platform.serving.superset.charts import big_number, heat_map, time_series
 from music_platform.serving.superset.datasets import DAILY_ENGAGEMENT, RETENTION, SESSIONS, STREAMS, TOP_SONGS
 from music_platform.serving.superset.listening import LEVEL_COLORS
 from music_platform.serving.superset.model import Dashboard, ValueFilter, even_row
+from music_platform.serving.superset.tables import table
 
 _MOST_WEEKS = 12
 

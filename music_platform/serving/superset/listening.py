@@ -1,9 +1,10 @@
 """The dashboard Listening: what is played, when, where, by whom and on what."""
 
 from music_platform.serving.superset.axes import HOUR
-from music_platform.serving.superset.charts import big_number, ranking, share, state_map, table, time_series
+from music_platform.serving.superset.charts import big_number, share, state_map, time_series
 from music_platform.serving.superset.datasets import STREAMS
 from music_platform.serving.superset.model import Dashboard, ValueFilter, even_row
+from music_platform.serving.superset.tables import ranking, table
 
 LEVEL_COLORS = {"paid": "#1f77b4", "free": "#f2a93b"}
 
@@ -63,7 +64,8 @@ LISTENING = Dashboard(
                 STREAMS,
                 "state_name",
                 "plays",
-                most=12,
+                beside=["listeners"],
+                most=10,
             ),
         ),
         even_row(
@@ -74,7 +76,7 @@ LISTENING = Dashboard(
                 "Which songs are played the most?",
                 STREAMS,
                 ["song", "artist"],
-                ["plays"],
+                ["plays", "skip_rate"],
                 most=10,
             ),
             ranking(
@@ -84,11 +86,12 @@ LISTENING = Dashboard(
                 STREAMS,
                 "artist",
                 "plays",
-                most=15,
+                beside=["listeners", "skip_rate"],
+                most=10,
             ),
         ),
         even_row(
-            36,
+            48,
             ranking(
                 "operating_systems",
                 "Devices by operating system",

@@ -2,9 +2,10 @@
 
 from music_platform.serving.superset.axes import HOUR
 from music_platform.serving.superset.chart_queries import Where
-from music_platform.serving.superset.charts import big_number, ranking, table, time_series
+from music_platform.serving.superset.charts import big_number, time_series
 from music_platform.serving.superset.datasets import PIPELINE as ROWS
 from music_platform.serving.superset.model import Dashboard, ValueFilter, even_row
+from music_platform.serving.superset.tables import ranking, table
 
 _QUARANTINE = Where().is_in("layer", ["quarantine"]).is_known("rule")
 
@@ -19,17 +20,32 @@ PIPELINE = Dashboard(
         "quarantine": "#d62728",
         "collector": "#9467bd",
     },
-    filters=(ValueFilter(name="Layer", column="layer", dataset=ROWS, description="Layer of the lake."),),
+    filters=(
+        ValueFilter(
+            name="Layer",
+            column="layer",
+            dataset=ROWS,
+            description="Layer of the lake; acts on rows, lag, freshness and bytes.",
+        ),
+    ),
     rows=(
         even_row(
             18,
-            big_number("landed_rows", "Landed lines", "How many lines were landed?", ROWS, "landed_rows"),
+            big_number(
+                "landed_rows",
+                "Landed lines",
+                "How many lines were landed?",
+                ROWS,
+                "landed_rows",
+                regardless_of=["layer"],
+            ),
             big_number(
                 "quarantine_rate",
                 "Quarantine rate",
                 "What share of the landed lines broke a rule?",
                 ROWS,
                 "quarantine_rate",
+                regardless_of=["layer"],
             ),
             big_number(
                 "usual_lag",
@@ -82,6 +98,7 @@ PIPELINE = Dashboard(
                 ["quarantine_rate"],
                 grain=HOUR,
                 axis_title="Share of landed lines",
+                regardless_of=["layer"],
             ),
             ranking(
                 "quarantine_reasons",
@@ -93,6 +110,8 @@ PIPELINE = Dashboard(
                 most=10,
                 where=_QUARANTINE,
                 may_be_empty=True,
+                filters_others=False,
+                regardless_of=["layer"],
             ),
         ),
         even_row(
