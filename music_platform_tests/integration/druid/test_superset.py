@@ -356,6 +356,27 @@ def test_a_dashboard_renders_at_both_widths(shown: Shown, page: Page, errors: li
         assert cut == [], "titles are cut off"
 
 
+def test_the_first_page_is_the_list_of_dashboards_and_the_time_has_a_name(shown: Shown, page: Page) -> None:
+    page.goto(f"{shown.running.url}/")
+    page.wait_for_url(re.compile("/dashboard/list/"))
+    names = page.locator('[data-test="dashboard-list-view"] a[href*="/superset/dashboard/"]')
+    names.first.wait_for()
+    assert {board.title for board in DASHBOARDS} <= set(names.all_inner_texts())
+    assert page.locator('img[alt="Music platform"]').count() == 1
+    assert "Superset" not in page.title()
+    page.set_viewport_size({"width": _WIDTHS[1], "height": 800})
+    page.goto(f"{shown.running.url}/superset/dashboard/{DASHBOARDS[0].slug}/")
+    title = page.get_by_test_id("editable-title").or_(page.locator('[data-test="editable-title"]')).first
+    title.wait_for()
+    box = title.bounding_box()
+    assert box is not None
+    assert box["y"] < 120, "the title is below the rows of Superset's own header"
+    page.set_viewport_size({"width": _WIDTHS[0], "height": 800})
+    bar = page.locator('[data-test="filter-bar"]').first
+    bar.wait_for()
+    assert "≤" not in bar.inner_text()
+
+
 @pytest.mark.parametrize(("slug", "chart"), [("listening", "Top songs"), ("recommendations", "Most played songs")])
 def test_html_in_a_title_is_shown_as_text(shown: Shown, page: Page, errors: list[str], slug: str, chart: str) -> None:
     asked: list[str] = []
