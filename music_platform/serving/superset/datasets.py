@@ -206,16 +206,16 @@ PIPELINE = Dataset(
         Metric(
             key="usual_lag", label="Usual lag", number_format="DURATION",  # of milliseconds
             expression='ROUND(APPROX_QUANTILE_DS("lag_seconds", 0.5, 1024) / 60) * 60000',
-            description="From an hour's end to its publishing: the median of tables and hours, which few late ones do not move.",
+            description="From the landing of an hour's last object to its publishing: the median of tables and hours.",
         ),
         Metric(
             key="longest_lag", label="Longest lag, hours", number_format=",.2~f", expression='MAX("lag_seconds") / 3600.0',
-            description="From an hour's end to the last publishing of its slowest table.",
+            description="From the landing of an hour's last object to the last publishing of its slowest table.",
         ),
         Metric(
-            key="late_hours", label="Hours made late",
-            expression=f'COUNT(DISTINCT CASE WHEN "lag_seconds" >= {_LATE_SECONDS} THEN "{TIME}" END)',
-            description="Hours of which a table was published more than a day after their end.",
+            key="late_hours", label="Hours landed late",
+            expression=f'COUNT(DISTINCT CASE WHEN "arrival_seconds" >= {_LATE_SECONDS} THEN "{TIME}" END)',
+            description="Hours of which an object landed more than a day after their end.",
         ),
         Metric(key="total_bytes", label="Bytes", number_format=".3~s", expression='SUM("byte_count")'),
         Metric(key="newest_hour", label="Newest hour", expression=f"TIME_FORMAT(MAX(\"{TIME}\"), 'yyyy-MM-dd HH:mm')"),

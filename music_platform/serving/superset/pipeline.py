@@ -6,8 +6,9 @@ from music_platform.serving.superset.charts import big_number, time_series
 from music_platform.serving.superset.datasets import PIPELINE as ROWS
 from music_platform.serving.superset.model import Dashboard, ValueFilter, even_row
 from music_platform.serving.superset.tables import ranking, table
+from music_platform.tables.gold.pipeline import COLLECTOR
 
-_QUARANTINE = Where().is_in("layer", ["quarantine"]).is_known("rule")
+_QUARANTINE = Where().is_in("layer", ["quarantine", COLLECTOR]).is_known("rule")
 
 PIPELINE = Dashboard(
     slug="pipeline",
@@ -50,14 +51,14 @@ PIPELINE = Dashboard(
             big_number(
                 "usual_lag",
                 "Usual lag",
-                "How long after an hour's end is a table of it published, by the median?",
+                "How long after the landing of an hour's last object is a table of it published, by the median?",
                 ROWS,
                 "usual_lag",
             ),
             big_number(
                 "late_hours",
-                "Hours made late",
-                "Of how many hours was a table made more than a day after their end, by a backfill or for late events?",
+                "Hours landed late",
+                "Of how many hours did an object land more than a day after their end, in a backfill or with late events?",
                 ROWS,
                 "late_hours",
             ),
@@ -67,19 +68,18 @@ PIPELINE = Dashboard(
             time_series(
                 "rows_by_layer",
                 "Rows by layer and hour",
-                "How many rows does each layer hold of each hour? The bands of a sound hour are about equally high.",
+                "How many rows does each layer hold of each hour? The lines of a sound hour lie close together.",
                 ROWS,
                 ["total_rows"],
                 grain=HOUR,
                 split_by="layer",
-                kind="bar",
                 axis_title="Rows an hour",
             ),
             time_series(
                 "lag_by_hour",
                 "Lag by hour and layer",
-                "How many hours after an hour's end was each layer last published? On a logarithmic axis, so that minutes "
-                "are seen beside the days of an hour made late.",
+                "How many hours after the landing of an hour's last object was each layer last published? On a logarithmic "
+                "axis, so that minutes are seen beside the days of an hour made again.",
                 ROWS,
                 ["longest_lag"],
                 grain=HOUR,
@@ -103,7 +103,7 @@ PIPELINE = Dashboard(
             ranking(
                 "quarantine_reasons",
                 "Why rows are quarantined",
-                "Which rules are broken the most?",
+                "Which rules are broken the most, by events and by what the collector could not read?",
                 ROWS,
                 "rule",
                 "total_rows",
