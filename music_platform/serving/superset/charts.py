@@ -154,6 +154,7 @@ def heat_map(
     across: str,
     down: str,
     metric: str,
+    shows_values: bool = True,
     where: Where = _ALL,
 ) -> Chart:
     """A measure by two columns, as coloured cells."""
@@ -170,7 +171,7 @@ def heat_map(
         "value_bounds": [0, 1],
         "show_legend": True,
         "show_percentage": False,
-        "show_values": True,
+        "show_values": shows_values,
         "left_margin": 100,
         "bottom_margin": 50,
         "xscale_interval": -1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from music_platform.serving.superset.axes import PERCENT
+from music_platform.serving.superset.bands import PLAYED_SHARE, SESSION_LENGTH, SKIPPED_AFTER, WEEKDAY, plays_between
 from music_platform.serving.superset.datasources import TIME
 from music_platform.serving.superset.model import ComputedColumn, Dataset, Metric
 from music_platform.serving.superset.recommendation_datasets import (
@@ -35,8 +36,31 @@ STREAMS = Dataset(
             expression='SUM("is_skipped") * 1.0 / NULLIF(COUNT("is_skipped"), 0)',
             description="Skipped plays among those of which it is known.",
         ),
+        Metric(key="skips", label="Skips", expression='SUM("is_skipped")', description="Plays that were skipped."),
+        Metric(
+            key="skip_place",
+            label="Place",
+            expression=f"MIN({PLAYED_SHARE})",
+            description="Orders the parts of a song.",
+        ),
+        Metric(
+            key="plays_of_week", label="Last 7 days", expression=plays_between(7, 0), description="Plays, up to now."
+        ),
+        Metric(key="plays_before", label="7 days before", expression=plays_between(14, 7), description="Plays."),
+        Metric(
+            key="change_of_week",
+            label="Change",
+            number_format="+,d",
+            expression=f"{plays_between(7, 0)} - {plays_between(14, 7)}",
+            description="Plays of the last 7 days less those of the 7 days before.",
+        ),
     ),
-    computed=(ComputedColumn(name="state_code", label="State", expression="'US-' || \"state\""),),
+    computed=(
+        ComputedColumn(name="state_code", label="State", expression="'US-' || \"state\""),
+        ComputedColumn(name="weekday", label="Weekday", expression=WEEKDAY),
+        ComputedColumn(name="hour_of_day", label="Hour, UTC", expression=f"TIME_FORMAT(\"{TIME}\", 'HH')"),
+        ComputedColumn(name="skipped_after", label="Skipped after", expression=SKIPPED_AFTER),
+    ),
     labels={
         **_LEVEL_LABELS,
         "song": "Song",
@@ -71,8 +95,14 @@ SESSIONS = Dataset(
             key="hours", label="Hours listened", expression='SUM("played_seconds") / 3600.0',
             description="Of the plays whose end is known.",
         ),
+        Metric(
+            key="length_place", label="Place", expression='MIN("duration_seconds")', description="Orders the lengths.",
+        ),
     ),
-    computed=(ComputedColumn(name="level", label="Level", expression='"level_at_start"'),),
+    computed=(
+        ComputedColumn(name="level", label="Level", expression='"level_at_start"'),
+        ComputedColumn(name="length", label="Length", expression=SESSION_LENGTH),
+    ),
 )  # fmt: skip
 
 DAILY_ENGAGEMENT = Dataset(

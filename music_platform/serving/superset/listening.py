@@ -1,7 +1,7 @@
 """The dashboard Listening: what is played, when, where, by whom and on what."""
 
 from music_platform.serving.superset.axes import HOUR
-from music_platform.serving.superset.charts import big_number, share, state_map, time_series
+from music_platform.serving.superset.charts import big_number, heat_map, share, state_map, time_series
 from music_platform.serving.superset.datasets import STREAMS
 from music_platform.serving.superset.model import Dashboard, ValueFilter, even_row
 from music_platform.serving.superset.tables import ranking, table
@@ -45,6 +45,28 @@ LISTENING = Dashboard(
                 STREAMS,
                 "level",
                 "plays",
+            ),
+        ),
+        even_row(
+            44,
+            heat_map(
+                "plays_by_weekday",
+                "Plays by weekday and hour",
+                "At which hours of which weekdays is music played?",
+                STREAMS,
+                across="hour_of_day",
+                down="weekday",
+                metric="plays",
+                shows_values=False,
+            ),
+            table(
+                "movers",
+                "Movers of the week",
+                "Which songs gained the most plays in the last seven days, against the seven days before?",
+                STREAMS,
+                ["song", "artist"],
+                ["change_of_week", "plays_of_week", "plays_before"],
+                most=8,
             ),
         ),
         even_row(

@@ -97,9 +97,9 @@ def stages(
     order: str,
     where: Where,
 ) -> Chart:
-    """Steps of a way with how many got there, the first at the top; ``order`` is the measure that numbers them.
+    """Steps or bands with how many are in each, the first at the top; ``order`` is the measure that numbers them.
 
-    A click on a step filters no other chart: what one step did is not what the others count.
+    A click on one filters no other chart: what one step did is not what the others count.
     """
     return table(
         key,
