@@ -173,15 +173,6 @@ def _events_of(key: str, label: str, stage: str) -> Metric:
     return Metric(key=key, label=label, expression=expression)
 
 
-def _share_of(key: str, label: str, first: str) -> Metric:
-    """The listener days of a stage among those of the first stage of its way, over all rows of the answer."""
-    whole = f'SUM(SUM(CASE WHEN "stage" = \'{first}\' THEN "users" ELSE 0 END)) OVER ()'
-    expression = f'SUM("users") * 1.0 / NULLIF({whole}, 0)'
-    return Metric(
-        key=key, label=label, expression=expression, number_format=PERCENT, description="Listener days, as a share."
-    )
-
-
 FUNNEL = Dataset(
     datasource="funnel",
     description="What known listeners did on the way from free to paid and back, by day.",
@@ -190,8 +181,6 @@ FUNNEL = Dataset(
             key="user_days", label="Listener days", expression='SUM("users")',
             description="Listeners of each day, added up over the days.",
         ),
-        _share_of("share_of_free", "Of those active at free", "active_free"),
-        _share_of("share_of_paid", "Of those active at paid", "active_paid"),
         Metric(key="stage_place", label="Place", expression='MIN("stage_order")', description="Orders the stages."),
         _events_of("upgrades", "Upgrades", "became_paid"),
         _events_of("downgrades", "Downgrades", "became_free"),

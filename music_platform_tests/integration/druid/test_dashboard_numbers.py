@@ -14,7 +14,7 @@ from music_platform.serving.superset.model import Dataset
 from music_platform.tables.contract import TableContract
 from music_platform.tables.gold.fact_sessions import FACT_SESSIONS
 from music_platform.tables.gold.fact_streams import FACT_STREAMS
-from music_platform.tables.gold.level_funnel import LEVEL_FUNNEL
+from music_platform.tables.gold.level_funnel import LEVEL_FUNNEL, STAGES
 from music_platform_tests.integration.druid.sample_day import ORIGIN
 from music_platform_tests.integration.druid.served_gold import DAYS, HOURS, Served
 
@@ -88,13 +88,13 @@ def test_where_songs_are_skipped(served: Served, streams: list[dict[str, Any]], 
     assert found
 
 
-def test_what_share_of_the_active_got_how_far(served: Served, running_druid: object) -> None:
+def test_how_many_got_how_far(served: Served, running_druid: object) -> None:
     users = Counter[str]()
     for row in gold(served, LEVEL_FUNNEL, *DAYS):
         users[row["stage"]] += row["users"]
-    found = asked(served, FUNNEL, "stage", "share_of_free", "stage IN ('active_free', 'upgrade_page', 'became_paid')")
-    assert found == pytest.approx({stage: users[stage] / users["active_free"] for stage in found})
-    assert found["active_free"] == 1
+    assert asked(served, FUNNEL, "stage", "user_days") == users
+    places = asked(served, FUNNEL, "stage", "stage_place")
+    assert sorted(places, key=lambda stage: places[stage]) == list(STAGES)
 
 
 def test_movers_of_the_week(served: Served, streams: list[dict[str, Any]], running_druid: object) -> None:
