@@ -57,7 +57,8 @@ def stage_from_manifests(
         sources[manifest.partition].append(manifest.as_source())
     staged = StagedPartitions.begin(table.contract, run_id, sources)
     landed = _landed(lake, partitions, EVENT_TYPES)
-    errors_landed = _landed(lake, partitions, [COLLECTOR_ERRORS.name])
+    # An hour without errors is made of the same landing as its events.
+    errors_landed = landed | _landed(lake, partitions, [COLLECTOR_ERRORS.name])
     published = [
         _published(
             contract,

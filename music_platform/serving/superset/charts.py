@@ -168,7 +168,7 @@ def heat_map(
         "normalize_across": "heatmap",
         "linear_color_scheme": "dark_blue",
         "y_axis_format": dataset.metric(metric).number_format,
-        "value_bounds": [0, 1],
+        "value_bounds": [0, 1] if dataset.metric(metric).number_format.endswith("%") else [None, None],
         "show_legend": True,
         "show_percentage": False,
         "show_values": shows_values,

@@ -224,7 +224,7 @@ PIPELINE = Dataset(
         ),
         Metric(
             key="usual_lag", label="Usual lag", number_format="DURATION",  # of milliseconds
-            expression='ROUND(APPROX_QUANTILE_DS("lag_seconds", 0.5, 1024) / 60) * 60000',
+            expression='ROUND(APPROX_QUANTILE_DS("lag_seconds", 0.5, 1024)) * 1000',
             description="From the landing of an hour's last object to its publishing: the median of tables and hours.",
         ),
         Metric(

@@ -91,7 +91,7 @@ ENGAGEMENT = Dashboard(
             ),
         ),
         even_row(
-            32,
+            36,
             stages(
                 "session_lengths",
                 "How long sessions last",
