@@ -21,6 +21,8 @@ from music_platform.tables.silver import SILVER
 class PublishedPartition:
     """A published partition as its manifest describes it: rows, bytes, and the time of publishing.
 
+    ``landed`` is when the last of the hour's objects landed that are still there; None where there is none.
+
     ``rows_by_rule`` counts a quarantine partition's rows by the first rule that they broke, the most rows first; it is empty
     for other layers and without rows.
     """
@@ -31,6 +33,7 @@ class PublishedPartition:
     bytes: int
     at: datetime
     rows_by_rule: Sequence[tuple[str, int]] = ()
+    landed: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from music_platform_tests.assets.local_platform import (
     to_line,
 )
 
+LANDED = hour_of_key(HOUR) + timedelta(hours=1, minutes=10)
 _TABLES = [contract.path for contract in WATCHED]
 
 
@@ -48,6 +50,8 @@ def test_an_hours_manifests_become_rows(tmp_path: Path) -> None:
     error = to_line({"message": "x", "__tag": "eventsim.auth_events", "__time": "2026-11-01T05:10:00.000Z"})
     platform.lake.store.put(errors_key(hour_of_key(HOUR), "1" * 32), gzip.compress(error + b"\n"))
     platform.land_records("page_view_events", NEXT_HOUR, [good_record("page_view_events", NEXT_HOUR)])
+    for landed in (tmp_path / "lake").rglob("*.json.gz"):
+        os.utime(landed, (LANDED.timestamp(), LANDED.timestamp()))
     platform.run(HOUR, EMPTY_HOUR, tables=[*_TABLES, PIPELINE.path])
 
     rows = _rows(platform, HOUR)
@@ -63,8 +67,9 @@ def test_an_hours_manifests_become_rows(tmp_path: Path) -> None:
                and row["layer"] in (contract.layer, "collector")]  # fmt: skip
         assert sum(row["row_count"] for row in own) == manifest.rows
         assert sum(row["byte_count"] for row in own) == manifest.bytes
-        lag = datetime.fromisoformat(manifest.created_at) - hour_of_key(HOUR) - timedelta(hours=1)
+        lag = datetime.fromisoformat(manifest.created_at) - LANDED
         assert {row["lag_seconds"] for row in own} == {lag.total_seconds()}
+        assert {row["arrival_seconds"] for row in own} == {600.0}
         assert {row["hour_time"] for row in own} == {datetime(2026, 11, 1, 5, tzinfo=UTC)}
     assert {key[:2] for key, row in _rows(platform, NEXT_HOUR).items() if row["row_count"]} == {
         ("bronze", "page_view_events"), ("silver", "page_view_events"), ("gold", "fact_page_views"),
@@ -72,6 +77,19 @@ def test_an_hours_manifests_become_rows(tmp_path: Path) -> None:
     empty = _rows(platform, EMPTY_HOUR)
     assert len(empty) == len(WATCHED) == 3 * len(EVENT_TYPES) + 3
     assert sum(row["row_count"] for row in empty.values()) == 0
+    assert {row["arrival_seconds"] for row in empty.values()} == {None}
+    ended = hour_of_key(EMPTY_HOUR) + timedelta(hours=1)
+    published = datetime.fromisoformat(platform.manifest(WATCHED[0].path, EMPTY_HOUR).created_at)
+    assert published - ended in {timedelta(seconds=row["lag_seconds"]) for row in empty.values()}
+
+
+def test_a_backfill_has_the_lag_of_its_run_and_arrives_late(tmp_path: Path) -> None:
+    platform = LocalPlatform(Settings(lake=str(tmp_path / "lake"), druid_enabled=True))
+    platform.land_records("auth_events", HOUR, [good_record("auth_events")])  # just now, of an hour that is long over
+    platform.run(HOUR, tables=["bronze/auth_events", PIPELINE.path])
+    [row] = _rows(platform, HOUR).values()
+    age = (datetime.now(UTC) - hour_of_key(HOUR)).total_seconds()
+    assert row["lag_seconds"] < 3600 < row["arrival_seconds"] < age
 
 
 def test_a_table_that_was_never_published_has_no_row(tmp_path: Path) -> None:

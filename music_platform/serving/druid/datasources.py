@@ -176,7 +176,7 @@ _DATASOURCES = (
         name="pipeline",
         contract=PIPELINE,
         description="One row an hour and hourly table, in quarantine one for each rule: rows, bytes and lag.",
-        columns=("layer", "table_name", "rule", "row_count", "byte_count", "lag_seconds"),
+        columns=("layer", "table_name", "rule", "row_count", "byte_count", "lag_seconds", "arrival_seconds"),
     ),
     Datasource(
         name="recommendations",

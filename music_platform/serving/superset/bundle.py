@@ -14,6 +14,7 @@ from music_platform.serving.superset.conversion import CONVERSION
 from music_platform.serving.superset.datasets import DATASETS
 from music_platform.serving.superset.datasources import DATASOURCES, TIME
 from music_platform.serving.superset.engagement import ENGAGEMENT
+from music_platform.serving.superset.filters import clicks, numbered, time_filter, value_filter_of
 from music_platform.serving.superset.listening import LISTENING
 from music_platform.serving.superset.model import (
     Chart,
@@ -21,7 +22,6 @@ from music_platform.serving.superset.model import (
     Dashboard,
     Dataset,
     Metric,
-    ValueFilter,
     stable_uuid,
 )
 from music_platform.serving.superset.pipeline import PIPELINE
@@ -32,9 +32,6 @@ DASHBOARDS: tuple[Dashboard, ...] = (LISTENING, ENGAGEMENT, CONVERSION, RECOMMEN
 DATABASE_NAME = "Druid"
 DATABASE_UUID = stable_uuid("database", "druid")
 _VERSION = "1.0.0"
-# The filter's first setting, 30 days with today: what is older is asked for by hand, so that opening a dashboard never
-# scans all history.
-_TIME_RANGE = 'DATEADD(DATETIME("today"), -29, day) : DATEADD(DATETIME("today"), 1, day)'
 _GRID = ["ROOT_ID", "GRID_ID"]
 # Superset adds it to a dataset whose columns it reads again; it is in the bundle already, so that the import stays what it was.
 _ROW_COUNT = {
@@ -203,24 +200,19 @@ def _dashboard(dashboard: Dashboard) -> dict[str, Any]:
             "refresh_frequency": 0,
             "cross_filters_enabled": True,
             "default_filters": "{}",
-            "chart_configuration": {},
+            "chart_configuration": clicks(dashboard),
             "global_chart_configuration": {"scope": {"rootPath": ["ROOT_ID"], "excluded": []}},
             "native_filter_configuration": [
-                _time_filter(),
-                *(_value_filter(dashboard, value_filter) for value_filter in dashboard.filters),
+                time_filter(),
+                *(value_filter_of(dashboard, value_filter) for value_filter in dashboard.filters),
             ],
         },
         "version": _VERSION,
     }
 
 
-def _numbered(dashboard: Dashboard) -> dict[str, int]:
-    """A number for each chart's key: a placeholder, for which the importer puts the chart's own."""
-    return {chart.key: number for number, chart in enumerate(dashboard.charts, start=1)}
-
-
 def _position(dashboard: Dashboard) -> dict[str, Any]:
-    numbers = _numbered(dashboard)
+    numbers = numbered(dashboard)
     rows = [f"ROW-{number}" for number in range(1, len(dashboard.rows) + 1)]
     position: dict[str, Any] = {
         "DASHBOARD_VERSION_KEY": "v2",
@@ -252,48 +244,3 @@ def _position(dashboard: Dashboard) -> dict[str, Any]:
                 },
             }
     return position
-
-
-def _time_filter() -> dict[str, Any]:
-    return {
-        "id": "NATIVE_FILTER-time",
-        "name": "Time",
-        "type": "NATIVE_FILTER",
-        "filterType": "filter_time",
-        "targets": [{}],
-        "scope": {"rootPath": ["ROOT_ID"], "excluded": []},
-        "controlValues": {"enableEmptyFilter": False},
-        "defaultDataMask": {
-            "extraFormData": {"time_range": _TIME_RANGE},
-            "filterState": {"value": _TIME_RANGE},
-            "ownState": {},
-        },
-        "cascadeParentIds": [],
-        "description": "Time of the events, UTC.",
-    }
-
-
-def _value_filter(dashboard: Dashboard, value_filter: ValueFilter) -> dict[str, Any]:
-    numbers = _numbered(dashboard)
-    affected = dashboard.charts_of(value_filter)
-    unaffected = [numbers[chart.key] for chart in dashboard.charts if chart not in affected]
-    chooses_one = value_filter.of_chart is not None
-    return {
-        "id": f"NATIVE_FILTER-{value_filter.column}",
-        "name": value_filter.name,
-        "type": "NATIVE_FILTER",
-        "filterType": "filter_select",
-        "targets": [{"datasetUuid": value_filter.dataset.uuid, "column": {"name": value_filter.column}}],
-        "scope": {"rootPath": ["ROOT_ID"], "excluded": unaffected},
-        "controlValues": {
-            "multiSelect": not chooses_one,
-            "enableEmptyFilter": chooses_one,
-            "defaultToFirstItem": chooses_one,
-            "inverseSelection": False,
-            "searchAllOptions": chooses_one,
-        },
-        "requiredFirst": chooses_one,  # else the first value is shown, and charts are asked without it
-        "defaultDataMask": {"extraFormData": {}, "filterState": {}, "ownState": {}},
-        "cascadeParentIds": [],
-        "description": value_filter.description,
-    }

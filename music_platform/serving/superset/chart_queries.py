@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from music_platform.serving.superset.datasources import TIME
+from music_platform.serving.superset.model import Chart, Dataset
 
 # Of any time: the dashboard's filter says which.
 _ANY_TIME = {
@@ -105,3 +106,27 @@ def pivoted(index: str, groups: Sequence[str], metrics: Sequence[str]) -> list[d
     if groups and len(metrics) == 1:
         steps.append({"operation": "rename", "options": {"columns": {metrics[0]: None}, "level": 0, "inplace": True}})
     return [*steps, {"operation": "flatten"}]
+
+
+def chart_of(
+    key: str,
+    title: str,
+    description: str,
+    dataset: Dataset,
+    visualization: str,
+    parameters: dict[str, Any],
+    where: Where,
+    query: dict[str, Any],
+    may_be_empty: bool = False,
+) -> Chart:
+    """A chart of that kind with its parameters and saved query."""
+    return Chart(
+        key=key,
+        title=title,
+        description=description,
+        dataset=dataset,
+        visualization=visualization,
+        parameters={"viz_type": visualization, **parameters, "adhoc_filters": where.parameters},
+        query=query,
+        may_be_empty=may_be_empty,
+    )

@@ -5,10 +5,11 @@ query, by which the API answers. Both are made of the same arguments, so that th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from music_platform.serving.superset.axes import DAY, measure_axis, time_axis
-from music_platform.serving.superset.chart_queries import Where, axis_of, pivoted, query_of
+from music_platform.serving.superset.chart_queries import Where, axis_of, chart_of, pivoted, query_of
 from music_platform.serving.superset.datasources import TIME
 from music_platform.serving.superset.model import Chart, Dataset
 
@@ -26,6 +27,7 @@ def big_number(
     subtitle: str = "",
     where: Where = _ALL,
     may_be_empty: bool = False,
+    regardless_of: Sequence[str] = (),
 ) -> Chart:
     """One number."""
     parameters = {
@@ -36,7 +38,8 @@ def big_number(
         "subtitle_font_size": 0.125,
     }
     query = query_of([], [metric], where)
-    return _chart(key, title, description, dataset, "big_number_total", parameters, where, query, may_be_empty)
+    made = chart_of(key, title, description, dataset, "big_number_total", parameters, where, query, may_be_empty)
+    return replace(made, regardless_of=frozenset(regardless_of))
 
 
 def time_series(
@@ -52,10 +55,12 @@ def time_series(
     axis_title: str,
     largest: float | None = None,
     is_logarithmic: bool = False,
+    is_stacked: bool = True,
     where: Where = _ALL,
     may_be_empty: bool = False,
+    regardless_of: Sequence[str] = (),
 ) -> Chart:
-    """Measures over time, a line (``line``) or stacked bars (``bar``) for each value of ``split_by``.
+    """Measures over time, a line (``line``) or bars (``bar``) for each value of ``split_by``, stacked where they add up.
 
     ``largest`` is where the axis of the measure ends, which otherwise follows the data.
     """
@@ -82,51 +87,15 @@ def time_series(
         "rich_tooltip": True,
     }
     if kind == "bar":
-        parameters |= {"stack": "Stack"} if groups or len(metrics) > 1 else {}
+        parameters |= {"stack": "Stack"} if is_stacked and (groups or len(metrics) > 1) else {}
     else:
         parameters |= {"markerEnabled": grain == DAY, "markerSize": 5}
     query = query_of([axis, *groups], metrics, where, row_limit=_MOST_POINTS, grain=grain)
     query |= {"series_columns": groups, "post_processing": pivoted(TIME, groups, metrics)}
-    return _chart(
+    made = chart_of(
         key, title, description, dataset, f"echarts_timeseries_{kind}", parameters, where, query, may_be_empty
     )
-
-
-def ranking(
-    key: str,
-    title: str,
-    description: str,
-    dataset: Dataset,
-    column: str,
-    metric: str,
-    *,
-    most: int,
-    where: Where = _ALL,
-    may_be_empty: bool = False,
-) -> Chart:
-    """The values of a column with the largest measure, as bars, the largest at the top."""
-    parameters = {
-        "x_axis": column,
-        "orientation": "horizontal",
-        "metrics": [metric],
-        "groupby": [],
-        # One series for all values: split into series, the limit would cut those and not the bars.
-        "x_axis_sort": metric,
-        "x_axis_sort_asc": True,
-        "timeseries_limit_metric": metric,
-        "order_desc": True,
-        "row_limit": most,
-        **measure_axis(dataset.metric(metric), "xAxis"),
-        "show_legend": False,
-        "show_value": True,
-        "truncateYAxis": False,
-        "rich_tooltip": True,
-    }
-    query = query_of([axis_of(column)], [metric], where, row_limit=most)
-    pivot, flatten = pivoted(column, [], [metric])
-    sort = {"operation": "sort", "options": {"by": metric, "ascending": True}}
-    query |= {"series_columns": [], "series_limit_metric": metric, "post_processing": [pivot, sort, flatten]}
-    return _chart(key, title, description, dataset, "echarts_timeseries_bar", parameters, where, query, may_be_empty)
+    return replace(made, regardless_of=frozenset(regardless_of))
 
 
 def share(key: str, title: str, description: str, dataset: Dataset, column: str, metric: str) -> Chart:
@@ -151,7 +120,7 @@ def share(key: str, title: str, description: str, dataset: Dataset, column: str,
     query["post_processing"] = [
         {"operation": "contribution", "options": {"columns": [metric], "rename_columns": [f"{metric}__contribution"]}}
     ]
-    return _chart(key, title, description, dataset, "pie", parameters, _ALL, query)
+    return chart_of(key, title, description, dataset, "pie", parameters, _ALL, query)
 
 
 def state_map(key: str, title: str, description: str, dataset: Dataset, column: str, metric: str) -> Chart:
@@ -164,7 +133,7 @@ def state_map(key: str, title: str, description: str, dataset: Dataset, column: 
         "linear_color_scheme": "dark_blue",
         "number_format": dataset.metric(metric).number_format,
     }
-    return _chart(
+    return chart_of(
         key,
         title,
         description,
@@ -176,69 +145,6 @@ def state_map(key: str, title: str, description: str, dataset: Dataset, column: 
     )
 
 
-def table(
-    key: str,
-    title: str,
-    description: str,
-    dataset: Dataset,
-    columns: Sequence[str],
-    metrics: Sequence[str],
-    *,
-    most: int,
-    sort_by: str | None = None,
-    smallest_first: bool = False,
-    where: Where = _ALL,
-    may_be_empty: bool = False,
-) -> Chart:
-    """Rows with measures, in the order of ``sort_by`` (a measure that need not be shown), else of the first one."""
-    order = sort_by or metrics[0]
-    parameters = {
-        "query_mode": "aggregate",
-        "groupby": list(columns),
-        "metrics": list(metrics),
-        "timeseries_limit_metric": order,
-        "order_desc": not smallest_first,
-        "row_limit": most,
-        "server_page_length": most,
-        "page_length": 0,
-        "include_search": False,
-        "show_cell_bars": True,
-        "color_pn": False,
-        "allow_render_html": False,  # titles and names are what listeners' events say; Superset's default draws their HTML
-        "table_timestamp_format": "%Y-%m-%d %H:%M",
-    }
-    query = query_of(list(columns), metrics, where, row_limit=most)
-    query |= {"orderby": [[order, smallest_first]], "order_desc": not smallest_first}
-    query |= {"series_limit_metric": order, "post_processing": []}
-    return _chart(key, title, description, dataset, "table", parameters, where, query, may_be_empty)
-
-
-def stages(
-    key: str, title: str, description: str, dataset: Dataset, column: str, metric: str, *, where: Where
-) -> Chart:
-    """Steps of a way with how many got there, as bars in the order of the column's values, the first at the top."""
-    parameters = {
-        "x_axis": column,
-        "orientation": "horizontal",
-        "metrics": [metric],
-        "groupby": [],
-        "x_axis_sort": column,
-        "x_axis_sort_asc": False,
-        "order_desc": True,
-        "row_limit": 20,
-        **measure_axis(dataset.metric(metric), "xAxis"),
-        "show_legend": False,
-        "show_value": True,
-        "truncateYAxis": False,
-        "rich_tooltip": True,
-    }
-    query = query_of([axis_of(column)], [metric], where, row_limit=20)
-    pivot, flatten = pivoted(column, [], [metric])
-    sort = {"operation": "sort", "options": {"is_sort_index": True, "ascending": False}}
-    query |= {"series_columns": [], "post_processing": [pivot, sort, flatten]}
-    return _chart(key, title, description, dataset, "echarts_timeseries_bar", parameters, where, query)
-
-
 def heat_map(
     key: str,
     title: str,
@@ -248,6 +154,7 @@ def heat_map(
     across: str,
     down: str,
     metric: str,
+    shows_values: bool = True,
     where: Where = _ALL,
 ) -> Chart:
     """A measure by two columns, as coloured cells."""
@@ -261,10 +168,10 @@ def heat_map(
         "normalize_across": "heatmap",
         "linear_color_scheme": "dark_blue",
         "y_axis_format": dataset.metric(metric).number_format,
-        "value_bounds": [0, 1],
+        "value_bounds": [0, 1] if dataset.metric(metric).number_format.endswith("%") else [None, None],
         "show_legend": True,
         "show_percentage": False,
-        "show_values": True,
+        "show_values": shows_values,
         "left_margin": 100,
         "bottom_margin": 50,
         "xscale_interval": -1,
@@ -272,27 +179,4 @@ def heat_map(
     }
     query = query_of([axis_of(across), down], [metric], where, row_limit=_MOST_POINTS)
     query |= {"orderby": [[across, True], [down, False]], "post_processing": []}
-    return _chart(key, title, description, dataset, "heatmap_v2", parameters, where, query)
-
-
-def _chart(
-    key: str,
-    title: str,
-    description: str,
-    dataset: Dataset,
-    visualization: str,
-    parameters: dict[str, Any],
-    where: Where,
-    query: dict[str, Any],
-    may_be_empty: bool = False,
-) -> Chart:
-    return Chart(
-        key=key,
-        title=title,
-        description=description,
-        dataset=dataset,
-        visualization=visualization,
-        parameters={"viz_type": visualization, **parameters, "adhoc_filters": where.parameters},
-        query=query,
-        may_be_empty=may_be_empty,
-    )
+    return chart_of(key, title, description, dataset, "heatmap_v2", parameters, where, query)

@@ -8,9 +8,18 @@ from typing import Any
 
 import yaml
 
-# Numbers that Superset gives, and what it adds for itself.
+# Numbers that Superset gives (``chart_configuration`` is by them), and what it adds for itself.
 _OWN = frozenset(
-    {"datasource", "chartId", "excluded", "default_filters", "annotation_layers", "datetime_format", "theme_uuid"}
+    {
+        "datasource",
+        "chartId",
+        "excluded",
+        "default_filters",
+        "annotation_layers",
+        "datetime_format",
+        "theme_uuid",
+        "chart_configuration",
+    }
 )
 # After a refresh, types are those that the database tells.
 _KNOWN_TO_DATABASE = frozenset({"type"})

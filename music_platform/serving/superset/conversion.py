@@ -2,9 +2,10 @@
 
 from music_platform.serving.superset.axes import DAY
 from music_platform.serving.superset.chart_queries import Where
-from music_platform.serving.superset.charts import big_number, stages, time_series
+from music_platform.serving.superset.charts import big_number, time_series
 from music_platform.serving.superset.datasets import FUNNEL, LOGINS, PAGE_VIEWS
 from music_platform.serving.superset.model import Dashboard, ValueFilter, even_row
+from music_platform.serving.superset.tables import stages
 
 _CHANGES = ["upgrades", "downgrades", "cancellations"]
 _PAGES = ["Upgrade", "Submit Upgrade", "Downgrade", "Submit Downgrade", "Cancel", "Cancellation Confirmation"]
@@ -50,14 +51,15 @@ CONVERSION = Dashboard(
             ),
         ),
         even_row(
-            44,
+            26,
             stages(
                 "upgrade_funnel",
                 "From free to paid",
                 "Of the listeners active at level free each day, how many went how far towards paid?",
                 FUNNEL,
                 "stage_label",
-                "user_days",
+                ["user_days"],
+                order="stage_place",
                 where=Where().is_in("stage", ["active_free", "upgrade_page", "submit_upgrade", "became_paid"]),
             ),
             stages(
@@ -66,7 +68,8 @@ CONVERSION = Dashboard(
                 "Of the listeners active at level paid each day, how many went how far towards free?",
                 FUNNEL,
                 "stage_label",
-                "user_days",
+                ["user_days"],
+                order="stage_place",
                 where=Where().is_in("stage", ["active_paid", "downgrade_page", "submit_downgrade", "became_free"]),
             ),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from music_platform.serving.superset.axes import PERCENT
+from music_platform.serving.superset.bands import PLAYED_SHARE, SESSION_LENGTH, SKIPPED_AFTER, WEEKDAY, plays_between
 from music_platform.serving.superset.datasources import TIME
 from music_platform.serving.superset.model import ComputedColumn, Dataset, Metric
 from music_platform.serving.superset.recommendation_datasets import (
@@ -35,8 +36,31 @@ STREAMS = Dataset(
             expression='SUM("is_skipped") * 1.0 / NULLIF(COUNT("is_skipped"), 0)',
             description="Skipped plays among those of which it is known.",
         ),
+        Metric(key="skips", label="Skips", expression='SUM("is_skipped")', description="Plays that were skipped."),
+        Metric(
+            key="skip_place",
+            label="Place",
+            expression=f"MIN({PLAYED_SHARE})",
+            description="Orders the parts of a song.",
+        ),
+        Metric(
+            key="plays_of_week", label="Last 7 days", expression=plays_between(7, 0), description="Plays, up to now."
+        ),
+        Metric(key="plays_before", label="7 days before", expression=plays_between(14, 7), description="Plays."),
+        Metric(
+            key="change_of_week",
+            label="Change",
+            number_format="+,d",
+            expression=f"{plays_between(7, 0)} - {plays_between(14, 7)}",
+            description="Plays of the last 7 days less those of the 7 days before.",
+        ),
     ),
-    computed=(ComputedColumn(name="state_code", label="State", expression="'US-' || \"state\""),),
+    computed=(
+        ComputedColumn(name="state_code", label="State", expression="'US-' || \"state\""),
+        ComputedColumn(name="weekday", label="Weekday", expression=WEEKDAY),
+        ComputedColumn(name="hour_of_day", label="Hour, UTC", expression=f"TIME_FORMAT(\"{TIME}\", 'HH')"),
+        ComputedColumn(name="skipped_after", label="Skipped after", expression=SKIPPED_AFTER),
+    ),
     labels={
         **_LEVEL_LABELS,
         "song": "Song",
@@ -71,8 +95,14 @@ SESSIONS = Dataset(
             key="hours", label="Hours listened", expression='SUM("played_seconds") / 3600.0',
             description="Of the plays whose end is known.",
         ),
+        Metric(
+            key="length_place", label="Place", expression='MIN("duration_seconds")', description="Orders the lengths.",
+        ),
     ),
-    computed=(ComputedColumn(name="level", label="Level", expression='"level_at_start"'),),
+    computed=(
+        ComputedColumn(name="level", label="Level", expression='"level_at_start"'),
+        ComputedColumn(name="length", label="Length", expression=SESSION_LENGTH),
+    ),
 )  # fmt: skip
 
 DAILY_ENGAGEMENT = Dataset(
@@ -151,7 +181,7 @@ FUNNEL = Dataset(
             key="user_days", label="Listener days", expression='SUM("users")',
             description="Listeners of each day, added up over the days.",
         ),
-        Metric(key="events", label="Events", expression='SUM("events")'),
+        Metric(key="stage_place", label="Place", expression='MIN("stage_order")', description="Orders the stages."),
         _events_of("upgrades", "Upgrades", "became_paid"),
         _events_of("downgrades", "Downgrades", "became_free"),
         _events_of("cancellations", "Cancellations", "cancelled"),
@@ -194,17 +224,17 @@ PIPELINE = Dataset(
         ),
         Metric(
             key="usual_lag", label="Usual lag", number_format="DURATION",  # of milliseconds
-            expression='ROUND(APPROX_QUANTILE_DS("lag_seconds", 0.5, 1024) / 60) * 60000',
-            description="From an hour's end to its publishing: the median of tables and hours, which few late ones do not move.",
+            expression='ROUND(APPROX_QUANTILE_DS("lag_seconds", 0.5, 1024)) * 1000',
+            description="From the landing of an hour's last object to its publishing: the median of tables and hours.",
         ),
         Metric(
             key="longest_lag", label="Longest lag, hours", number_format=",.2~f", expression='MAX("lag_seconds") / 3600.0',
-            description="From an hour's end to the last publishing of its slowest table.",
+            description="From the landing of an hour's last object to the last publishing of its slowest table.",
         ),
         Metric(
-            key="late_hours", label="Hours made late",
-            expression=f'COUNT(DISTINCT CASE WHEN "lag_seconds" >= {_LATE_SECONDS} THEN "{TIME}" END)',
-            description="Hours of which a table was published more than a day after their end.",
+            key="late_hours", label="Hours landed late",
+            expression=f'COUNT(DISTINCT CASE WHEN "arrival_seconds" >= {_LATE_SECONDS} THEN "{TIME}" END)',
+            description="Hours of which an object landed more than a day after their end.",
         ),
         Metric(key="total_bytes", label="Bytes", number_format=".3~s", expression='SUM("byte_count")'),
         Metric(key="newest_hour", label="Newest hour", expression=f"TIME_FORMAT(MAX(\"{TIME}\"), 'yyyy-MM-dd HH:mm')"),

@@ -2,10 +2,11 @@
 
 from music_platform.serving.superset.axes import DAY
 from music_platform.serving.superset.chart_queries import Where
-from music_platform.serving.superset.charts import big_number, heat_map, table, time_series
+from music_platform.serving.superset.charts import big_number, heat_map, time_series
 from music_platform.serving.superset.datasets import DAILY_ENGAGEMENT, RETENTION, SESSIONS, STREAMS, TOP_SONGS
 from music_platform.serving.superset.listening import LEVEL_COLORS
 from music_platform.serving.superset.model import Dashboard, ValueFilter, even_row
+from music_platform.serving.superset.tables import stages, table
 
 _MOST_WEEKS = 12
 
@@ -87,6 +88,29 @@ ENGAGEMENT = Dashboard(
                 split_by="level",
                 kind="bar",
                 axis_title="Hours a day",
+            ),
+        ),
+        even_row(
+            36,
+            stages(
+                "session_lengths",
+                "How long sessions last",
+                "How many sessions last how long, from their first event to their last?",
+                SESSIONS,
+                "length",
+                ["sessions"],
+                order="length_place",
+                where=Where().is_known("duration_seconds"),
+            ),
+            stages(
+                "skip_positions",
+                "Where songs are skipped",
+                "After how much of a song is it skipped?",
+                STREAMS,
+                "skipped_after",
+                ["skips"],
+                order="skip_place",
+                where=Where().at_least("is_skipped", 1).is_known("played_seconds"),
             ),
         ),
         even_row(

@@ -1,9 +1,10 @@
 """The dashboard Listening: what is played, when, where, by whom and on what."""
 
 from music_platform.serving.superset.axes import HOUR
-from music_platform.serving.superset.charts import big_number, ranking, share, state_map, table, time_series
+from music_platform.serving.superset.charts import big_number, heat_map, share, state_map, time_series
 from music_platform.serving.superset.datasets import STREAMS
 from music_platform.serving.superset.model import Dashboard, ValueFilter, even_row
+from music_platform.serving.superset.tables import ranking, table
 
 LEVEL_COLORS = {"paid": "#1f77b4", "free": "#f2a93b"}
 
@@ -47,6 +48,28 @@ LISTENING = Dashboard(
             ),
         ),
         even_row(
+            44,
+            heat_map(
+                "plays_by_weekday",
+                "Plays by weekday and hour",
+                "At which hours of which weekdays is music played?",
+                STREAMS,
+                across="hour_of_day",
+                down="weekday",
+                metric="plays",
+                shows_values=False,
+            ),
+            table(
+                "movers",
+                "Movers of the week",
+                "Which songs gained the most plays in the last seven days, against the seven days before?",
+                STREAMS,
+                ["song", "artist"],
+                ["change_of_week", "plays_of_week", "plays_before"],
+                most=8,
+            ),
+        ),
+        even_row(
             48,
             state_map(
                 "plays_by_state",
@@ -63,7 +86,8 @@ LISTENING = Dashboard(
                 STREAMS,
                 "state_name",
                 "plays",
-                most=12,
+                beside=["listeners"],
+                most=10,
             ),
         ),
         even_row(
@@ -74,7 +98,7 @@ LISTENING = Dashboard(
                 "Which songs are played the most?",
                 STREAMS,
                 ["song", "artist"],
-                ["plays"],
+                ["plays", "skip_rate"],
                 most=10,
             ),
             ranking(
@@ -84,11 +108,12 @@ LISTENING = Dashboard(
                 STREAMS,
                 "artist",
                 "plays",
-                most=15,
+                beside=["listeners", "skip_rate"],
+                most=10,
             ),
         ),
         even_row(
-            36,
+            48,
             ranking(
                 "operating_systems",
                 "Devices by operating system",

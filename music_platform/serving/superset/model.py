@@ -69,7 +69,9 @@ class Dataset:
 class Chart:
     """A chart: the question in its description, Superset's parameters for it, and the query that answers it.
 
-    ``may_be_empty`` marks charts of rare events: no rows are then no fault.
+    ``may_be_empty`` marks charts of rare events: no rows are then no fault. ``filters_others`` is whether a click on a value
+    filters the dashboard by it. No filter by a column of ``regardless_of`` acts on the chart: its measures already say which
+    values of it they count.
     """
 
     key: str
@@ -80,6 +82,14 @@ class Chart:
     parameters: dict[str, Any]
     query: dict[str, Any]
     may_be_empty: bool = False
+    filters_others: bool = True
+    regardless_of: frozenset[str] = frozenset()
+
+    @property
+    def grouped_by(self) -> frozenset[str]:
+        """The columns of which a click chooses a value."""
+        groups = self.parameters.get("groupby", [])
+        return frozenset([groups] if isinstance(groups, str) else groups)
 
 
 _TWELFTHS = 12  # of a row's width
@@ -145,7 +155,16 @@ class Dashboard:
         return tuple(
             chart
             for chart in self.charts
-            if value_filter.column in chart.dataset.column_names and value_filter.of_chart in (None, chart.key)
+            if value_filter.column in chart.dataset.column_names - chart.regardless_of
+            and value_filter.of_chart in (None, chart.key)
+        )
+
+    def filtered_by(self, clicked: Chart) -> tuple[Chart, ...]:
+        """The other charts on which a click on a value of a chart acts."""
+        if not clicked.filters_others:
+            return ()
+        return tuple(
+            chart for chart in self.charts if chart != clicked and not chart.regardless_of & clicked.grouped_by
         )
 
     def chart_uuid(self, chart: Chart) -> str:

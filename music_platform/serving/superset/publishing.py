@@ -18,7 +18,7 @@ from music_platform.serving.superset.client import SupersetError, SupersetResour
 from music_platform.serving.superset.datasets import DATASETS
 from music_platform.serving.superset.datasources import DATASOURCES
 from music_platform.serving.superset.gate import problems_of_bundle
-from music_platform.serving.superset.model import Chart, Dashboard
+from music_platform.serving.superset.model import Chart, Dashboard, Dataset
 
 VIEWER_ROLE = "Viewer"
 _PROBLEMS_SHOWN = 10
@@ -38,20 +38,27 @@ class DatasetError(MusicPlatformError):
 
 @dataclass(frozen=True)
 class ChartAnswer:
-    """What a chart got when it asked for its data: rows, or an error's text."""
+    """What a chart got when it asked for its data: rows, or an error's text.
+
+    ``is_unfilled``: its datasource has no row at all, as recommendations on a first day.
+    """
 
     dashboard: Dashboard
     chart: Chart
     rows: int = 0
     error: str = ""
+    is_unfilled: bool = False
 
     @property
     def problem(self) -> str:
         """What is wrong with it, for people; empty when nothing is."""
         if self.error:
             return f"{self._name} (datasource {self.chart.dataset.datasource}): {self.error}"
-        if not self.rows and not self.chart.may_be_empty:
-            return f"{self._name} has no rows; is the datasource {self.chart.dataset.datasource} filled?"
+        if not self.rows and not self.chart.may_be_empty and not self.is_unfilled:
+            return (
+                f"{self._name} has no rows, and its datasource {self.chart.dataset.datasource} has some; "
+                "mend the chart's conditions"
+            )
         return ""
 
     @property
@@ -141,6 +148,14 @@ def _answer_of_druid(superset: SupersetResource, number: int) -> str:
 def ask_charts(superset: SupersetResource, dashboards: Sequence[Dashboard] = DASHBOARDS) -> Iterator[ChartAnswer]:
     """The answer to each chart's saved query, which is run again."""
     numbers = superset.numbers_by_uuid("chart")
+    datasets = superset.numbers_by_uuid("dataset")
+    unfilled: dict[str, bool] = {}  # by datasource, asked for where a chart has no rows
+
+    def is_unfilled(dataset: Dataset) -> bool:
+        if dataset.datasource not in unfilled:
+            unfilled[dataset.datasource] = _has_no_row(superset, datasets[dataset.uuid])
+        return unfilled[dataset.datasource]
+
     for dashboard in dashboards:
         for chart in dashboard.charts:
             number = numbers.get(dashboard.chart_uuid(chart))
@@ -148,6 +163,20 @@ def ask_charts(superset: SupersetResource, dashboards: Sequence[Dashboard] = DAS
                 yield ChartAnswer(dashboard, chart, error="Superset does not have it; import the dashboards again")
                 continue
             try:
-                yield ChartAnswer(dashboard, chart, rows=len(superset.chart_data(number)))
+                rows = len(superset.chart_data(number))
+                yield ChartAnswer(dashboard, chart, rows=rows, is_unfilled=not rows and is_unfilled(chart.dataset))
             except SupersetError as error:
-                yield ChartAnswer(dashboard, chart, error="" if _says_unknown(str(error)) else str(error))
+                if _says_unknown(str(error)):
+                    yield ChartAnswer(dashboard, chart, is_unfilled=True)
+                else:
+                    yield ChartAnswer(dashboard, chart, error=str(error))
+
+
+def _has_no_row(superset: SupersetResource, number: int) -> bool:
+    """Whether Druid has no row of a dataset, or does not know it; an error of another kind is raised."""
+    try:
+        return superset.count_rows(number) == 0
+    except SupersetError as error:
+        if _says_unknown(str(error)):
+            return True
+        raise

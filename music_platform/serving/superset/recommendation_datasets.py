@@ -82,5 +82,8 @@ RECOMMENDATION_QUALITY = Dataset(
         Metric(key="novelty", label="Novelty", expression=_mean("novelty_at_10"), number_format=",.1f",
                description="How surprising the songs are, in bits: one more is half as popular."),
     ),
-    computed=(ComputedColumn(name="lists", label="Lists", expression=f'CASE "model" {_LISTS} END'),),
+    computed=(
+        # Not ``lists``: a filter by a column acts on a measure of its name in another dataset.
+        ComputedColumn(name="made_by", label="Lists", expression=f'CASE "model" {_LISTS} END'),
+    ),
 )  # fmt: skip

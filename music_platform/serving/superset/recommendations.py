@@ -2,12 +2,13 @@
 
 from music_platform.serving.superset.axes import DAY
 from music_platform.serving.superset.chart_queries import Where
-from music_platform.serving.superset.charts import big_number, table, time_series
+from music_platform.serving.superset.charts import big_number, time_series
 from music_platform.serving.superset.datasets import TOP_SONGS
 from music_platform.serving.superset.model import Chart, Dashboard, ValueFilter, even_row
 from music_platform.serving.superset.recommendation_datasets import RECOMMENDATION_QUALITY as QUALITY
 from music_platform.serving.superset.recommendation_datasets import RECOMMENDATIONS as LISTS
 from music_platform.serving.superset.recommendation_datasets import SIMILAR_SONGS
+from music_platform.serving.superset.tables import table
 from music_platform.tables.recommendations.evaluation import POPULARITY, SERVED
 from music_platform.tables.recommendations.shared import SHOWN_RANKS
 
@@ -23,7 +24,7 @@ def _by_day(key: str, title: str, description: str, metric: str, axis_title: str
         QUALITY,
         [metric],
         grain=DAY,
-        split_by="lists",
+        split_by="made_by",
         axis_title=axis_title,
         where=Where().is_in("model", [SERVED, POPULARITY]),
         may_be_empty=True,
@@ -67,6 +68,7 @@ RECOMMENDATIONS = Dashboard(
                 QUALITY,
                 "served_to_popularity",
                 may_be_empty=True,
+                regardless_of=["made_by"],
             ),
             big_number(
                 "judged",
@@ -75,6 +77,7 @@ RECOMMENDATIONS = Dashboard(
                 QUALITY,
                 "judged",
                 may_be_empty=True,
+                regardless_of=["made_by"],
             ),
             big_number("listeners", "Listeners", "How many listeners have a list?", LISTS, "listeners"),
             big_number("songs", "Songs offered", "How many songs stand among the first ten of a list?", LISTS, "songs"),
@@ -98,6 +101,7 @@ RECOMMENDATIONS = Dashboard(
                 axis_title="Gain of nDCG@10",
                 where=Where().is_in("model", [SERVED]),
                 may_be_empty=True,
+                regardless_of=["made_by"],
             ),
         ),
         even_row(
@@ -120,6 +124,7 @@ RECOMMENDATIONS = Dashboard(
                 largest=1,
                 where=Where().is_in("model", [SERVED]),
                 may_be_empty=True,
+                regardless_of=["made_by"],
             ),
         ),
         even_row(
@@ -149,6 +154,7 @@ RECOMMENDATIONS = Dashboard(
                 ["title", "artist"],
                 ["lists"],
                 most=SHOWN_RANKS,
+                filters_others=False,
             ),
             table(
                 "most_played",
@@ -158,6 +164,7 @@ RECOMMENDATIONS = Dashboard(
                 ["title", "artist"],
                 ["plays"],
                 most=SHOWN_RANKS,
+                filters_others=False,
             ),
         ),
         even_row(
@@ -170,6 +177,7 @@ RECOMMENDATIONS = Dashboard(
                 ["rank", "title", "artist", "day"],
                 [],
                 most=SHOWN_RANKS,
+                filters_others=False,
                 sort_by="place",
                 smallest_first=True,
             ),
@@ -181,6 +189,7 @@ RECOMMENDATIONS = Dashboard(
                 ["similar_title", "similar_artist"],
                 ["similarity"],
                 most=SHOWN_RANKS,
+                filters_others=False,
                 may_be_empty=True,
             ),
         ),

@@ -4,7 +4,8 @@
 #
 # Superset lays charts out in pixels of the grid's width. On a narrow screen the grid is therefore made twice as wide as the
 # screen, and its rows wrap: half a row, or two quarters of one, fill the screen. So charts are a half or a quarter wide.
-# Titles there have the room of the buttons beside them, and measures in tables stay on one line.
+# Of the header the logo's row stays, which leads to the list of dashboards, and the title's.
+# Titles of charts have the room of the buttons beside them, and measures in tables stay on one line.
 STYLE_SHEET = """\
 [aria-describedby="tt-rowcount-tooltip"] { display: none; }
 @media (max-width: 768px) {
@@ -14,5 +15,9 @@ STYLE_SHEET = """\
   .dashboard-content .header-controls { display: none; }
   .dashboard-content .table td, .dashboard-content .table th { font-size: 10px; padding: 5px 2px !important; }
   .dashboard-content .table td:not(.dt-is-filter) { white-space: nowrap; }
+  #main-menu .ant-menu { display: none; }
+  .header-with-actions { min-height: 40px !important; padding: 4px 8px !important; }
+  .header-with-actions .metadata-bar, .header-with-actions .fave-unfave-icon { display: none; }
+  [data-test="metadata-bar"] { display: none; }
 }
 """

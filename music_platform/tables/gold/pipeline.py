@@ -60,7 +60,18 @@ PIPELINE = TableContract(
         Column(
             name="lag_seconds",
             type=ColumnType.DOUBLE,
-            description="From the hour's end to when the partition was last published; zero where that was before the end.",
+            description="From when the last of the hour's objects landed, or the hour's end where that is later or no object "
+            "is there, to when the partition was last published; zero where that was before.",
+            unit="seconds",
+            minimum=0,
+            personal=Personal.NONE,
+        ),
+        Column(
+            name="arrival_seconds",
+            type=ColumnType.DOUBLE,
+            description="From the hour's end to when the last of its objects landed, long in a backfill or with late events; "
+            "zero where that was before the end, null where no object is there.",
+            nullable=True,
             unit="seconds",
             minimum=0,
             personal=Personal.NONE,
@@ -83,7 +94,9 @@ def pipeline(frames: Frames) -> DataFrame:
 
 def _rows_of(published: PublishedPartition) -> Iterator[dict[str, Any]]:
     contract = published.contract
-    lag = published.at - end_of_partition(published.partition)
+    end = end_of_partition(published.partition)
+    lag = published.at - max(end, published.landed or end)
+    arrival = None if published.landed is None else max((published.landed - end).total_seconds(), 0.0)
     for number, (rule, count) in enumerate(published.rows_by_rule or [(None, published.rows)]):
         yield {
             "hour_time": start_of_partition(published.partition),
@@ -93,6 +106,7 @@ def _rows_of(published: PublishedPartition) -> Iterator[dict[str, Any]]:
             "row_count": count,
             "byte_count": published.bytes if number == 0 else 0,
             "lag_seconds": max(lag.total_seconds(), 0.0),
+            "arrival_seconds": arrival,
         }
 
 

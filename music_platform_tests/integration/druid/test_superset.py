@@ -11,13 +11,14 @@ import socket
 import stat
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import requests
-from playwright.sync_api import ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import ConsoleMessage, Locator, Page, Response, sync_playwright
 
 from music_platform.cli.demo_superset import require_superset_can_start, superset_of_demo
 from music_platform.cli.superset import print_running
@@ -25,6 +26,7 @@ from music_platform.definitions import build_definitions
 from music_platform.local.druid.local_druid import LocalDruid
 from music_platform.local.service import ServiceError
 from music_platform.local.superset.environment import ROOT
+from music_platform.local.superset.secrets import Login
 from music_platform.local.superset.server import LocalSuperset, RunningSuperset
 from music_platform.orchestration.assets.superset import DASHBOARDS_KEY
 from music_platform.orchestration.checks.superset import check_charts
@@ -34,7 +36,7 @@ from music_platform.serving.superset.client import SupersetError, SupersetResour
 from music_platform.serving.superset.comparison import differences
 from music_platform.serving.superset.connection import database_uri
 from music_platform.serving.superset.datasets import DATASETS
-from music_platform.serving.superset.model import Dashboard
+from music_platform.serving.superset.model import Chart, Dashboard
 from music_platform.serving.superset.publishing import DatasetError, ask_charts, publish, read_columns
 from music_platform.settings import Settings
 from music_platform_tests.integration.druid.sample_day import ORIGIN, QUICK_START
@@ -269,6 +271,13 @@ def test_without_a_login_nothing_is_seen(shown: Shown) -> None:
 @pytest.fixture
 def page(shown: Shown) -> Iterator[Page]:
     """The guest's browser, logged in."""
+    with browser_of(shown, shown.running.guest) as page:
+        yield page
+
+
+@contextmanager
+def browser_of(shown: Shown, login: Login) -> Iterator[Page]:
+    """A user's browser, logged in."""
     if _CHROMIUM is None:
         pytest.skip("there is no Chromium on PATH")
     with sync_playwright() as playwright:
@@ -277,8 +286,8 @@ def page(shown: Shown) -> Iterator[Page]:
         )
         page = browser.new_page(viewport={"width": _WIDTHS[0], "height": _HEIGHT})
         page.goto(f"{shown.running.url}/login/")
-        page.fill('[data-test="username-input"]', shown.running.guest.username)
-        page.fill('[data-test="password-input"]', shown.running.guest.password)
+        page.fill('[data-test="username-input"]', login.username)
+        page.fill('[data-test="password-input"]', login.password)
         page.click('[data-test="login-button"]')
         page.wait_for_url(lambda url: "/login" not in url, wait_until="commit", timeout=120_000)
         yield page
@@ -350,6 +359,27 @@ def test_a_dashboard_renders_at_both_widths(shown: Shown, page: Page, errors: li
         assert cut == [], "titles are cut off"
 
 
+def test_the_first_page_is_the_list_of_dashboards_and_the_time_has_a_name(shown: Shown, page: Page) -> None:
+    page.goto(f"{shown.running.url}/")
+    page.wait_for_url(re.compile("/dashboard/list/"))
+    names = page.locator('[data-test="dashboard-list-view"] a[href*="/superset/dashboard/"]')
+    names.first.wait_for()
+    assert {board.title for board in DASHBOARDS} <= set(names.all_inner_texts())
+    assert page.locator('img[alt="Music platform"]').count() == 1
+    assert "Superset" not in page.title()
+    page.set_viewport_size({"width": _WIDTHS[1], "height": 800})
+    page.goto(f"{shown.running.url}/superset/dashboard/{DASHBOARDS[0].slug}/")
+    title = page.get_by_test_id("editable-title").or_(page.locator('[data-test="editable-title"]')).first
+    title.wait_for()
+    box = title.bounding_box()
+    assert box is not None
+    assert box["y"] < 120, "the title is below the rows of Superset's own header"
+    page.set_viewport_size({"width": _WIDTHS[0], "height": 800})
+    bar = page.locator('[data-test="filter-bar"]').first
+    bar.wait_for()
+    assert "≤" not in bar.inner_text()
+
+
 @pytest.mark.parametrize(("slug", "chart"), [("listening", "Top songs"), ("recommendations", "Most played songs")])
 def test_html_in_a_title_is_shown_as_text(shown: Shown, page: Page, errors: list[str], slug: str, chart: str) -> None:
     asked: list[str] = []
@@ -386,6 +416,79 @@ def test_a_filter_by_state_changes_the_numbers(shown: Shown, page: Page, errors:
         f"AND __time >= TIMESTAMP '{DAYS[0]}' AND __time < TIMESTAMP '{_END}'"  # other tests bring other days
     )
     assert errors == []
+
+
+# The place of a pixel of a colour on a chart's canvas, in the page's pixels: a bar, a part of a ring, a point of a line.
+_PLACE_OF_COLOR = """([canvas, red, green, blue]) => {
+    const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    const box = canvas.getBoundingClientRect();
+    for (let y = Math.round(canvas.height * 0.9); y > canvas.height * 0.2; y--)  // below the legend
+        for (let x = 0; x < canvas.width; x++) {
+            const at = 4 * (y * canvas.width + x);
+            if (pixels[at] === red && pixels[at + 1] === green && pixels[at + 2] === blue)
+                return [box.x + (x + 1) * box.width / canvas.width, box.y + (y - 1) * box.height / canvas.height];
+        }
+    return null;
+}"""
+
+
+def click_a_value(page: Page, holder: Locator, chart: Chart, dashboard: Dashboard) -> str | None:
+    """Click a value of a chart, the first one that is found; None where the chart has none to click."""
+    if chart.visualization == "table":
+        cell = holder.locator("tbody td.dt-is-filter").first
+        if not cell.count():
+            return None
+        value = cell.inner_text()
+        cell.click()
+        return value
+    if not chart.grouped_by or not holder.locator("canvas").count():
+        return None
+    canvas = holder.locator("canvas").first.element_handle()
+    for value, color in dashboard.label_colors.items():
+        parts = [int(color[at : at + 2], 16) for at in (1, 3, 5)]
+        if place := page.evaluate(_PLACE_OF_COLOR, [canvas, *parts]):
+            page.mouse.click(*place)
+            page.wait_for_timeout(500)  # the chart waits whether a second click follows
+            return value
+    return None
+
+
+@pytest.mark.parametrize("who", ["guest", "admin"])
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.slug)
+def test_a_click_on_a_value_filters_by_it_and_empties_no_chart(shown: Shown, dashboard: Dashboard, who: str) -> None:
+    """One chart of each kind on each dashboard, and every chart that is a table."""
+    seen: set[str] = set()
+    with browser_of(shown, getattr(shown.running, who)) as page:
+        for chart in dashboard.charts:
+            if not chart.grouped_by or (chart.visualization in seen and chart.visualization != "table"):
+                continue
+            open_dashboard(shown, page, dashboard)
+            before = empty_charts(page)
+            holder = holder_of(page, chart)
+            value = click_a_value(page, holder, chart, dashboard)
+            if value is None:
+                continue
+            seen.add(chart.visualization)
+            wait_for_charts(page, len(dashboard.charts))
+            assert empty_charts(page) <= before, f"a click on '{value}' of {chart.title} left charts without data"
+            assert page.locator(".dashboard-component-chart-holder [role=alert]").all_inner_texts() == []
+            if chart.visualization == "table":
+                chosen = page.locator('[data-test="filter-bar"]').inner_text()
+                assert re.sub(r"\W", "", value) in re.sub(r"\W", "", chosen), f"{chart.title} filters by {chosen}"
+    if dashboard.slug == "listening":
+        assert {"table", "pie", "echarts_timeseries_bar"} <= seen
+
+
+def holder_of(page: Page, chart: Chart) -> Locator:
+    """The frame of a chart on the open dashboard."""
+    title = page.locator(".header-title").filter(has_text=re.compile(f"^{re.escape(chart.title)}$"))
+    return page.locator(".dashboard-component-chart-holder").filter(has=title).first
+
+
+def empty_charts(page: Page) -> set[str]:
+    """The titles of the charts that say that they have no data."""
+    texts = page.locator(".dashboard-component-chart-holder").all_inner_texts()
+    return {text.split("\n")[0] for text in texts if "No results were returned" in text or "No data" in text}
 
 
 def chosen_of(page: Page, name: str) -> str:

@@ -119,6 +119,47 @@ def test_a_filter_of_one_chart_begins_with_the_first_value_and_acts_on_no_other_
     assert not any(each["controlValues"].get("defaultToFirstItem") for each in listening)
 
 
+def test_no_horizontal_bar_is_clicked(files: dict[str, str]) -> None:
+    """A click on one filters by its length in place of its name."""
+    charts = {name: yaml.safe_load(text) for name, text in files.items() if name.startswith("charts/")}
+    lying = {name for name, chart in charts.items() if chart["params"].get("orientation") == "horizontal"}
+    assert {name for name in lying if not charts[name]["params"]["groupby"]} == set()
+
+
+def scopes(files: dict[str, str], board: str) -> dict[str, set[str]]:
+    """For each chart with a scope of its own, the charts that a click on it filters, by their keys."""
+    document = yaml.safe_load(files[f"dashboards/{board}.yaml"])
+    keys = {
+        node["meta"]["chartId"]: name.removeprefix("CHART-")
+        for name, node in document["position"].items()
+        if name.startswith("CHART-")
+    }
+    return {
+        keys[int(number)]: {keys[each] for each in keys.keys() - set(entry["crossFilters"]["scope"]["excluded"])}
+        for number, entry in document["metadata"]["chart_configuration"].items()
+    }
+
+
+def test_a_click_filters_the_charts_that_it_leaves_something_of(files: dict[str, str]) -> None:
+    assert scopes(files, "listening") == {}  # every click acts on every other chart
+    assert scopes(files, "conversion") == {"upgrade_funnel": set(), "downgrade_funnel": set()}
+    pipeline = scopes(files, "pipeline")
+    assert pipeline["quarantine_reasons"] == set()
+    assert pipeline["rows_by_layer"] == {"usual_lag", "late_hours", "lag_by_hour", "freshness", "bytes_by_layer"}
+    recommendations = scopes(files, "recommendations")
+    assert recommendations["most_offered"] == recommendations["similar_songs"] == set()
+    assert "gain_by_day" not in recommendations["ndcg_by_day"]
+    assert "hit_rate_by_day" in recommendations["ndcg_by_day"]
+
+
+def test_a_filter_does_not_act_where_the_measure_says_which_values_it_counts(files: dict[str, str]) -> None:
+    pipeline = next(dashboard for dashboard in DASHBOARDS if dashboard.slug == "pipeline")
+    [layer] = pipeline.filters
+    assert {"landed_rows", "quarantine_rate", "quarantine_reasons"}.isdisjoint(
+        chart.key for chart in pipeline.charts_of(layer)
+    )
+
+
 def test_a_chart_on_no_dashboard_is_reported(files: dict[str, str]) -> None:
     del files[_LISTENING]
     assert f"{_SONGS} is on no dashboard" in problems_of_bundle(files, DATASOURCES)
