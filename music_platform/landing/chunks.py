@@ -38,7 +38,8 @@ class OpenChunks:
     the content alone, never on timing, so that the same file always gives the same chunks.
     """
 
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, open_bytes: int = OPEN_BYTES) -> None:
+        self._open_bytes = open_bytes
         self._current_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         self._open: OrderedDict[int | None, Chunk] = OrderedDict()  # by hour since the epoch; None: error records
         self._begun: Counter[int | None] = Counter()  # chunks, by hour
@@ -51,7 +52,7 @@ class OpenChunks:
             complete += self._add(group.hour, group)
         if block.errors:
             complete += self._add(None, HourLines(0, len(block.errors), b"".join(block.errors)))
-        while self._size > OPEN_BYTES:
+        while self._size > self._open_bytes:
             complete.append(self._take(next(iter(self._open))))
         return complete
 
