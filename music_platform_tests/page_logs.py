@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 LISTENERS: tuple[dict[str, Any], ...] = (
-    {"userId": "39", "firstName": "Walter", "lastName": "Frye", "gender": "M", "location": "San Francisco-Oakland-Hayward, CA"},
-    {"userId": "8", "firstName": "Kaylee", "lastName": "Summers", "gender": "F", "location": "Phoenix-Mesa-Scottsdale, AZ"},
-    {"userId": "10", "firstName": "Sylvie", "lastName": "Cruz", "gender": "F",
+    {"userId": "1039", "firstName": "Walter", "lastName": "Frye", "gender": "M", "location": "San Francisco-Oakland-Hayward, CA"},
+    {"userId": "1008", "firstName": "Kaylee", "lastName": "Summers", "gender": "F", "location": "Phoenix-Mesa-Scottsdale, AZ"},
+    {"userId": "1010", "firstName": "Sylvie", "lastName": "Cruz", "gender": "F",
      "location": "Washington-Arlington-Alexandria, DC-VA-MD-WV"},
-    {"userId": "26", "firstName": "Ryan", "lastName": "Smith", "gender": "M",
+    {"userId": "1026", "firstName": "Ryan", "lastName": "Smith", "gender": "M",
      "location": "New York-Newark-Jersey City, NY-NJ-PA"},
-    {"userId": "101", "firstName": "Jayden", "lastName": "Fox", "gender": "M", "location": "New Orleans-Metairie, LA"},
+    {"userId": "1101", "firstName": "Jayden", "lastName": "Fox", "gender": "M", "location": "New Orleans-Metairie, LA"},
 )  # fmt: skip
 SONG = {"artist": "The Page Log", "song": "Every Page in One File", "length": 277.89016}
 _USER_AGENT = (

@@ -20,7 +20,7 @@ from isal import isal_zlib
 
 from music_platform.lake.landing_layout import ERRORS_PREFIX, day_prefix, error_objects, errors_key, landed_key
 from music_platform.lake.object_store import ObjectStore
-from music_platform.landing.chunks import BLOCK_BYTES, OPEN_BYTES, Chunk, OpenChunks
+from music_platform.landing.chunks import BLOCK_BYTES, Chunk, OpenChunks
 from music_platform.landing.event_files import EventFile, blocks, opened
 from music_platform.landing.event_lines import SortedBlock, hour_time, sort_block, without_times
 from music_platform.landing.page_log import PAGE_LOG_TYPES, PageLog
@@ -124,7 +124,7 @@ class _Landing:
         with opened(file) as (stream, position):
             split = PageLog().split if file.is_page_log else lambda block: {file.event_type: block}
             types = PAGE_LOG_TYPES if file.is_page_log else (file.event_type,)
-            chunks = {event_type: OpenChunks(self._now, OPEN_BYTES // len(types)) for event_type in types}
+            chunks = {event_type: OpenChunks(self._now, len(types)) for event_type in types}
             sorting: deque[tuple[int, int, str, Future[SortedBlock]]] = deque()
             reported = 0
 

@@ -64,7 +64,7 @@ def test_gold_says_what_the_log_says(made: Made) -> None:
     cities = {listener["location"].split(",")[0] for listener in LISTENERS}
     assert {row["city"] for row in places} == cities | {"Unknown"}
     assert {(row["zip"], row["latitude"], row["longitude"]) for row in places} == {("Unknown", None, None)}
-    assert {row["user_id"] for row in made.rows("gold/dim_users", DAY)} == {39, 8, 10, 26, 101, None}
+    assert {row["user_id"] for row in made.rows("gold/dim_users", DAY)} == {1039, 1008, 1010, 1026, 1101, None}
     [top] = made.rows("gold/top_songs", DAY)
     assert (top["title"], top["plays"], top["listeners"]) == (SONG["song"], 15, 5)
     [logins] = made.rows("gold/login_success", DAY)
