@@ -44,7 +44,6 @@ from music_platform.tables.events import EVENT_CONTRACTS, EVENT_TYPES
 from music_platform.tables.quarantine import QUARANTINE
 from music_platform.tables.silver import SILVER
 from music_platform.tables.transforms.bronze import bronze_events
-from music_platform_tests.page_logs import page_log
 
 GOLD_DAYS = ("2026-11-01", "2026-11-02")
 REAL_LINES = 3000  # of each event type that has so many
@@ -163,10 +162,12 @@ def land(lake: Lake, sample: Path) -> None:
         _put(lake, event_type, hour, 4, lines[0])
         _put(lake, event_type, hour, 5, _gzip(odd[:3]) + b"junk")
         _put(lake, event_type, hour + timedelta(hours=1), 1, _gzip([b" "]))
+    from music_platform_tests.page_logs import page_log  # not on the path of the process that runs this as a script
+
     first_hour = hour_of_key(f"{GOLD_DAYS[0]}-05:00")
     for event_type, block in PageLog().split(page_log(first_hour)).items():  # places and devices that are absent
         for group in sort_block(block, event_type, first_hour).by_hour:
-            _put(lake, event_type, hour_time(group.hour), 6, gzip.compress(group.content, mtime=0))
+            _put(lake, event_type, hour_time(group.hour), 6, gzip.compress(group.content * 2, mtime=0))
 
 
 def land_errors(lake: Lake, sample: Path) -> None:
