@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,12 @@ from music_platform.landing.writer import LandingSummary, Progress, land_files
 _MOST_NAMES = 10
 
 
+class LogFormat(StrEnum):
+    """Formats of files that hold several event types."""
+
+    INTERANA = "interana"
+
+
 def land(
     files: Annotated[
         list[Path],
@@ -35,7 +42,7 @@ def land(
             metavar="FILE...",
             help="Files of JSON lines, plain, .gz, .xz, .bz2 or .zst; - for standard input. A folder stands for the files "
             "directly in it that are named after an event type (listen_events.jsonl.gz); what else lies there, hidden files "
-            "apart, is not landed, but named.",
+            "apart, is not landed, but named. With --format interana it stands for all files in it.",
             show_default=False,
         ),
     ],
@@ -47,6 +54,15 @@ def land(
             show_default=False,
         ),
     ] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            "--format",
+            help="interana: logs of the original Eventsim, such as Sparkify's, with all pages in one file. They become the four "
+            "event types. Files of other names than an event type's are recognised by their content without it.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Land files of events in the lake exactly as Fluentd does, by the hour of each event. Twice changes nothing.
 
@@ -54,11 +70,14 @@ def land(
     not read, where one holds lines but no event, and where all are empty.
     """
     began = time.monotonic()
+    if event_type is not None and log_format is not None:
+        raise typer.BadParameter("give --event-type or --format, not both: a log has all event types.")
     settings = settings_of_command()
     with errors_as_messages():
-        inputs = files_of_paths(files, event_type)
+        inputs = files_of_paths(files, event_type, log_format, by_content=event_type is None)
         store = ObjectStore.from_settings(settings)
         with examined(inputs) as files_to_land, _shown_progress(inputs) as progress:
+            _name_logs(files_to_land)
             summary = land_files(store, files_to_land, progress)
     _print_summary(summary, store, time.monotonic() - began)
     now = datetime.now(UTC)
@@ -71,18 +90,37 @@ def land(
         _require_events(summary)
 
 
-def files_of_paths(paths: list[Path], event_type: str | None = None) -> list[EventFile]:
+def files_of_paths(
+    paths: list[Path],
+    event_type: str | None = None,
+    log_format: LogFormat | None = None,
+    *,
+    by_content: bool = False,
+) -> list[EventFile]:
     """The event files of these paths; warns of other files in a folder.
 
     Raises LandingInputError as ``event_files``.
     """
-    inputs = event_files(paths, event_type)
-    left_out = left_out_of_folders(paths)
+    is_page_log = log_format is LogFormat.INTERANA
+    inputs = event_files(paths, event_type, is_page_log=is_page_log, by_content=by_content)
+    left_out = [] if is_page_log else left_out_of_folders(paths)
     if left_out:
         warn(
-            f"not landed, because not named after an event type: {_names(left_out)}. Give files themselves, with --event-type."
+            f"not landed, because not named after an event type: {_names(left_out)}. Give files themselves, with --event-type "
+            "or --format."
         )
     return inputs
+
+
+def _name_logs(files: list[EventFile]) -> None:
+    """Say which files are logs of all pages, and what becomes of them."""
+    logs = [file.name for file in files if file.is_page_log]
+    if logs:
+        error_console.print(
+            f"Logs of the original Eventsim, all pages in one file: {_names(logs)}. Every line lands as a page view; listens, "
+            "attempts to log in and changes of level follow from them.",
+            highlight=False, soft_wrap=True, markup=False,
+        )  # fmt: skip
 
 
 def _require_events(summary: LandingSummary) -> None:
@@ -147,4 +185,7 @@ def _print_summary(summary: LandingSummary, store: ObjectStore, seconds: float) 
         f"{summary.error_records:,} error records, in {seconds:.1f} s ({summary.lines / max(seconds, 1e-3):,.0f} lines/s)",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
+    if summary.derived:
+        derived = ", ".join(f"{count:,} {event_type}" for event_type, count in sorted(summary.derived.items()))
+        console.print(f"From these page views follow {derived}.", highlight=False, soft_wrap=True)
     warn_of_error_records(summary, store)

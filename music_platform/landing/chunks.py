@@ -35,10 +35,12 @@ class OpenChunks:
     """The hours that gather lines. A sorted file fills one after the other; a late line opens its old hour again.
 
     A full chunk leaves. When all together hold too much, those that received no line for longest leave first. Both depend on
-    the content alone, never on timing, so that the same file always gives the same chunks.
+    the content alone, never on timing, so that the same file always gives the same chunks. ``sharers``: so many of these share
+    the memory, one for each event type of a file.
     """
 
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, sharers: int = 1) -> None:
+        self._sharers = sharers
         self._current_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         self._open: OrderedDict[int | None, Chunk] = OrderedDict()  # by hour since the epoch; None: error records
         self._begun: Counter[int | None] = Counter()  # chunks, by hour
@@ -51,7 +53,7 @@ class OpenChunks:
             complete += self._add(group.hour, group)
         if block.errors:
             complete += self._add(None, HourLines(0, len(block.errors), b"".join(block.errors)))
-        while self._size > OPEN_BYTES:
+        while self._size > OPEN_BYTES // self._sharers:
             complete.append(self._take(next(iter(self._open))))
         return complete
 

@@ -22,6 +22,7 @@ from isal import isal_zlib
 from music_platform.inert_text import inert
 from music_platform.landing.byte_streams import ByteStream, read_fully
 from music_platform.landing.formats import LandingInputError, decoded
+from music_platform.landing.page_log import PAGE_VIEWS
 from music_platform.tables.events import EVENT_TYPES
 
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
@@ -41,6 +42,9 @@ OpenedFile = tuple[ByteStream, Callable[[], int]]
 class EventFile:
     """One input: a file of lines of one event type, plain or compressed. No path: standard input.
 
+    ``is_page_log``: it is a log of the original Eventsim, which holds all event types; ``event_type`` is that of its lines. An
+    empty ``event_type`` says that the content has to decide.
+
     ``shown_as`` is the name in messages of a file that stands for something else, such as an object of the lake. ``begun`` is
     what ``opened`` returned for an input that can be read only once and was examined already.
     """
@@ -49,6 +53,7 @@ class EventFile:
     event_type: str
     shown_as: str = ""
     begun: OpenedFile | None = None
+    is_page_log: bool = False
 
     @property
     def name(self) -> str:
@@ -56,33 +61,52 @@ class EventFile:
             return self.shown_as
         return "standard input" if self.path is None else inert(str(self.path))
 
+    @property
+    def land_options(self) -> str:
+        """The options, with a space behind, by which `land` takes the file's lines from standard input."""
+        if self.is_page_log:
+            return "--format interana "
+        return f"--event-type {self.event_type} " if self.event_type else ""
 
-def event_files(paths: Iterable[Path], event_type: str | None = None) -> list[EventFile]:
+
+def event_files(
+    paths: Iterable[Path], event_type: str | None = None, *, is_page_log: bool = False, by_content: bool = False
+) -> list[EventFile]:
     """The inputs that paths name: files, folders (all event files directly in them) and ``-`` for standard input.
 
     The type is in the name (``listen_events``, with .jsonl or .json and .gz, .xz, .bz2 or .zst behind it).
-    ``event_type`` says it for files of other names; those in a folder have to be given themselves. Raises LandingInputError
+    ``event_type`` says it for files of other names; those in a folder have to be given themselves. With ``is_page_log`` all are
+    logs of the original Eventsim, a folder stands for all files directly in it that are not hidden, and names do not matter.
+    With ``by_content`` the event type of other names stays empty, for ``examined`` to recognise. Raises LandingInputError
     that names what is missing, what cannot be recognised, standard input that is given twice, and a file whose name begins with
     another type than ``event_type``.
     """
     if event_type is not None and event_type not in EVENT_TYPES:
         raise LandingInputError(f"there is no event type '{event_type}'; it is one of {', '.join(EVENT_TYPES)}")
+
+    def file_of(path: Path | None) -> EventFile:
+        if is_page_log:
+            return EventFile(path, PAGE_VIEWS, is_page_log=True)
+        return EventFile(path, _known_type(path or Path("-"), event_type, by_content))
+
     found: list[EventFile] = []
     for path in paths:
         if path == Path("-"):
             if any(file.path is None for file in found):
                 raise LandingInputError("standard input is given twice; it can be read once only")
-            found.append(EventFile(None, _known_type(path, event_type)))
+            found.append(file_of(None))
         elif path.is_dir():
-            inside = [file for file in sorted(path.iterdir()) if _is_event_file(file)]
+            inside = [file for file in sorted(path.iterdir()) if _is_taken(file, is_page_log)]
             if not inside:
-                raise LandingInputError(
-                    f"the folder '{path}' holds no file named as {', '.join(EVENT_TYPES)}; give files of other names "
-                    "themselves, with --event-type"
-                )
-            found += [EventFile(file, _known_type(file, event_type)) for file in inside]
+                names = "" if is_page_log else f" named as {', '.join(EVENT_TYPES)}"
+                advice = "" if is_page_log else (
+                    "; give files of other names themselves, with --event-type, or a folder of logs of the original Eventsim "
+                    "with --format interana"
+                )  # fmt: skip
+                raise LandingInputError(f"the folder '{path}' holds no file{names}{advice}")
+            found += [file_of(file) for file in inside]
         elif path.exists():
-            found.append(EventFile(path, _known_type(path, event_type)))
+            found.append(file_of(path))
         else:
             raise LandingInputError(f"there is no file '{path}'")
     return found
@@ -102,11 +126,15 @@ def left_out_of_folders(paths: Iterable[Path]) -> list[Path]:
     ]
 
 
+def _is_taken(path: Path, is_page_log: bool) -> bool:
+    return path.is_file() and not path.name.startswith(".") if is_page_log else _is_event_file(path)
+
+
 def _is_event_file(path: Path) -> bool:
     return _FILE_NAME.fullmatch(path.name) is not None and path.is_file()
 
 
-def _known_type(path: Path, event_type: str | None) -> str:
+def _known_type(path: Path, event_type: str | None, by_content: bool) -> str:
     if event_type is not None:
         named = _NAME_OF_TYPE.match(path.name)
         if named is not None and named[1] != event_type:
@@ -115,11 +143,11 @@ def _known_type(path: Path, event_type: str | None) -> str:
             )
         return event_type
     match = _FILE_NAME.fullmatch(path.name)
-    if match is None:
+    if match is None and not by_content:
         raise LandingInputError(
             f"the event type of '{path}' cannot be read from its name; give --event-type, one of {', '.join(EVENT_TYPES)}"
         )
-    return match[1]
+    return "" if match is None else match[1]
 
 
 @contextmanager
@@ -138,7 +166,7 @@ def opened(file: EventFile) -> Generator[OpenedFile]:
     try:
         counted = _CountedStream(raw)
         try:
-            content = decoded(io.BufferedReader(counted, 1 << 20), file.name, file.event_type)
+            content = decoded(io.BufferedReader(counted, 1 << 20), file.name, file.land_options)
         except _READ_FAILURES as error:
             raise LandingInputError(f"cannot read {file.name}: {error}; nothing of it was landed") from error
         yield content, lambda: counted.position

@@ -161,30 +161,31 @@ def _sort_line(line: bytes, event_type: str, arrival: datetime) -> list[HourLine
     The collector drops an empty array; here it becomes an error record, like every other line that holds no event. Each
     element keeps its own text.
     """
-    elements: Iterable[tuple[Any, bytes]] = ()
-    try:
-        parsed = json.loads(line.decode("utf-8"), parse_float=WrittenNumber, parse_constant=refuse_constant)
-    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        elements = _objects_between_marks(line)
-    else:
-        if isinstance(parsed, dict):
-            ts = _epoch_milliseconds(parsed)
-            if ts is None:
-                return [_error_of_record(line, event_type, arrival)]
-            return [HourLines(ts // HOUR_MS, 1, b"")]
-        if isinstance(parsed, list):
-            elements = _elements(line.decode("utf-8"))
     outcomes: list[HourLines | bytes] = []
-    for element, text in elements:
+    for element, text in records_of(line):
         if not isinstance(element, dict):
             outcomes.append(_error_of_line(text, event_type, arrival))  # not the whole line: there can be thousands
             continue
-        ts = _epoch_milliseconds(element)
+        ts = epoch_milliseconds(element)
         if ts is None:
             outcomes.append(_error_of_record(text, event_type, arrival))
         else:
-            outcomes.append(HourLines(ts // HOUR_MS, 1, text + b"\n"))
+            outcomes.append(HourLines(ts // HOUR_MS, 1, b"" if text is line else text + b"\n"))
     return outcomes or [_error_of_line(line, event_type, arrival)]
+
+
+def records_of(line: bytes) -> Iterable[tuple[Any, bytes]]:
+    """The values of a line, each with its text: an object and the line itself, or elements of an array, or objects between marks.
+
+    None of a line that is no JSON, and of another value.
+    """
+    try:
+        parsed = json.loads(line.decode("utf-8"), parse_float=WrittenNumber, parse_constant=refuse_constant)
+    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        return _objects_between_marks(line)
+    if isinstance(parsed, dict):
+        return [(parsed, line)]
+    return _elements(line.decode("utf-8")) if isinstance(parsed, list) else ()
 
 
 def _objects_between_marks(line: bytes) -> list[tuple[Any, bytes]]:
@@ -224,7 +225,7 @@ def _behind_separator(array: str, position: int) -> int:
     return position if found is None else found.end()
 
 
-def _epoch_milliseconds(record: dict[str, Any]) -> int | None:
+def epoch_milliseconds(record: dict[str, Any]) -> int | None:
     """A record's `ts` if the collector accepts it: a number in the range of milliseconds.
 
     A fraction is cut off, exactly: as a float, 1793494799999.9999999999 would be the next hour.

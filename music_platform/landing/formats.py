@@ -62,11 +62,11 @@ _ENCODINGS = (
 )
 
 
-def decoded(stored: ByteStream, name: str, event_type: str) -> ByteStream:
+def decoded(stored: ByteStream, name: str, land_options: str) -> ByteStream:
     """The content of a stored file as UTF-8, whatever its compression and encoding.
 
-    Raises LandingInputError for a format that is not read; it says how to convert it. Raises as the decompressors do
-    where the beginning is damaged.
+    Raises LandingInputError for a format that is not read; it says how to convert it and, with ``land_options``, how to land
+    it. Raises as the decompressors do where the beginning is damaged.
     """
     begin = read_fully(stored, _MAGIC_BYTES)
     content: ByteStream = Rejoined(begin, stored)
@@ -93,11 +93,11 @@ def decoded(stored: ByteStream, name: str, event_type: str) -> ByteStream:
     inside = "" if compression is None else f", compressed with {compression.name}"
     raise LandingInputError(
         f"{name} is {foreign.name}{inside}, which is not read; nothing of it was landed. Read are {READ_FORMATS}. "
-        + _advice(foreign, compression, event_type)
+        + _advice(foreign, compression, land_options)
     )
 
 
-def _advice(foreign: ForeignFormat, compression: Compression | None, event_type: str) -> str:
+def _advice(foreign: ForeignFormat, compression: Compression | None, land_options: str) -> str:
     """What to do, with the command that converts the file and lands it; without its name, which could inject a command."""
     if foreign.command is None:
         return "Write its events as lines, one JSON object each, with texts as texts and numbers as numbers."
@@ -106,4 +106,4 @@ def _advice(foreign: ForeignFormat, compression: Compression | None, event_type:
         command = foreign.command.format(file=file)
     else:
         command = f"{compression.command} {file} | {foreign.command.format(file='/dev/stdin')}"
-    return f"Convert it: {command} | ./run music-platform land --event-type {event_type} -"
+    return f"Convert it: {command} | ./run music-platform land {land_options}-"

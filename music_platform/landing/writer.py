@@ -23,6 +23,7 @@ from music_platform.lake.object_store import ObjectStore
 from music_platform.landing.chunks import BLOCK_BYTES, Chunk, OpenChunks
 from music_platform.landing.event_files import EventFile, blocks, opened
 from music_platform.landing.event_lines import SortedBlock, hour_time, sort_block, without_times
+from music_platform.landing.page_log import PAGE_LOG_TYPES, PageLog
 
 _BYTES_BEING_WRITTEN = 128 * 1024 * 1024
 _DAYS_LISTED = 64  # whose existing objects are remembered
@@ -35,6 +36,8 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class LandingSummary:
     """What a call landed.
+
+    ``derived`` counts the events that logs of all pages gave beyond their own lines, by event type.
 
     ``lines`` that are not blank were read; ``error_records`` of them (one for each element of a broken array) are in
     ``errors/``. ``empty`` names the files without a line, ``without_event`` those with lines of which none is an event.
@@ -53,6 +56,7 @@ class LandingSummary:
     first_hour: datetime | None = None
     last_hour: datetime | None = None
     lines_by_hour: dict[datetime, int] = field(default_factory=dict)
+    derived: dict[str, int] = field(default_factory=dict)
     error_keys_unchanged: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     without_event: tuple[str, ...] = ()
@@ -73,6 +77,8 @@ def land_files(
     is ``now`` (default: the present) and never what a file says; the names of their objects hold the hash of type and
     content without it, so that error records which lie in any hour of ``errors/`` are left alone too.
 
+    A log of all pages gives lines of four event types; each file is split by itself.
+
     Holds some 400 MB at most, whatever the files' size. ``workers`` threads (default: one a processor) sort, compress and
     upload. Raises LandingInputError for a file that cannot be read to its end; what was landed before stays, and landing
     the repaired file completes it. Raises LakeUnreachableError as the store does.
@@ -89,6 +95,7 @@ def land_files(
             raise
     return replace(
         summary,
+        derived=dict(landing.derived),
         lines_by_hour={hour_time(hour): lines for hour, lines in sorted(landing.lines.items())},
         error_keys_unchanged=tuple(sorted(landing.error_keys_unchanged)),
     )
@@ -101,6 +108,7 @@ class _Landing:
         self, store: ObjectStore, pool: ThreadPoolExecutor, progress: Progress, blocks_ahead: int, now: datetime
     ) -> None:
         self.lines: Counter[int] = Counter()  # of events, by hour since the epoch
+        self.derived: Counter[str] = Counter()  # events of logs beyond their own lines, by event type
         self.error_keys_unchanged: set[str] = set()
         self._now = now
         self._store = store
@@ -114,32 +122,39 @@ class _Landing:
         writing = _Writing(self._pool, self._write)
         lines_before, has_event = summary.lines, False
         with opened(file) as (stream, position):
-            chunks = OpenChunks(self._now)
-            sorting: deque[tuple[int, int, Future[SortedBlock]]] = deque()
+            split = PageLog().split if file.is_page_log else lambda block: {file.event_type: block}
+            types = PAGE_LOG_TYPES if file.is_page_log else (file.event_type,)
+            chunks = {event_type: OpenChunks(self._now, len(types)) for event_type in types}
+            sorting: deque[tuple[int, int, str, Future[SortedBlock]]] = deque()
             reported = 0
 
             def take_sorted() -> None:
                 nonlocal summary, reported, has_event
-                size, consumed, future = sorting.popleft()
+                size, consumed, event_type, future = sorting.popleft()
                 block = future.result()
-                has_event = has_event or bool(block.by_hour)
-                for chunk in chunks.add(block):
-                    writing.start(chunk, file.event_type)
-                summary = _with_block(summary, block, size)
+                for chunk in chunks[event_type].add(block):
+                    writing.start(chunk, event_type)
                 for group in block.by_hour:
                     self.lines[group.hour] += group.lines
+                if event_type != file.event_type:
+                    self.derived[event_type] += block.lines
+                    return
+                has_event = has_event or bool(block.by_hour)
+                summary = _with_block(summary, block, size)
                 self._progress(consumed - reported, block.lines)
                 reported = consumed
 
             for block in blocks(stream, file, BLOCK_BYTES):
-                task = self._pool.submit(sort_block, block, file.event_type, self._now)
-                sorting.append((len(block), position(), task))
-                if len(sorting) > self._blocks_ahead:
-                    take_sorted()
+                for event_type, lines in split(block).items():
+                    task = self._pool.submit(sort_block, lines, event_type, self._now)
+                    sorting.append((len(block), position(), event_type, task))
+                    if len(sorting) > self._blocks_ahead:
+                        take_sorted()
             while sorting:
                 take_sorted()
-            for chunk in chunks.take_all():
-                writing.start(chunk, file.event_type)
+            for event_type in types:
+                for chunk in chunks[event_type].take_all():
+                    writing.start(chunk, event_type)
         written, unchanged, stored = writing.finish()
         if not has_event:
             name = "empty" if summary.lines == lines_before else "without_event"

@@ -22,10 +22,11 @@ BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 """Since when the unknown member is valid: no event of silver is earlier."""
 
 PLACE = ("zip", "city", "state", "latitude", "longitude")
-CITY, LATITUDE, LONGITUDE, DURATION = LISTEN_EVENTS.columns("city", "latitude", "longitude", "duration_seconds")
-_EVENT_STATE, _EVENT_ZIP = LISTEN_EVENTS.columns("state", "zip")
-STATE = replace(_EVENT_STATE, pattern=f"^([A-Z]{{2}}|{UNKNOWN})$")
-ZIP = replace(_EVENT_ZIP, pattern=f"^([0-9]{{5}}|{UNKNOWN})$")
+LATITUDE, LONGITUDE, DURATION = LISTEN_EVENTS.columns("latitude", "longitude", "duration_seconds")
+_EVENT_CITY, _EVENT_STATE, _EVENT_ZIP = LISTEN_EVENTS.columns("city", "state", "zip")
+CITY = replace(_EVENT_CITY, nullable=False)
+STATE = replace(_EVENT_STATE, nullable=False, pattern=f"^([A-Z]{{2}}|{UNKNOWN})$")
+ZIP = replace(_EVENT_ZIP, nullable=False, pattern=f"^([0-9]{{5}}|{UNKNOWN})$")
 
 
 def snapshot(members: DataFrame, contract: TableContract, day: str) -> DataFrame:
@@ -51,6 +52,11 @@ def unknown_member(
             value = F.lit(UNKNOWN)
         columns.append(value.cast(str(column.type)).alias(column.name))
     return spark.range(1).select(*columns)
+
+
+def or_unknown(name: str) -> SparkColumn:
+    """The text column of this name, ``Unknown`` where it is null."""
+    return F.coalesce(F.col(name), F.lit(UNKNOWN)).alias(name)
 
 
 def start_of(day: str) -> SparkColumn:

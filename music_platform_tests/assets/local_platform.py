@@ -45,7 +45,7 @@ def milliseconds(partition: str, *, minute: int = 10) -> int:
 def good_record(event_type: str, partition: str = HOUR, **changes: Any) -> dict[str, Any]:
     """A record of that hour that breaks no rule, with some values changed; None leaves the key out."""
     values = {"ts": milliseconds(partition)} | _VALUES
-    record = {key: values[key] for key in EVENT_CONTRACTS[event_type].keys if key != "tag"} | changes
+    record = {key: values[key] for key in EVENT_CONTRACTS[event_type].keys if key not in ("tag", "location")} | changes
     return {key: value for key, value in record.items() if value is not None}
 
 

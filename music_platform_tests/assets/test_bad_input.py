@@ -77,7 +77,7 @@ def hour(tmp_path_factory: pytest.TempPathFactory) -> BadHour:
         (b'{"unknown":' + b"[" * 5000 + b"]" * 5000 + b"}", "line_readable", "not_json"),
         (to_line(_record(206) | {"level": None}), "level_present", None),
         (to_line(_record(207, sessionId=None, SessionId=7)), "session_id_present", None),
-        (to_line(_record(208, userAgent=None)), "user_agent_present", None),
+        (to_line(_record(208, userAgent=None)), "user_agent_of_listener", None),
         (to_line(_record(209, status=2**40)), "status_range", None),
         (to_line(_record(210, ts=2**62)), "event_time_range", None),
         (to_line(_record(215, song="\u3000")), "song_not_blank", None),

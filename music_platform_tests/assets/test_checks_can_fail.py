@@ -134,7 +134,9 @@ def test_an_hour_within_the_limit_gives_no_warning(made: LocalPlatform) -> None:
 @pytest.mark.parametrize(
     ("table", "column", "value", "rule"),
     [
-        (SILVER, "city", None, "city_present"),
+        (SILVER, "city", None, "place_whole"),
+        (SILVER, "zip", None, "place_whole"),
+        (SILVER, "user_agent", None, "user_agent_of_listener"),
         (SILVER, "event_time", None, "event_time_present"),
         (SILVER, "event_id", None, "event_id_present"),
         (SILVER, "event_id", "no fingerprint", "event_id_pattern"),

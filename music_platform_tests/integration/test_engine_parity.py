@@ -28,6 +28,8 @@ from music_platform.lake.manifest import Manifest, read_manifest
 from music_platform.lake.partition_sets import StagedPartitions, StoredPartitions
 from music_platform.lake.spark import SparkEngine
 from music_platform.landing.error_rows import collector_errors
+from music_platform.landing.event_lines import hour_time, sort_block
+from music_platform.landing.page_log import PageLog
 from music_platform.orchestration.assets.gold import stage_gold
 from music_platform.orchestration.assets.silver import stage_silver_and_quarantine
 from music_platform.orchestration.io_managers.landing_io_manager import open_errors, open_landed
@@ -160,6 +162,12 @@ def land(lake: Lake, sample: Path) -> None:
         _put(lake, event_type, hour, 4, lines[0])
         _put(lake, event_type, hour, 5, _gzip(odd[:3]) + b"junk")
         _put(lake, event_type, hour + timedelta(hours=1), 1, _gzip([b" "]))
+    from music_platform_tests.page_logs import page_log  # not on the path of the process that runs this as a script
+
+    first_hour = hour_of_key(f"{GOLD_DAYS[0]}-05:00")
+    for event_type, block in PageLog().split(page_log(first_hour)).items():  # places and devices that are absent
+        for group in sort_block(block, event_type, first_hour).by_hour:
+            _put(lake, event_type, hour_time(group.hour), 6, gzip.compress(group.content * 2, mtime=0))
 
 
 def land_errors(lake: Lake, sample: Path) -> None:

@@ -40,6 +40,7 @@ from music_platform_tests.integration.landed_files import (
     landed_lines,
     objects_of,
 )
+from music_platform_tests.page_logs import DERIVED, LINES, page_log
 
 _NOW = datetime(2026, 11, 28, 10, 20, 30, 123_456, UTC)
 # What Fluentd rewrites because its JSON is unusual and our landing leaves byte for byte: sent line -> Fluentd's line.
@@ -325,6 +326,27 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert path.stat().st_size > 750_000_000
     assert grown < 500, f"grew by {grown} MB"
+
+
+def test_a_log_of_all_pages_gives_the_same_events_however_it_is_cut(
+    local_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log.json"
+    content = page_log(datetime(2026, 11, 1, 5, tzinfo=UTC))
+    late = content.splitlines(keepends=True)[0]
+    log.write_bytes(content + b"broken\n" + late)
+    files = event_files([log], is_page_log=True)
+    whole = land_files(local_store, files, now=_NOW)
+    assert (whole.lines, whole.error_records, whole.derived) == (LINES + 2, 1, DERIVED)
+    assert land_files(local_store, files, now=_NOW + timedelta(days=1)).objects_written == 0
+    monkeypatch.setattr(writer, "BLOCK_BYTES", 1_000)
+    other = ObjectStore(str(tmp_path / "other"))
+    steps: list[tuple[int, int]] = []
+    pieces = land_files(other, files, lambda more_bytes, more_lines: steps.append((more_bytes, more_lines)), now=_NOW)
+    assert landed_lines(other) == landed_lines(local_store)
+    assert (pieces.lines, pieces.derived) == (whole.lines, whole.derived)
+    assert (sum(size for size, _ in steps), sum(lines for _, lines in steps)) == (log.stat().st_size, LINES + 2)
+    assert len(steps) > 20
 
 
 def test_a_damaged_file_is_named_and_its_repair_completes_the_landing(local_store: ObjectStore, tmp_path: Path) -> None:

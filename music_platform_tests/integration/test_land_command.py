@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from music_platform_tests.integration.landed_files import (
     hour_place,
     landed_lines,
 )
+from music_platform_tests.page_logs import DERIVED, LINES, page_log
 
 
 @pytest.fixture
@@ -99,8 +102,8 @@ def test_the_command_warns_of_lines_that_no_partition_reads(
     ("arguments", "message"),
     [
         (["absent/listen_events"], "there is no file 'absent/listen_events'"),
-        (["events.jsonl"], "the event type of 'events.jsonl' cannot be read from its name; give --event-type"),
-        (["-"], "the event type of '-' cannot be read"),
+        (["events.jsonl"], "the event type of events.jsonl cannot be read from its name, nor is it a log"),
+        (["-"], "the event type of standard input cannot be read"),
         (["empty"], "the folder 'empty' holds no file named as"),
         (["events.jsonl", "--event-type", "songs"], "there is no event type 'songs'"),
     ],
@@ -154,6 +157,52 @@ def test_a_named_pipe_is_read_once(command: Callable[..., Any], store: ObjectSto
     writer.join()
     assert result.exit_code == 0, result.output
     assert landed_lines(store) == {hour_place(0): [event_line(FIRST_TS)[:-1]] * 5_000}
+
+
+def test_a_log_of_all_pages_is_recognised_and_lands_as_four_event_types(
+    command: Callable[..., Any], store: ObjectStore, tmp_path: Path
+) -> None:
+    log = tmp_path / "sparkify.json.gz"
+    log.write_bytes(gzip.compress(page_log(datetime(2026, 11, 1, 5, tzinfo=UTC)) + b"broken\n"))
+    first = command(log)
+    assert first.exit_code == 0, first.output
+    assert f"Logs of the original Eventsim, all pages in one file: '{log}'" in first.stderr
+    assert f"{LINES + 1} lines of 1 files" in first.output
+    assert "follow 5 auth_events, 15 listen_events, 5 status_change_events" in first.output
+    landed = Counter(event_type for (event_type, _), lines in landed_lines(store).items() for _ in lines)
+    assert landed == {"page_view_events": LINES, **DERIVED}
+    assert len(error_records(store)) == 1
+    piped = command("-", stdin=gzip.decompress(log.read_bytes()))
+    assert "0 objects landed" in piped.output
+    folder = tmp_path / "log_data"
+    folder.mkdir()
+    (folder / "2018-11-01-events.json").write_bytes(log.read_bytes())
+    assert "0 objects landed" in command("--format", "interana", folder).output
+
+
+def test_what_is_no_log_or_should_not_be_one_is_refused_with_what_to_do(
+    command: Callable[..., Any], store: ObjectStore, tmp_path: Path
+) -> None:
+    log = page_log(datetime(2026, 11, 1, 5, tzinfo=UTC))
+    (tmp_path / "listen_events.json").write_bytes(log)
+    (tmp_path / "log.json").write_bytes(log)
+    for arguments in ([tmp_path / "listen_events.json"], [tmp_path / "log.json", "--event-type", "page_view_events"]):
+        refused = command(*arguments)
+        assert refused.exit_code == 1
+        assert "log of the original Eventsim" in refused.output
+        assert "--format interana" in refused.output
+    (tmp_path / "other.json").write_bytes(event_line(FIRST_TS))
+    unknown = command(tmp_path / "other.json")
+    assert unknown.exit_code == 1
+    assert "its first record has the keys ts, n, filler" in unknown.output
+    assert "Give --event-type" in unknown.output
+    (tmp_path / "array.json").write_bytes(b"[\n" + b",\n".join(log.splitlines()) + b"\n]\n")
+    array = command("--format", "interana", tmp_path / "array.json")
+    assert array.exit_code == 1
+    assert "jq -c '.[]' FILE | ./run music-platform land --format interana -" in array.output
+    assert command("--format", "interana", "--event-type", "auth_events", tmp_path / "log.json").exit_code == 2
+    assert command("--format", "interana", tmp_path / "other.json").exit_code == 0  # each of its lines is a page view
+    assert set(landed_lines(store)) == {("page_view_events", hour_place(0)[1])}
 
 
 def test_a_file_without_an_event_is_an_error(

@@ -6,6 +6,7 @@ from music_platform.tables.contract import ColumnType, Personal, Rule
 from music_platform.tables.events.event import EventContract
 from music_platform.tables.events.fields import (
     DEVICE,
+    DEVICE_RULES,
     ITEM,
     LEVEL,
     SESSION_ID,
@@ -22,6 +23,7 @@ AUTH_EVENTS = EventContract(
     fields=(TS, SESSION_ID, LEVEL, ITEM, *DEVICE, *user_block(nullable=True),
             field("success", ColumnType.BOOLEAN, "success", "Whether the attempt succeeded.", personal=Personal.NONE), TAG),
     rules=(
+        *DEVICE_RULES,
         USER_BLOCK_WHOLE,
         Rule(
             name="user_block_exactly_on_success",

@@ -22,13 +22,15 @@ class EventField:
     """One key of an event's record and the silver column that is made of it.
 
     ``key_type`` is the JSON value's type as bronze keeps it (bigint, double, string or boolean). ``is_text`` marks free
-    text that silver repairs (mojibake, wrapping quotes, control characters).
+    text that silver repairs (mojibake, wrapping quotes, control characters). ``is_added`` marks a field that came to an event
+    type with events: it counts for an event's identity only where it is present, so that older events keep theirs.
     """
 
     key: str
     key_type: ColumnType
     column: Column
     is_text: bool = False
+    is_added: bool = False
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -31,6 +31,7 @@ def field(
     is_text: bool = False,
     is_not_blank: bool | None = None,
     max_length: int | None = None,
+    is_added: bool = False,
 ) -> EventField:
     """A field; a free text must not be blank unless ``is_not_blank`` says otherwise, even if it may be absent."""
     column = Column(
@@ -47,7 +48,7 @@ def field(
         max_length=max_length,
         personal=personal,
     )
-    return EventField(key=key, key_type=key_type, column=column, is_text=is_text)
+    return EventField(key=key, key_type=key_type, column=column, is_text=is_text, is_added=is_added)
 
 
 TS = field(
@@ -87,17 +88,27 @@ DEVICE = (
         "city",
         _STRING,
         "city",
-        "City of the listener.",
+        "City of the listener; a metropolitan area by its principal cities where the producer knows no more.",
+        nullable=True,
         is_text=True,
         max_length=_LONGEST_NAME,
         personal=Personal.QUASI,
     ),
-    field("zip", _STRING, "zip", "US postal code; leading zeros count.", pattern="^[0-9]{5}$", personal=Personal.QUASI),
+    field(
+        "zip",
+        _STRING,
+        "zip",
+        "US postal code; leading zeros count. Absent where the producer knows only a metropolitan area.",
+        nullable=True,
+        pattern="^[0-9]{5}$",
+        personal=Personal.QUASI,
+    ),
     field(
         "state",
         _STRING,
         "state",
-        "US state or territory, postal abbreviation.",
+        "US state or territory, postal abbreviation; of a metropolitan area the first one.",
+        nullable=True,
         pattern="^[A-Z]{2}$",
         personal=Personal.QUASI,
     ),
@@ -106,6 +117,7 @@ DEVICE = (
         _STRING,
         "user_agent",
         "User agent header of the device.",
+        nullable=True,
         is_text=True,
         max_length=_LONGEST_USER_AGENT,
         personal=Personal.QUASI,
@@ -115,6 +127,7 @@ DEVICE = (
         _DOUBLE,
         "longitude",
         "Longitude of the listener's place.",
+        nullable=True,
         unit="degrees",
         minimum=-180,
         maximum=180,
@@ -125,9 +138,22 @@ DEVICE = (
         _DOUBLE,
         "latitude",
         "Latitude of the listener's place.",
+        nullable=True,
         unit="degrees",
         minimum=-90,
         maximum=90,
+        personal=Personal.QUASI,
+    ),
+    field(
+        "location",
+        _STRING,
+        "location",
+        "Metropolitan area as the producer names it, such as `New York-Newark-Jersey City, NY-NJ-PA`; absent where it knows "
+        "the place itself.",
+        nullable=True,
+        is_text=True,
+        is_added=True,
+        max_length=_LONGEST_NAME,
         personal=Personal.QUASI,
     ),
 )
@@ -174,3 +200,27 @@ USER_BLOCK_WHOLE = Rule(
     "AND (user_id IS NULL) = (gender IS NULL) AND (user_id IS NULL) = (registered_at IS NULL)",
     description="The user block is wholly present or wholly absent.",
 )
+
+PLACE_WHOLE = Rule(
+    name="place_whole",
+    condition="(city IS NULL) = (state IS NULL) AND (zip IS NULL) = (latitude IS NULL) "
+    "AND (zip IS NULL) = (longitude IS NULL) AND (zip IS NULL OR city IS NOT NULL)",
+    description="City and state are both present or both absent; so are zip, longitude and latitude, which name the place of a "
+    "city.",
+)
+
+PLACE_OR_LOCATION = Rule(
+    name="place_or_location",
+    condition="zip IS NOT NULL OR location IS NOT NULL OR user_id IS NULL",
+    description="An event of a known listener has a place: a zip with its city and coordinates, or the `location` of a "
+    "metropolitan area.",
+)
+
+USER_AGENT_OF_LISTENER = Rule(
+    name="user_agent_of_listener",
+    condition="user_agent IS NOT NULL OR user_id IS NULL",
+    description="An event of a known listener has a user agent.",
+)
+
+DEVICE_RULES = (PLACE_WHOLE, PLACE_OR_LOCATION, USER_AGENT_OF_LISTENER)
+"""Rules of ``DEVICE``. The original Eventsim writes neither place nor device of a listener who is logged out."""

@@ -6,6 +6,7 @@ from music_platform.tables.contract import ColumnType, Personal, Rule
 from music_platform.tables.events.event import EventContract
 from music_platform.tables.events.fields import (
     DEVICE,
+    DEVICE_RULES,
     ITEM,
     LEVEL,
     SESSION_ID,
@@ -21,6 +22,8 @@ from music_platform.tables.events.fields import (
 _PAGES = (
     "NextSong", "Home", "Login", "Logout", "Downgrade", "Help", "Settings", "About", "Upgrade", "Save Settings", "Error",
     "Submit Upgrade", "Register", "Submit Registration", "Submit Downgrade", "Cancel", "Cancellation Confirmation",
+    # Of later configurations of the original Eventsim, whose logs people have as Sparkify's.
+    "Thumbs Up", "Thumbs Down", "Add to Playlist", "Add Friend", "Roll Advert",
 )  # fmt: skip
 
 PAGE_VIEW_EVENTS = EventContract(
@@ -36,6 +39,7 @@ PAGE_VIEW_EVENTS = EventContract(
         LEVEL, ITEM, *DEVICE, *user_block(nullable=True), *song_block(nullable=True), TAG,
     ),
     rules=(
+        *DEVICE_RULES,
         USER_BLOCK_WHOLE,
         Rule(
             name="user_block_exactly_when_known",

@@ -6,6 +6,7 @@ from music_platform.tables.contract import ColumnType, Personal
 from music_platform.tables.events.event import EventContract
 from music_platform.tables.events.fields import (
     DEVICE,
+    DEVICE_RULES,
     ITEM,
     LEVELS,
     SESSION_ID,
@@ -24,4 +25,5 @@ STATUS_CHANGE_EVENTS = EventContract(
         field("level", ColumnType.STRING, "previous_level", "Level BEFORE the change.", allowed=LEVELS, personal=Personal.NONE),
         ITEM, *DEVICE, *user_block(nullable=False), TAG,
     ),
+    rules=DEVICE_RULES,
 )  # fmt: skip

@@ -21,6 +21,7 @@ from music_platform.tables.snapshots import (
     PLACE,
     STATE,
     ZIP,
+    or_unknown,
     snapshot,
     unknown_member,
 )
@@ -67,13 +68,14 @@ def dim_locations(
     status_changes: DataFrame,
     day: str,
 ) -> DataFrame:
-    """The places that events came from so far, known listeners' or not; and the unknown member."""
+    """The places that events came from so far, known listeners' or not; and the unknown member, for events without a place."""
     first, *others = (frame.select(*PLACE, "event_time") for frame in (page_views, listens, auths, status_changes))
     for other in others:
         first = first.union(other)
-    today = first.groupBy(*PLACE).agg(F.min("event_time").alias("first_seen_at"))
+    today = first.where(F.col("city").isNotNull()).groupBy(*PLACE).agg(F.min("event_time").alias("first_seen_at"))
     names = ("location_key", *PLACE, "first_seen_at")
-    seen = today.withColumn("location_key", location_key(*(F.col(name) for name in PLACE))).select(*names)
+    keyed = today.withColumn("location_key", location_key(*(F.col(name) for name in PLACE)))
+    seen = keyed.withColumns({name: or_unknown(name) for name in ("zip", "city", "state")}).select(*names)
     if previous is not None:
         seen = seen.union(previous.filter(F.col("location_key") != UNKNOWN_KEY).select(*names))
     places = seen.groupBy("location_key", "zip", "city", "state").agg(

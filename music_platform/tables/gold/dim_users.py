@@ -25,7 +25,7 @@ from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
 from music_platform.tables.gold.fact_plays import FACT_PLAYS
 from music_platform.tables.gold_table import GoldTable, silver
 from music_platform.tables.reconciliations import Numbers, Reconciliation, Stored, by_day, nothing, resolves
-from music_platform.tables.snapshots import BEGINNING, CITY, PLACE, STATE, snapshot, unknown_member
+from music_platform.tables.snapshots import BEGINNING, CITY, PLACE, STATE, or_unknown, snapshot, unknown_member
 from music_platform.tables.transforms.keys import (
     digest,
     digest_of_key,
@@ -190,8 +190,8 @@ def _observations(events: DataFrame, level: SparkColumn, *, is_status_change: bo
         "gender",
         "registered_at",
         level.alias("level"),
-        "city",
-        "state",
+        or_unknown("city"),
+        or_unknown("state"),
         # The key's number while the observations are sorted: the key itself is a text of twice the size and costly to make.
         location_digest(*(F.col(name) for name in PLACE)).alias("_location"),
     )

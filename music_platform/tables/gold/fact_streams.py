@@ -26,12 +26,16 @@ from music_platform.tables.frames import columns_of
 from music_platform.tables.gold_table import GoldTable, silver
 from music_platform.tables.reconciliations import holds_every_row
 from music_platform.tables.silver import SILVER
-from music_platform.tables.transforms.keys import SESSION_COLUMNS, artist_key, digest, with_keys
+from music_platform.tables.transforms.keys import artist_key, digest, session_columns, with_keys
 from music_platform.tables.transforms.numbers import hour_number
 
 _SECONDS_OF_A_DAY = 86_400
 PLACE = LISTEN_EVENTS.columns("city", "state", "latitude", "longitude")
-STATE_NAME = text_column("state_name", "Name of the state, `Unknown` for a code without.", personal=Personal.QUASI)
+STATE_NAME = text_column(
+    "state_name",
+    "Name of the state, `Unknown` for a code without and where no state is known.",
+    personal=Personal.QUASI,
+)
 
 PLAYED_SECONDS = Column(
     name="played_seconds",
@@ -96,7 +100,7 @@ def fact_streams(listens: DataFrame, page_views: DataFrame) -> DataFrame:
 def _next_events_of_the_hour(listens: DataFrame, page_views: DataFrame) -> DataFrame:
     """(event_id, next_event_time) of each listen after which its session goes on within the hour."""
     # The number behind the session's key: the engine sorts numbers faster than texts.
-    session = digest(*(F.col(name) for name in SESSION_COLUMNS)).alias("session")
+    session = digest(*session_columns()).alias("session")
     columns = (session, "event_time", "item_in_session")
     events = page_views.select(*columns, F.lit(None).cast("string").alias("event_id"))
     events = events.unionByName(listens.select(*columns, "event_id"))

@@ -9,9 +9,6 @@ from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from music_platform.tables.columns import UNKNOWN_KEY
 from music_platform.tables.states import state_name
 
-SESSION_COLUMNS = ("session_id", "tag", "zip", "user_agent")
-"""The natural key of a session, in the order of ``session_key``."""
-
 _MILLISECONDS_PER_SECOND = 1_000
 _MICRODEGREES_PER_DEGREE = 1_000_000
 
@@ -60,28 +57,34 @@ def artist_key(artist: Column) -> Column:
 
 
 def location_key(zip_code: Column, city: Column, state: Column, latitude: Column, longitude: Column) -> Column:
-    """Key in dim_locations."""
+    """Key in dim_locations; ``UNKNOWN_KEY`` without a city."""
     return key_of_digest(location_digest(zip_code, city, state, latitude, longitude))
 
 
 def location_digest(zip_code: Column, city: Column, state: Column, latitude: Column, longitude: Column) -> Column:
-    """The ``digest`` of a place. Coordinates count to a millionth of a degree, 11 cm."""
-    return digest(
+    """The ``digest`` of a place, that of ``UNKNOWN_KEY`` without a city. Coordinates count to a millionth of a degree, 11 cm."""
+    known = digest(
         zip_code,
         city,
         state,
         _nearest_integer(latitude * _MICRODEGREES_PER_DEGREE),
         _nearest_integer(longitude * _MICRODEGREES_PER_DEGREE),
     )
+    return F.when(city.isNull(), F.lit(0).cast("bigint")).otherwise(known)
 
 
-def session_key(session_id: Column, tag: Column, zip_code: Column, user_agent: Column) -> Column:
+def session_key(session_id: Column, tag: Column, place: Column, user_agent: Column) -> Column:
     """Key in fact_sessions.
 
     The session's number alone is not unique: it restarts in every run of a producer. Tag, place and device distinguish such
     sessions and stay the same within one.
     """
-    return surrogate_key(session_id, tag, zip_code, user_agent)
+    return surrogate_key(session_id, tag, place, user_agent)
+
+
+def session_columns() -> tuple[Column, ...]:
+    """The natural key of the session of a row of silver, in the order of ``session_key``. Without a zip the city is the place."""
+    return F.col("session_id"), F.col("tag"), F.coalesce("zip", "city"), F.col("user_agent")
 
 
 def datetime_key(event_time: Column) -> Column:
@@ -103,7 +106,7 @@ def _nearest_integer(number: Column) -> Column:
 
 def session_key_of_event() -> Column:
     """The key in fact_sessions of a row of silver."""
-    return session_key(*(F.col(name) for name in SESSION_COLUMNS))
+    return session_key(*session_columns())
 
 
 def with_keys(events: DataFrame) -> DataFrame:

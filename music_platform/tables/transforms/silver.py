@@ -79,9 +79,10 @@ def event_id(event: EventContract) -> Column:
     engines write fractions differently. A line at fault is identified by its place too: its content is not known well enough to
     call it a repetition.
     """
-    written = [field.key for field in event.fields if field.key_type is not ColumnType.DOUBLE]
+    first_fields = [field for field in event.fields if not field.is_added]
+    written = [field.key for field in first_fields if field.key_type is not ColumnType.DOUBLE]
     texts = [F.lit(event.name), *(F.coalesce(F.col(key).cast("string"), F.lit(_ABSENT)) for key in written)]
-    in_bits = [field.key for field in event.fields if field.key_type in (ColumnType.STRING, ColumnType.DOUBLE)]
+    in_bits = [field.key for field in first_fields if field.key_type in (ColumnType.STRING, ColumnType.DOUBLE)]
     bits = F.xxhash64(*(part for key in in_bits for part in (F.col(key), F.col(key).isNull())))
     texts += [bits.cast("string"), F.coalesce("_rescued", F.lit(_ABSENT))]
     texts.append(
@@ -92,6 +93,10 @@ def event_id(event: EventContract) -> Column:
             ),
         ).otherwise("")
     )
+    for field in event.fields:
+        if field.is_added:  # null passes over in concat_ws, so that nothing changes where the field is absent
+            value = F.col(field.key)
+            texts.append(F.when(value.isNotNull(), F.concat_ws(_SEPARATOR, F.lit(field.key), value, F.xxhash64(value))))
     return F.substring(F.sha2(F.concat_ws(_SEPARATOR, *texts), 256), 1, 32)
 
 

@@ -16,6 +16,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (PySpark's own convention)
 from pyspark.sql.types import StringType, StructField, StructType
 
+from music_platform.tables.columns import UNKNOWN
+
 _BYTE_PAIR_OF_UTF8 = "[\u00c2-\u00f4][\u0080-\u00bf]"
 _BEYOND_LATIN_1 = "[^\u0000-\u00ff]"
 _C0_CONTROLS = "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]"
@@ -106,7 +108,9 @@ _STEPS_OF_REPAIR: tuple[Callable[[Column], Column], ...] = (
 
 
 def parse_user_agent(user_agent: Column) -> Column:
-    """A struct of the families of device, operating system and browser; ``Other`` where unknown.
+    """A struct of the families of device, operating system and browser.
+
+    ``Other`` where the patterns do not know the user agent, ``Unknown`` where there is none.
 
     Source of the patterns: uap-core (https://github.com/ua-parser/uap-core).
     """
@@ -119,8 +123,12 @@ def _parse_user_agents(user_agent: pa.Array) -> pa.Array:
     """Parse each distinct user agent once, as few of them are distinct."""
     encoded = pc.dictionary_encode(user_agent)
     families = [_families_of(text) for text in encoded.dictionary.to_pylist()]
-    parts = [pa.array([family[part] for family in families], pa.string()).take(encoded.indices) for part in range(3)]
+    parts = [_taken([family[part] for family in families], encoded.indices) for part in range(3)]
     return pa.StructArray.from_arrays(parts, list(USER_AGENT_PARTS))
+
+
+def _taken(families: list[str], indices: pa.Array) -> pa.Array:
+    return pa.array(families, pa.string()).take(indices).fill_null(UNKNOWN)
 
 
 @lru_cache(maxsize=65_536)

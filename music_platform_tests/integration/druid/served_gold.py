@@ -18,7 +18,7 @@ from music_platform.eventsim import GeneratorOptions, generate_files
 from music_platform.lake.lake import Lake
 from music_platform.lake.partition_sets import StoredPartitions
 from music_platform.lake.spark import SparkEngine
-from music_platform.landing.event_files import EventFile
+from music_platform.landing.event_files import EventFile, event_files
 from music_platform.landing.writer import land_files
 from music_platform.partitions import hours_of_day, keys_in_range
 from music_platform.serving.druid.client import DruidResource
@@ -28,6 +28,7 @@ from music_platform.serving.druid.replacement import counts_by_partition
 from music_platform.settings import Settings
 from music_platform.tables.contract import Cadence
 from music_platform_tests.integration.druid.sample_day import ORIGIN
+from music_platform_tests.page_logs import page_log
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 DAYS = ("2026-11-01", "2026-11-02")
@@ -75,6 +76,9 @@ class Served:
         append_hostile_listens(made.files["listen_events"])
         append_faulty_listens(made.files["listen_events"])
         land_files(self.lake.store, [EventFile(path, name) for name, path in made.files.items()])
+        log = folder / "log.json"
+        log.write_bytes(page_log(datetime(2026, 11, 1, 5, tzinfo=UTC)))
+        land_files(self.lake.store, event_files([log], is_page_log=True))
         self.hourly = self.run("hourly_spine", *HOURS)
         self.daily = self.run("daily_tier", *DAYS)
 

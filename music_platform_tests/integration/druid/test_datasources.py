@@ -33,6 +33,7 @@ from music_platform.tables.gold.fact_page_views import FACT_PAGE_VIEWS
 from music_platform_tests.chart import CHART
 from music_platform_tests.integration.druid.sample_day import ORIGIN, QUICK_START
 from music_platform_tests.integration.druid.served_gold import DAYS, Served
+from music_platform_tests.page_logs import SONG
 
 STREAMS, SESSIONS = DATASOURCES["streams"], DATASOURCES["sessions"]
 
@@ -74,6 +75,16 @@ def test_the_chart_s_own_test_counts_what_druid_holds_and_nothing_before_it_is_m
     assert gold is not None
     assert count(served.druid, hour_of_key(partition)) == gold[0].rows > 0
     assert count(served.druid, hour_of_key(partition), "not_made_yet") == 0
+
+
+def test_a_log_of_all_pages_is_served_without_places_that_it_lacks(served: Served) -> None:
+    query = (
+        "SELECT COUNT(*) AS plays, COUNT(DISTINCT user_key) AS listeners, COUNT(latitude) AS placed, "
+        "COUNT(DISTINCT state) AS states, COUNT(DISTINCT city) AS cities FROM streams "
+        f"WHERE song = '{SONG['song']}'"
+    )
+    [found] = served.druid.sql(query, ORIGIN)
+    assert found == {"plays": 15, "listeners": 5, "placed": 0, "states": 5, "cities": 5}
 
 
 def test_a_range_of_partitions_is_one_task(served: Served) -> None:

@@ -41,6 +41,7 @@ from music_platform.serving.superset.publishing import DatasetError, ask_charts,
 from music_platform.settings import Settings
 from music_platform_tests.integration.druid.sample_day import ORIGIN, QUICK_START
 from music_platform_tests.integration.druid.served_gold import DAYS, Served
+from music_platform_tests.page_logs import SONG
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -239,6 +240,17 @@ def test_a_query_that_fails_is_reported(shown: Shown) -> None:
     query["queries"][0]["extras"]["where"] = "no_such_column = 1"
     with pytest.raises(SupersetError, match="no_such_column"):
         admin.query_data(query)
+
+
+def test_a_log_of_all_pages_is_in_the_dashboards(shown: Shown) -> None:
+    guest = shown.guest
+    chart = next(chart for chart in guest.list_all("chart") if chart["slice_name"] == "Top songs")
+    query = guest.saved_query(chart["id"])
+    for one in query["queries"]:
+        one["time_range"] = _TIME
+        one["extras"]["where"] = f"song = '{SONG['song']}'"
+    [row] = guest.query_data(query)
+    assert {SONG["song"], 15} <= set(row.values())
 
 
 def test_a_guest_sees_the_charts_and_changes_nothing(shown: Shown) -> None:

@@ -69,6 +69,26 @@ def test_places_are_kept_with_the_time_when_they_were_first_seen(spark: SparkSes
     assert set(keys.column(0).to_pylist()) <= {row["location_key"] for row in third.to_pylist()}
 
 
+def test_a_place_without_zip_is_a_place_and_an_event_without_any_is_the_unknown_member_s(spark: SparkSession) -> None:
+    area = dict.fromkeys(AUSTIN) | {"city": "New York-Newark-Jersey City", "state": "NY"}
+    events = [
+        make_event("listen_events", FIRST_DAY, 1, **area),
+        make_event("page_view_events", FIRST_DAY, 2, auth="Guest", **ANONYMOUS, **dict.fromkeys(AUSTIN)),
+        make_event("listen_events", FIRST_DAY + ONE_DAY, 3, **area | {"state": "NJ"}),
+    ]
+    first, second = carried(spark, DIM_LOCATIONS, make_locations, events, 2)
+    columns = ("zip", "city", "state", "latitude", "longitude")
+    assert [tuple(row[name] for name in columns) for row in first.to_pylist()] == [
+        (UNKNOWN, area["city"], "NY", None, None), (UNKNOWN, UNKNOWN, UNKNOWN, None, None),
+    ]  # fmt: skip
+    assert [row["state"] for row in second.to_pylist()] == ["NJ", "NY", UNKNOWN]
+    frames = frames_of(spark, events)
+    places = [location_key(*(F.col(name) for name in AUSTIN)).alias("key")]
+    known = frames["listen_events"].select(*places).toArrow().column(0).to_pylist()
+    assert set(known) == {row["location_key"] for row in second.to_pylist()} - {UNKNOWN_KEY}
+    assert frames["page_view_events"].select(*places).toArrow().column(0).to_pylist() == [UNKNOWN_KEY]
+
+
 def test_names_of_states(spark: SparkSession) -> None:
     codes = ["NY", "DC", "PR", "AP", "GU", "ZZ", "ny", "", None]
     frame = spark.createDataFrame(pa.table({"state": pa.array(codes, pa.string())}), "state string")

@@ -129,7 +129,10 @@ def test_places_are_reported_apart_by_a_millionth_of_a_degree(spark: SparkSessio
     places = [
         (30.2711, -97.7437), (30.27110000001, -97.7437), (30.271101, -97.7437), (30.2711, 97.7437), (0.0, -0.0), (-0.0, 0.0),
     ]  # fmt: skip
-    rows = [{"first": "73301", "latitude": latitude, "longitude": longitude} for latitude, longitude in places]
+    rows = [
+        {"first": "73301", "second": "Austin", "latitude": latitude, "longitude": longitude}
+        for latitude, longitude in places
+    ]
     keys = values_of(spark, location_key, ["first", "second", "third", "latitude", "longitude"], rows)
     assert keys[0] == keys[1]
     assert keys[4] == keys[5]
