@@ -46,8 +46,12 @@ def milliseconds_of(duration_seconds: float) -> int:
 
 
 def event_id(event_type: str, record: dict[str, Any]) -> str:
-    """The first 128 bits of SHA-256 over the event type and all fields, texts and fractions by their bits as well."""
-    fields = EVENT_CONTRACTS[event_type].fields
+    """The first 128 bits of SHA-256 over the event type and all fields, texts and fractions by their bits as well.
+
+    Fields that were added to an event type count only where they are present: here in no record.
+    """
+    fields = [field for field in EVENT_CONTRACTS[event_type].fields if not field.is_added]
+    assert record.keys().isdisjoint(field.key for field in EVENT_CONTRACTS[event_type].fields if field.is_added)
     parts = [event_type]
     bits = _SEED
     for field in fields:

@@ -149,7 +149,7 @@ def test_only_valid_round_trips_are_changed(spark: SparkSession, texts: list[str
         ("Mozilla/5.0 (Windows NT 6.1; WOW64; rv:31.0) Gecko/20100101 Firefox/31.0", ("Other", "Windows", "Firefox")),
         ("", ("Other", "Other", "Other")),
         ("no browser of this world", ("Other", "Other", "Other")),
-        (None, (None, None, None)),
+        (None, ("Unknown", "Unknown", "Unknown")),
     ],
 )
 def test_user_agents(spark: SparkSession, user_agent: str | None, families: tuple[str | None, ...]) -> None:
